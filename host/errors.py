@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 EXIT_OK = 0
 EXIT_USER_ERROR = 2
@@ -30,15 +31,14 @@ def is_disk_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def run_main(main: Callable[[], int | None]) -> int:
-    """Run a program's `main` and return its exit code.
+def run_main(main: Callable[[], int | None]) -> NoReturn:
+    """Run a program's `main` and end the process with its exit code (`None` counts as 0).
 
     A `PeelVitError` and a full disk become `error: <sentence>` on stderr and exit code 2; Ctrl-C becomes 130.
     Every other exception is a defect of the program and keeps its traceback.
-    Use as `if __name__ == "__main__": raise SystemExit(run_main(main))`.
     """
     try:
-        return main() or EXIT_OK
+        raise SystemExit(main() or EXIT_OK)
     except PeelVitError as error:
         sentence = str(error)
     except OSError as error:
@@ -47,6 +47,6 @@ def run_main(main: Callable[[], int | None]) -> int:
         sentence = disk_full_sentence(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        raise SystemExit(EXIT_INTERRUPTED) from None
     print(f"error: {sentence}", file=sys.stderr)
-    return EXIT_USER_ERROR
+    raise SystemExit(EXIT_USER_ERROR)
