@@ -1,0 +1,278 @@
+"""What a run reports: a progress line on stderr, and the files that a resumed run continues as if never interrupted.
+
+    steps.csv     one row every `log_interval` updates: loss, accuracy, saturations, modelled time
+    summary.csv   one row an epoch, as timm's: means over the epoch and what the caller adds (eval_top1, lr, ...)
+    timing.csv    wall-clock time; all that may differ between two equal runs is here and nowhere else
+    metrics.json  what the run came to, written at its end
+
+Steps are optimizer updates counted from 1 here: row `step` says what is true after that many updates.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.checkpoint import replaced_file
+from host.errors import CheckpointError
+
+Value = int | float | str
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one optimizer update was.
+
+    `loss` is the mean over its `images`, of which `correct` were classified right; `saturations` counts the values that
+    did not fit their format; `modelled_ms` is the modelled time on the device for the whole update, 0 where unknown.
+    """
+
+    loss: float
+    correct: int
+    images: int
+    saturations: int = 0
+    modelled_ms: float = 0.0
+
+
+@dataclass
+class _Totals:
+    """Sums over the images of an epoch so far; part of the checkpoint."""
+
+    loss: float = 0.0
+    correct: int = 0
+    images: int = 0
+    saturations: int = 0
+
+    def add(self, result: StepResult) -> None:
+        self.loss += result.loss * result.images
+        self.correct += result.correct
+        self.images += result.images
+        self.saturations += result.saturations
+
+    def row(self) -> dict[str, Value]:
+        images = max(self.images, 1)
+        return {
+            "train_loss": self.loss / images,
+            "train_top1": 100.0 * self.correct / images,
+            "saturations": self.saturations,
+        }
+
+
+class RunLog:
+    """The log of one training run in `out_dir`; use it as a context manager.
+
+    Arguments:
+        out_dir: folder of the run, made when missing.
+        total_steps: optimizer updates of the whole run.
+        resume_step: updates already done; rows after it (written between the last checkpoint and a crash) are dropped.
+            With 0 the files start empty.
+        log_interval: updates between two rows and, without a terminal, between two printed lines.
+        stream: where progress goes; a bar when it is a terminal and tqdm is installed, plain lines otherwise.
+        clock: seconds from any origin, for the timings only.
+    """
+
+    def __init__(
+        self,
+        out_dir: Path | str,
+        total_steps: int,
+        *,
+        resume_step: int = 0,
+        log_interval: int = 10,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.out_dir, self.total_steps, self.log_interval = Path(out_dir), total_steps, log_interval
+        self.out_dir.mkdir(parents=True, exist_ok=True)
+        self._steps = StepTable(self.out_dir / "steps.csv", resume_step)
+        self._summary = StepTable(self.out_dir / "summary.csv", resume_step)
+        self._timing = StepTable(self.out_dir / "timing.csv", resume_step)
+        self._epoch_totals = _Totals()
+        self._progress = _open_progress(stream or sys.stderr, total_steps, resume_step)
+        self._clock, self._last_time, self._images_since = clock, clock(), 0
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def end_step(self, step: int, result: StepResult) -> None:
+        """Note update number `step` (the first is 1)."""
+        self._epoch_totals.add(result)
+        self._images_since += result.images
+        if step % self.log_interval and step != self.total_steps:
+            return
+        row: dict[str, Value] = {
+            "step": step,
+            "loss": result.loss,
+            "top1": 100.0 * result.correct / result.images,
+            "saturations": result.saturations,
+            "modelled_ms_per_image": result.modelled_ms / result.images,
+        }
+        self._steps.append(row)
+        self._progress.show(step, _progress_text(row, self._log_timing(step)))
+
+    def _log_timing(self, step: int) -> float:
+        """Append a row of timing and return the images per second since the last one."""
+        now = self._clock()
+        seconds, images = now - self._last_time, self._images_since
+        self._last_time, self._images_since = now, 0
+        rate = images / seconds if seconds > 0 else 0.0
+        self._timing.append({"step": step, "seconds": seconds, "images_per_second": rate})
+        return rate
+
+    def end_epoch(self, epoch: int, step: int, **columns: Value) -> None:
+        """Close `epoch` (counted from 0) after update `step` with one row of summary.csv.
+
+        `columns` (eval_loss, eval_top1, lr, ...) follow epoch, step, train_loss, train_top1 and saturations, and must
+        be the same ones each time.
+        """
+        self._summary.append({"epoch": epoch, "step": step} | self._epoch_totals.row() | columns)
+        self._epoch_totals = _Totals()
+
+    def curve(self, column: str) -> tuple[list[int], list[float]]:
+        """The steps and the values of one column of steps.csv, all the way from the run's start."""
+        rows = self._steps.rows()
+        return [int(row["step"]) for row in rows], [float(row[column]) for row in rows]
+
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Put `metrics` into metrics.json, in the order given and all at once."""
+        with replaced_file(self.out_dir / "metrics.json") as file:
+            file.write((json.dumps(metrics, indent=2) + "\n").encode())
+
+    def message(self, text: str) -> None:
+        """Print a line without tearing the progress bar."""
+        self._progress.message(text)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What a resume within an epoch needs: the sums over the epoch so far."""
+        return {name: np.asarray(value) for name, value in asdict(self._epoch_totals).items()}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Continue from `state()`; `CheckpointError` when something is missing."""
+        try:
+            self._epoch_totals = _Totals(**{name: state[name].item() for name in asdict(_Totals())})
+        except KeyError as missing:
+            raise CheckpointError(f"the run log's state lacks {missing}; resume from another checkpoint") from None
+
+    def close(self) -> None:
+        """Close files and progress bar; may be called again."""
+        for table in (self._steps, self._summary, self._timing):
+            table.close()
+        self._progress.close()
+
+
+class StepTable:
+    """A CSV file with a `step` column, appended a row at a time, each row on its way to the disk at once."""
+
+    def __init__(self, path: Path, resume_step: int) -> None:
+        """Open `path`, dropping every row after `resume_step` and any row torn by a crash."""
+        self.path = path
+        rows = self.rows() if resume_step else []
+        kept = [row for row in rows if int(row["step"]) <= resume_step]
+        self._columns = list(kept[0]) if kept else []
+        with replaced_file(path) as file:
+            file.write(_csv_lines([self._columns, *(list(row.values()) for row in kept)] if kept else []).encode())
+        self._file = open(path, "a", encoding="utf-8", newline="")
+
+    def rows(self) -> list[dict[str, str]]:
+        """All complete rows, by column name."""
+        if not self.path.exists():
+            return []
+        # A row without its newline was torn: the process died while writing it.
+        whole, _, _ = self.path.read_text(encoding="utf-8").rpartition("\n")
+        return list(csv.DictReader(whole.splitlines()))
+
+    def append(self, row: Mapping[str, Value]) -> None:
+        """Write `row`; the first row names the columns, another set of them later is a `ValueError`."""
+        if not self._columns:
+            self._columns = list(row)
+            self._file.write(_csv_lines([self._columns]))
+        if list(row) != self._columns:
+            raise ValueError(f"{self.path.name} has the columns {self._columns}, not {list(row)}")
+        self._file.write(_csv_lines([list(row.values())]))
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file; may be called again."""
+        self._file.close()
+
+
+def _csv_lines(rows: list[list[Any]]) -> str:
+    """CSV text. Floats appear with `repr`, so that reading them back gives the same bits."""
+    return "".join(",".join(_cell(value) for value in row) + "\n" for row in rows)
+
+
+def _cell(value: Value) -> str:
+    text = repr(float(value)) if isinstance(value, float) else str(value)
+    if any(character in text for character in ',"\n'):
+        raise ValueError(f"a table cell cannot hold {text!r}")
+    return text
+
+
+def _progress_text(row: Mapping[str, Value], images_per_second: float) -> str:
+    return (
+        f"loss {row['loss']:.4f}  top1 {row['top1']:.1f} %  {images_per_second:.1f} images/s  "
+        f"modelled {row['modelled_ms_per_image']:.2f} ms/image  saturations {row['saturations']}"
+    )
+
+
+class _Progress(Protocol):
+    def show(self, step: int, text: str) -> None: ...
+
+    def message(self, text: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Lines:
+    """Progress as plain lines, for log files."""
+
+    def __init__(self, stream: TextIO, total_steps: int) -> None:
+        self._stream, self._total = stream, total_steps
+
+    def show(self, step: int, text: str) -> None:
+        self.message(f"step {step}/{self._total}  {text}")
+
+    def message(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Nothing to close: the stream is the caller's."""
+
+
+class _Bar:
+    """Progress as a tqdm bar, for terminals."""
+
+    def __init__(self, tqdm: Any, stream: TextIO, total_steps: int, done: int) -> None:
+        self._bar = tqdm(total=total_steps, initial=done, file=stream, unit="step", dynamic_ncols=True)
+
+    def show(self, step: int, text: str) -> None:
+        self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update(step - self._bar.n)
+
+    def message(self, text: str) -> None:
+        self._bar.write(text, file=self._bar.fp)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def _open_progress(stream: TextIO, total_steps: int, done: int) -> _Progress:
+    if stream.isatty():
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            pass
+        else:
+            return _Bar(tqdm, stream, total_steps, done)
+    return _Lines(stream, total_steps)
