@@ -1,0 +1,123 @@
+"""Hardware configurations: sizes of the arrays and buffers, validated, hashed.
+
+A configuration is a JSON file in `hls/configs/`. Its hash covers its content and the instruction format; programs carry
+it and the accelerator shows it in a register, so a program never runs on hardware it was not compiled for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from hls.spec import instruction, ops
+from hls.spec.formats import LANES, MAX_CONTRACTION
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+class ConfigError(ValueError):
+    """A hardware configuration that cannot be built; the sentence says which value and why."""
+
+
+@dataclass(frozen=True)
+class HardwareConfig:
+    """Sizes of one accelerator. Counts are elements unless the name says otherwise."""
+
+    name: str
+    part: str
+    """Device, as the vendor tools name it."""
+    dsp: int
+    """DSP slices of the device; one 16x16 multiply-accumulate takes one."""
+    clock_mhz: int
+    row_tile: int
+    """Rows of the multiply-accumulate array: output rows a tile."""
+    column_tile: int
+    """Columns of the array: output columns a tile, a multiple of 8."""
+    panel_elements: int
+    """int16 elements of the on-chip panel of the first operand."""
+    panel_rows: int
+    """Most output rows a panel, a multiple of `row_tile`: bounds the accumulator buffers."""
+    chunk: int
+    """Contraction steps of the second operand's buffer, a multiple of 8."""
+    max_rows: int
+    max_split: int
+    """Most class-token rows (images a micro-batch); at most `chunk`."""
+    max_contraction: int
+    max_columns: int
+    """Widest row of the vector unit."""
+    max_patches: int
+    max_heads: int
+    max_head_dim: int
+    key_lanes: int
+    """Keys that the attention unit reads at once, even: it has `key_lanes * max_head_dim` multipliers."""
+    select_lanes: int
+    """Comparators of the selection unit."""
+    max_slots: int
+    read_latency: int
+    """Cycles from a read request to its first word."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Class token and patches of one image."""
+        return self.max_patches + 1
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates a cycle of array and attention unit."""
+        return self.row_tile * self.column_tile + self.key_lanes * self.max_head_dim
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """The limits that the op table names."""
+        sizes = {f.name: getattr(self, f.name) for f in fields(self) if f.name.startswith("max_")}
+        return sizes | {"max_tokens": self.max_tokens, "max_segments": 3, "max_exponent_bits": 31, "max_margin": 8}
+
+    @property
+    def hash(self) -> int:
+        """64 bits over the configuration and the instruction format."""
+        table = [[op.name, op.opcode, op.dimensions, op.immediates, op.flags] for op in ops.OPS]
+        content = json.dumps([asdict(self), instruction.VERSION, table], sort_keys=True)
+        return int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], "little")
+
+
+def _check(config: HardwareConfig) -> None:
+    def need(condition: bool, sentence: str) -> None:
+        if not condition:
+            raise ConfigError(f"configuration {config.name}: {sentence}")
+
+    for f in fields(config):
+        value = getattr(config, f.name)
+        if f.type == "int":
+            need(type(value) is int and value > 0, f"{f.name} must be a positive integer, not {value!r}")
+    for name in ("column_tile", "chunk", "max_head_dim", "max_columns"):
+        need(getattr(config, name) % LANES == 0, f"{name} must be a multiple of {LANES}, the elements of a memory word")
+    need(config.panel_rows % config.row_tile == 0, "panel_rows must be a multiple of row_tile")
+    need(config.key_lanes % 2 == 0, "key_lanes must be even: each memory copy has two ports")
+    need(config.max_split <= config.chunk, "max_split must not exceed chunk: class-token rows are summed in one pass")
+    need(config.max_contraction < MAX_CONTRACTION, f"max_contraction must stay below {MAX_CONTRACTION}: 48-bit sums would wrap")
+    need(
+        config.row_tile * config.max_contraction <= config.panel_elements,
+        f"panel_elements must hold one row tile of max_contraction steps ({config.row_tile * config.max_contraction})",
+    )
+    need(config.max_patches < 1 << 15, "max_patches must be below 32768: token indices are 16 bits")
+    need(config.macs <= config.dsp, f"{config.macs} multipliers do not fit the {config.dsp} DSP slices of {config.part}")
+
+
+def load(name: str | Path) -> HardwareConfig:
+    """A shipped configuration by name, or any JSON file by path; `ConfigError` says what does not fit."""
+    path = Path(name) if str(name).endswith(".json") else CONFIGS / f"{name}.json"
+    if not path.is_file():
+        shipped = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.json")))
+        raise ConfigError(f"there is no hardware configuration {name}; the shipped ones are {shipped}")
+    try:
+        content = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path} is not valid JSON: {error}") from None
+    known = {f.name for f in fields(HardwareConfig)}
+    if set(content) != known:
+        raise ConfigError(f"{path}: missing {sorted(known - set(content))}, unknown {sorted(set(content) - known)}")
+    config = HardwareConfig(**content)
+    _check(config)
+    return config

@@ -1,0 +1,100 @@
+"""Number formats and the one rounding rule, in plain Python integers.
+
+A number is an integer mantissa ``m`` with a fraction ``f``: its value is ``m * 2**-f``. Every fraction is an entry of the
+slot table (`hls.spec.slots`). These functions *are* the definition; `hls/include/fixed.hpp` and `sim/golden/fixed.py`
+state the same in C++ and in torch, and the tests hold the three equal. Source: research/numerics.md, "Specification".
+"""
+
+from __future__ import annotations
+
+WORD_BYTES = 16
+"""Bytes of one DDR word: the memory ports are 128 bits wide, and addresses count such words."""
+
+LANES = 8
+"""int16 elements of one DDR word. Every row of a matrix is padded with zeros to a multiple of this."""
+
+ELEMENT_BYTES = {"i16": 2, "u16": 2, "i32": 4}
+"""Element types of matrices in DDR."""
+
+ACCUMULATOR_BITS = 48
+"""Width of the multiply-accumulate registers (one DSP48E2 each)."""
+
+MAX_CONTRACTION = 1 << 17
+"""Products of two int16 that a 48-bit accumulator adds without wrapping."""
+
+WIDE_BITS = 64
+"""Width of the epilogue arithmetic; sums wrap there, which shapes within the limits cannot reach."""
+
+MASTER_SHIFT = 16
+"""A master weight (int32) has this many more fraction bits than the int16 weight that the datapath reads."""
+
+MOMENTUM_GUARD = 4
+"""A momentum value has this many fewer fraction bits than its gradient: room for the sum 1 / (1 - mu)."""
+
+PROBABILITY_BITS = 48
+"""Fraction bits of exponential times reciprocal before a softmax probability is rounded."""
+
+EXPONENTIAL_BITS = 20
+"""Fraction bits of an exponential: a value in [0, 1] as U1.20."""
+
+MAX_ALIGN = 31
+"""Largest left shift of `round_shift`; a longer one is cut to it."""
+
+MAX_SEGMENT_SPREAD = 16
+"""Largest left shift when segments of one contraction with different fractions are added."""
+
+
+def limit(bits: int) -> int:
+    """Largest magnitude of a signed `bits`-wide mantissa; the range is symmetric."""
+    return (1 << (bits - 1)) - 1
+
+
+def saturate(value: int, bits: int) -> int:
+    """Clamp `value` to the symmetric range of a `bits`-wide mantissa."""
+    return max(-limit(bits), min(limit(bits), value))
+
+
+def round_shift(value: int, shift: int) -> int:
+    """`value * 2**-shift`, rounded half up; a negative shift is a left shift of at most `MAX_ALIGN`.
+
+    A shift above 62 gives 0 (the value is below half a unit there).
+    """
+    if shift > 62:
+        return 0
+    if shift > 0:
+        return (value + (1 << (shift - 1))) >> shift
+    return value << min(-shift, MAX_ALIGN)
+
+
+def requantise(value: int, shift: int, bits: int = 16) -> int:
+    """Round `value` by `shift` and saturate it to `bits`: the only way in which a stored mantissa is made."""
+    if shift > 0:
+        return saturate(round_shift(value, shift), bits)
+    bound = 1 << (bits - 1)
+    return saturate(max(-bound, min(bound, value)) << min(-shift, bits), bits)
+
+
+def bit_length(value: int) -> int:
+    """Bits of the magnitude as the hardware counts them: ``value ^ sign``, so that -1 has none."""
+    return (value ^ (value >> 63)).bit_length()
+
+
+def reference_fraction(fractions: list[int]) -> int:
+    """Fraction at which the segments of one contraction are added.
+
+    The largest one, so that every segment is shifted left and nothing is rounded, unless they differ by more than
+    `MAX_SEGMENT_SPREAD`; then the coarsest is shifted by that much and finer ones are rounded.
+    """
+    return min(max(fractions), min(fractions) + MAX_SEGMENT_SPREAD)
+
+
+def scale_mantissa(value: float) -> tuple[int, int]:
+    """A positive real as ``(m, shift)``: ``value = m * 2**-shift`` with a 16-bit ``m`` in [2**15, 2**16)."""
+    if not value > 0:
+        raise ValueError(f"a scale must be positive, got {value}")
+    shift = 0
+    while round(value * 2.0**shift) < 1 << 15:
+        shift += 1
+    while round(value * 2.0**shift) >= 1 << 16:
+        shift -= 1
+    return round(value * 2.0**shift), shift

@@ -1,0 +1,379 @@
+"""The op table: one row an operation, and everything else is rendered or checked from it.
+
+Operands are matrices in DDR. A matrix has `rows` x `columns` elements of one type; a row starts at a word boundary, is
+padded with zeros to a multiple of eight elements, and `pitch` words lie between two rows. Shapes are expressions over
+the op's dimensions (only names, integers, ``+`` and ``*``: valid Python and C++).
+
+Token tensors hold the class-token rows of all images first (row b is image b), then the patch rows image by image (row
+``batch + b * patches + i``). `split` is the number of class-token rows at the front of an operand. A gradient has two
+fractions: its `slot` for patch rows and the next one for class-token rows (`Slot.GRADIENT`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Access(Enum):
+    """What an op does with an operand."""
+
+    READ = "read"
+    WRITE = "write"
+    UPDATE = "update"
+    """Read and written, or only written, depending on a flag (ACCUMULATE)."""
+    NONE = "none"
+    """No memory: a value inside the op that has a fraction (its slot is used)."""
+
+
+class Slot(Enum):
+    """How many neighbouring slots an operand has."""
+
+    NONE = 0
+    ONE = 1
+    GRADIENT = 2
+    THREE_GRADIENTS = 6
+    """Gradients of query, key and value side by side: three pairs."""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One operand of an op.
+
+    `flag` names the flag without which the operand is absent: its address, pitch and slot are then zero.
+    """
+
+    name: str
+    access: Access
+    element: str
+    rows: str
+    columns: str
+    slot: Slot = Slot.ONE
+    flag: str | None = None
+
+
+@dataclass(frozen=True)
+class Op:
+    """One row of the table. `limits` bounds each dimension: (smallest, name of a limit of the hardware configuration).
+
+    `rules` are further conditions on dimensions (valid Python and C++). `macs` counts multiply-accumulates of the array,
+    `nest` is the loop nest or formula in words, `unit` the part of the accelerator that runs it.
+    """
+
+    name: str
+    opcode: int
+    unit: str
+    dimensions: tuple[str, ...]
+    operands: tuple[Operand, ...]
+    limits: dict[str, tuple[int, str]]
+    nest: str
+    flags: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    immediates: tuple[str, ...] = ()
+    macs: str = "0"
+    flag_bits: dict[str, int] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.flag_bits.update({name: 1 << i for i, name in enumerate(self.flags)})
+
+
+def _read(name: str, rows: str, columns: str, slot: Slot = Slot.ONE, element: str = "i16", flag: str | None = None) -> Operand:
+    return Operand(name, Access.READ, element, rows, columns, slot, flag)
+
+
+def _write(name: str, rows: str, columns: str, slot: Slot = Slot.ONE, element: str = "i16", flag: str | None = None) -> Operand:
+    return Operand(name, Access.WRITE, element, rows, columns, slot, flag)
+
+
+def _sum(name: str, rows: str, columns: str) -> Operand:
+    """A weight gradient: int32, added to when ACCUMULATE is set."""
+    return Operand(name, Access.UPDATE, "i32", rows, columns, Slot.ONE)
+
+
+def _inner(name: str, slot: Slot) -> Operand:
+    return Operand(name, Access.NONE, "i16", "0", "0", slot)
+
+
+_G = Slot.GRADIENT
+_GEMM_LIMITS = {"rows": (1, "max_rows"), "split": (0, "max_split"), "n": (1, "max_rows"), "k": (1, "max_contraction")}
+_VECTOR_LIMITS = {"rows": (1, "max_rows"), "split": (0, "max_rows"), "n": (1, "max_columns")}
+_TOKENS = "batch * (1 + patches)"
+_ATTENTION_LIMITS = {
+    "batch": (1, "max_split"),
+    "patches": (1, "max_patches"),
+    "heads": (1, "max_heads"),
+    "head_dim": (1, "max_head_dim"),
+    "key_count": (0, "max_patches"),
+    "queries": (1, "max_tokens"),
+    "map_rows": (0, "max_tokens"),
+}
+_SELECT_LIMITS = {
+    "batch": (1, "max_split"),
+    "patches": (1, "max_patches"),
+    "map_rows": (1, "max_tokens"),
+    "keep": (1, "max_patches"),
+}
+
+_GATHER_LIMITS = {k: v for k, v in _SELECT_LIMITS.items() if k != "map_rows"} | {"n": (1, "max_columns")}
+
+OPS: tuple[Op, ...] = (
+    Op(
+        "end", 0, "control", (), (), {},
+        "Ends the program.",
+    ),
+    Op(
+        "gemm_nt", 1, "gemm", ("rows", "split", "n", "k", "period"),
+        (
+            _read("x", "rows", "k"),
+            _read("w", "n", "k"),
+            _read("bias", "1", "n", flag="BIAS"),
+            _read("residual", "period", "n", flag="RESIDUAL"),
+            _write("y", "rows", "n"),
+            _write("pre", "rows", "n", flag="GELU"),
+        ),
+        _GEMM_LIMITS | {"period": (1, "max_rows")},
+        "acc[i][j] = sum_k x[i][k] * w[j][k] + bias[j] + residual[i % period][j]; y = round(acc), or with GELU "
+        "pre = round(acc), y = GELU(pre). The forward linear layer; with a residual of `period` rows the patch embedding.",
+        flags=("BIAS", "RESIDUAL", "GELU"),
+        rules=("split <= rows", "period <= rows"),
+        macs="rows * n * k",
+    ),
+    Op(
+        "gemm_nn", 2, "gemm", ("rows", "split", "n", "k", "segments"),
+        (
+            _read("dy", "rows", "k", Slot.THREE_GRADIENTS),
+            _read("w", "k", "n"),
+            _read("residual", "rows", "n", _G, flag="RESIDUAL"),
+            _read("pre", "rows", "n", flag="GELU_BACKWARD"),
+            _write("dx", "rows", "n", _G),
+        ),
+        _GEMM_LIMITS | {"segments": (1, "max_segments")},
+        "acc[i][j] = sum_k dy[i][k] * w[k][j], each of the `segments` equal parts of k with its own fraction; with "
+        "GELU_BACKWARD times GELU'(pre[i][j]); + residual[i][j]; dx = round(acc). The gradient of a linear layer's input.",
+        flags=("RESIDUAL", "GELU_BACKWARD"),
+        rules=("split <= rows", "k % (8 * segments) == 0 || segments == 1", "segments != 2"),
+        macs="rows * n * k",
+    ),
+    Op(
+        "gemm_tn", 3, "gemm", ("rows", "split", "n", "k"),
+        (_read("dy", "rows", "n", _G), _read("x", "rows", "k"), _sum("dw", "n", "k")),
+        {"rows": (1, "max_contraction"), "split": (0, "max_split"), "n": (1, "max_rows"), "k": (1, "max_rows")},
+        "dw[i][j] (+)= sum_r dy[r][i] * x[r][j], patch rows and class rows summed apart. The gradient of a weight.",
+        flags=("ACCUMULATE",),
+        rules=("split <= rows",),
+        macs="rows * n * k",
+    ),
+    Op(
+        "column_sum", 4, "vector", ("rows", "split", "n", "period"),
+        (_read("dy", "rows", "n", _G), _sum("dw", "period", "n")),
+        _VECTOR_LIMITS | {"period": (1, "max_rows")},
+        "dw[p][j] (+)= sum over rows r with r % period == p of dy[r][j]. The gradient of a bias (period 1) and of the "
+        "position embedding (period: patches, no class rows).",
+        flags=("ACCUMULATE",),
+        rules=("split <= rows", "period <= rows", "period == 1 || split == 0"),
+    ),
+    Op(
+        "embed_class", 5, "vector", ("batch", "n"),
+        (_read("token", "1", "n"), _read("position", "1", "n"), _write("x", "batch", "n")),
+        {"batch": (1, "max_split"), "n": (1, "max_columns")},
+        "x[b][j] = round(token[j] + position[j]): the class-token rows of the first layer's input.",
+    ),
+    Op(
+        "layernorm", 6, "vector", ("rows", "n"),
+        (
+            _read("x", "rows", "n"),
+            _read("gamma", "1", "n"),
+            _read("beta", "1", "n"),
+            _write("normalised", "rows", "n"),
+            _write("y", "rows", "n"),
+            _write("rstd", "1", "rows", Slot.NONE, "i32"),
+        ),
+        {"rows": (1, "max_rows"), "n": (1, "max_columns")},
+        "s = sum x, N = n * sum x^2 - s^2 + eps, normalised = round((n * x - s) / sqrt(N)), "
+        "y = round(gamma * normalised + beta); rstd keeps 1 / sqrt(N) as ``e << 20 | mantissa``.",
+        immediates=("epsilon_mantissa", "epsilon_shift"),
+    ),
+    Op(
+        "layernorm_backward", 7, "vector", ("rows", "split", "n"),
+        (
+            _read("dy", "rows", "n", _G),
+            _read("normalised", "rows", "n"),
+            _read("rstd", "1", "rows", Slot.ONE, "i32"),
+            _read("gamma", "1", "n"),
+            _read("residual", "rows", "n", _G, flag="RESIDUAL"),
+            _write("dx", "rows", "n", _G),
+            _sum("dgamma", "1", "n"),
+            _sum("dbeta", "1", "n"),
+        ),
+        _VECTOR_LIMITS,
+        "g = dy * gamma; dx = round(rstd * (g - mean(g) - normalised * mean(g * normalised)) + residual); "
+        "dgamma (+)= sum_rows dy * normalised; dbeta (+)= sum_rows dy. The slot of `rstd` is that of the layer's input x.",
+        flags=("RESIDUAL", "ACCUMULATE"),
+        rules=("split <= rows",),
+    ),
+    Op(
+        "softmax", 8, "vector", ("rows", "n"),
+        (_read("x", "rows", "n"), _write("y", "rows", "n")),
+        {"rows": (1, "max_rows"), "n": (1, "max_columns")},
+        "y[i][j] = exp2(scale * (x[i][j] - max_j x[i][j])) / sum_j; scale holds log2(e).",
+        immediates=("scale",),
+    ),
+    Op(
+        "softmax_backward", 9, "vector", ("rows", "split", "n"),
+        (_read("dy", "rows", "n", _G), _read("y", "rows", "n"), _write("dx", "rows", "n", _G)),
+        _VECTOR_LIMITS,
+        "dx[i][j] = y[i][j] * (dy[i][j] - sum_j y[i][j] * dy[i][j]).",
+        rules=("split <= rows",),
+    ),
+    Op(
+        "gelu", 10, "vector", ("rows", "n"),
+        (_read("x", "rows", "n"), _write("y", "rows", "n")),
+        {"rows": (1, "max_rows"), "n": (1, "max_columns")},
+        "y = relu(x) - table(abs(x)).",
+    ),
+    Op(
+        "gelu_backward", 11, "vector", ("rows", "split", "n"),
+        (_read("dy", "rows", "n", _G), _read("x", "rows", "n"), _write("dx", "rows", "n", _G)),
+        _VECTOR_LIMITS,
+        "dx = dy * GELU'(x).",
+        rules=("split <= rows",),
+    ),
+    Op(
+        "attention", 12, "attention", ("batch", "patches", "heads", "head_dim", "key_count", "queries", "map_rows"),
+        (
+            _read("qkv", _TOKENS, "3 * heads * head_dim"),
+            _read("keys", "batch * patches", "key_count", Slot.NONE, "u16", flag="SPARSE"),
+            _inner("probability", Slot.ONE),
+            _write("y", "batch * queries", "heads * head_dim"),
+            _write("map", "batch * map_rows", "1 + patches", Slot.NONE, "i32", flag="MAP"),
+        ),
+        _ATTENTION_LIMITS,
+        "per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its "
+        "`key_count` listed patch keys; with MAP the probabilities of the first `map_rows` queries are summed over heads.",
+        flags=("SPARSE", "MAP"),
+        rules=(
+            "head_dim % 8 == 0",
+            "queries == 1 || queries == 1 + patches",
+            "map_rows <= queries",
+            "key_count <= patches",
+        ),
+        immediates=("scale",),
+        macs="2 * batch * queries * (1 + patches) * heads * head_dim",
+    ),
+    Op(
+        "attention_backward", 13, "attention", ("batch", "patches", "heads", "head_dim", "key_count", "queries"),
+        (
+            _read("qkv", _TOKENS, "3 * heads * head_dim"),
+            _read("keys", "batch * patches", "key_count", Slot.NONE, "u16", flag="SPARSE"),
+            _inner("probability", Slot.ONE),
+            _read("dy", "batch * queries", "heads * head_dim", _G),
+            _inner("dscore", _G),
+            _write("dqkv", _TOKENS, "3 * heads * head_dim", Slot.THREE_GRADIENTS),
+        ),
+        {k: v for k, v in _ATTENTION_LIMITS.items() if k != "map_rows"},
+        "per image and head, with p computed again: dp = dy v^T, ds = p * (dp - sum_j p dp), "
+        "dq = scale ds k, dk = scale ds^T q, dv = p^T dy.",
+        flags=("SPARSE",),
+        rules=("head_dim % 8 == 0", "queries == 1 || queries == 1 + patches", "key_count <= patches"),
+        immediates=("scale", "gradient_mantissa", "gradient_shift"),
+        macs="5 * batch * queries * (1 + patches) * heads * head_dim",
+    ),
+    Op(
+        "select_tokens", 14, "selection", ("batch", "patches", "map_rows", "keep"),
+        (
+            _read("map", "batch * map_rows", "1 + patches", Slot.NONE, "i32"),
+            _write("kept", "batch", "keep", Slot.NONE, "u16"),
+        ),
+        _SELECT_LIMITS,
+        "kept[b] = the `keep` patches with the largest map[b * map_rows][1 + i], the lowest index winning ties, ascending.",
+        rules=("keep <= patches",),
+    ),
+    Op(
+        "select_keys", 15, "selection", ("batch", "patches", "keep", "key_count"),
+        (
+            _read("map", _TOKENS, "1 + patches", Slot.NONE, "i32"),
+            _read("kept", "batch", "keep", Slot.NONE, "u16"),
+            _write("keys", "batch * keep", "key_count", Slot.NONE, "u16"),
+        ),
+        {k: v for k, v in _SELECT_LIMITS.items() if k != "map_rows"} | {"key_count": (1, "max_patches")},
+        "keys[b * keep + i] = i and the `key_count - 1` other kept j with the largest "
+        "map[b * (1 + patches) + 1 + kept[i]][1 + kept[j]], the lowest j winning ties, ascending.",
+        rules=("keep <= patches", "key_count <= keep"),
+    ),
+    Op(
+        "gather_tokens", 16, "selection", ("batch", "patches", "keep", "n"),
+        (
+            _read("x", _TOKENS, "n", Slot.NONE),
+            _read("kept", "batch", "keep", Slot.NONE, "u16"),
+            _write("y", "batch * (1 + keep)", "n", Slot.NONE),
+        ),
+        _GATHER_LIMITS,
+        "The class rows, then of each image the kept patch rows.",
+        rules=("keep <= patches",),
+    ),
+    Op(
+        "scatter_tokens", 17, "selection", ("batch", "patches", "keep", "n"),
+        (
+            _read("dy", "batch * (1 + keep)", "n", Slot.NONE),
+            _read("kept", "batch", "keep", Slot.NONE, "u16"),
+            _write("dx", _TOKENS, "n", Slot.NONE),
+        ),
+        _GATHER_LIMITS,
+        "The backward of gather_tokens: rows that were pruned become zero.",
+        rules=("keep <= patches",),
+    ),
+    Op(
+        "class_variance", 18, "vector", ("batch", "patches", "map_rows"),
+        (
+            _read("map", "batch * map_rows", "1 + patches", Slot.ONE, "i32"),
+            _write("variance", "batch", "8", Slot.NONE, "i32"),
+        ),
+        {k: v for k, v in _SELECT_LIMITS.items() if k != "keep"},
+        "v = patches * sum_i m^2 - (sum_i m)^2 over m = map[b * map_rows][1 + i]; variance[b] = (low 32 bits of v, "
+        "high 32 bits of v, fraction of the map, patches, 0, 0, 0, 0).",
+    ),
+    Op(
+        "cross_entropy", 19, "vector", ("batch", "n"),
+        (
+            _read("logits", "batch", "n"),
+            _read("labels", "1", "batch", Slot.NONE, "i32"),
+            _write("dlogits", "batch", "n", _G, flag="GRADIENT"),
+            _write("terms", "batch", "8", Slot.NONE, "i32"),
+        ),
+        {"batch": (1, "max_split"), "n": (1, "max_columns")},
+        "dlogits = softmax(logits) - target, target = off everywhere and on at the label; terms[b] = (sum of "
+        "exponentials U.20, sum of target * distance to the largest logit Q.16, predicted class, 1 if right, 0...): "
+        "loss = ln(terms[0] * 2^-20) + terms[1] * 2^-16.",
+        flags=("GRADIENT",),
+        immediates=("target_on", "target_off"),
+    ),
+    Op(
+        "sgd_update", 20, "vector", ("rows", "n"),
+        (
+            Operand("master", Access.UPDATE, "i32", "rows", "n", Slot.NONE),
+            Operand("momentum", Access.UPDATE, "i32", "rows", "n", Slot.NONE),
+            _read("gradient", "rows", "n", Slot.ONE, "i32"),
+            _write("weight", "rows", "n"),
+            _read("hyperparameters", "1", "8", Slot.NONE, "i32"),
+        ),
+        {"rows": (1, "max_rows"), "n": (1, "max_rows")},
+        "v = mu * v + g / 2^average_shift + decay * w; w = w - lr * v; weight = round(w / 2^16). Hyperparameters: "
+        "(lr mantissa, lr shift, mu in Q16, decay mantissa, decay shift, 0, 0, 0). Fractions and rescaling: numerics.md.",
+        flags=("DECAY",),
+        immediates=("average_shift",),
+    ),
+    Op(
+        "exponent_update", 21, "control", ("first", "count", "bits", "margin"), (),
+        {"first": (0, "max_slots"), "count": (1, "max_slots"), "bits": (15, "max_exponent_bits"), "margin": (0, "max_margin")},
+        "f_previous = f; of each slot in first ... first + count - 1 that saw a non-zero value, the peak enters the "
+        "history and f = bits - margin - max(history).",
+    ),
+)
+
+BY_NAME = {op.name: op for op in OPS}
+BY_OPCODE = {op.opcode: op for op in OPS}
+
+
+def evaluate(expression: str, dimensions: dict[str, int]) -> int:
+    """Value of a shape expression or rule of the table for given dimensions."""
+    return int(eval(expression.replace("||", " or ").replace("&&", " and "), {"__builtins__": {}}, dimensions))  # noqa: S307

@@ -1,0 +1,48 @@
+"""The register map of the accelerator's AXI-Lite port (ap_ctrl_hs of Vitis HLS, offsets set explicitly)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Direction(Enum):
+    """Who writes a register."""
+
+    CONTROL = "control"
+    INPUT = "input"
+    OUTPUT = "output"
+
+
+@dataclass(frozen=True)
+class Register:
+    """A register: byte offset, width in bits (64-bit ones take two words, low first), and what it means."""
+
+    name: str
+    offset: int
+    bits: int
+    direction: Direction
+    text: str
+
+
+REGISTERS: tuple[Register, ...] = (
+    Register("ap_ctrl", 0x00, 32, Direction.CONTROL, "bit 0 start, 1 done, 2 idle, 3 ready, 7 auto-restart"),
+    Register("gie", 0x04, 32, Direction.CONTROL, "bit 0: interrupts on"),
+    Register("ier", 0x08, 32, Direction.CONTROL, "bit 0: interrupt at done, bit 1: at ready"),
+    Register("isr", 0x0C, 32, Direction.CONTROL, "interrupt status, written with 1 to clear"),
+    Register("mem0", 0x10, 64, Direction.INPUT, "byte address of the memory window, for the first memory port"),
+    Register("mem1", 0x1C, 64, Direction.INPUT, "the same address, for the second memory port"),
+    Register("mem2", 0x28, 64, Direction.INPUT, "the same address, for the third memory port"),
+    Register("window_words", 0x34, 32, Direction.INPUT, "size of the window in words of 16 bytes"),
+    Register("program", 0x3C, 32, Direction.INPUT, "word address of the program inside the window"),
+    Register("status", 0x44, 32, Direction.OUTPUT, "status code of the last run (hls.spec.status)"),
+    Register("failed_instruction", 0x54, 32, Direction.OUTPUT, "index of the instruction that stopped the run"),
+    Register("hash_low", 0x64, 32, Direction.OUTPUT, "low word of the hardware configuration's hash"),
+    Register("hash_high", 0x74, 32, Direction.OUTPUT, "high word of the hardware configuration's hash"),
+    Register("cycles_low", 0x84, 32, Direction.OUTPUT, "clock cycles of the last run, low word"),
+    Register("cycles_high", 0x94, 32, Direction.OUTPUT, "clock cycles of the last run, high word"),
+)
+
+BY_NAME = {register.name: register for register in REGISTERS}
+SPAN = 0x1000
+"""Bytes of the AXI-Lite address range."""

@@ -1,0 +1,41 @@
+"""What the accelerator reports when a program stops. The index of the failing instruction is in a register of its own."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Status(IntEnum):
+    """Status codes; anything but `OK` means that the program stopped before the instruction ran."""
+
+    OK = 0
+    PROGRAM_OUTSIDE_WINDOW = 1
+    BAD_MAGIC = 2
+    BAD_VERSION = 3
+    CONFIGURATION_MISMATCH = 4
+    BAD_CHECKSUM = 5
+    BAD_SLOT_TABLE = 6
+    UNKNOWN_OPCODE = 7
+    BAD_FIELD = 8
+    """A flag that the op does not have, or a reserved or unused field that is not zero."""
+    BAD_SHAPE = 9
+    OUTSIDE_WINDOW = 10
+    BAD_SLOT = 11
+    MISSING_END = 12
+
+
+SENTENCES = {
+    Status.OK: "the program ran to its end",
+    Status.PROGRAM_OUTSIDE_WINDOW: "the program does not lie inside the memory window; compile it again for this window",
+    Status.BAD_MAGIC: "there is no program at the given address; write the program before starting it",
+    Status.BAD_VERSION: "the program was compiled for another instruction format; compile it again with this version",
+    Status.CONFIGURATION_MISMATCH: "the program was compiled for another hardware configuration; compile it for this one",
+    Status.BAD_CHECKSUM: "the program in memory is damaged (checksum); write it again",
+    Status.BAD_SLOT_TABLE: "the slot table is larger than the hardware's or outside the window; compile the program again",
+    Status.UNKNOWN_OPCODE: "the instruction's opcode is unknown; compile the program again",
+    Status.BAD_FIELD: "the instruction sets a flag or field that its op does not have; compile the program again",
+    Status.BAD_SHAPE: "the instruction's shape is not legal on this hardware configuration; compile for a larger one",
+    Status.OUTSIDE_WINDOW: "an operand of the instruction lies outside the memory window; nothing was written there",
+    Status.BAD_SLOT: "the instruction names a slot that the slot table does not have; compile the program again",
+    Status.MISSING_END: "the program has no end instruction where its header says; write it again",
+}

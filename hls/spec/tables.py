@@ -1,0 +1,52 @@
+"""Tables of the non-linear functions: integers made by the formulas below and frozen in `tables.json`.
+
+``python -m hls.spec.tables`` writes the file again; a test holds the file equal to the formulas.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+PATH = Path(__file__).with_name("tables.json")
+
+EXP2_BITS = 20
+"""Fraction bits of `exp2`: entry i is ``2**(-i/256)``, 257 entries, interpolated."""
+
+RSQRT_BITS = 16
+"""Fraction bits of `rsqrt`: entry i is ``1/sqrt(1 + (i + 0.5)/128)`` for i < 384: the start of one Newton step on [1, 4)."""
+
+GELU_BITS = 20
+"""Fraction bits of `gelu`: entry i is ``a * Phi(-a)`` at ``a = i/64``, 513 entries on [0, 8], interpolated."""
+
+GELU_SLOPE_BITS = 16
+"""Fraction bits of `gelu_slope`: entry i is ``Phi(-a) - a * phi(a)`` at ``a = i/64``: GELU'(-a); GELU'(a) is one minus it."""
+
+
+def _normal_tail(a: float) -> float:
+    return 0.5 * math.erfc(a / math.sqrt(2.0))
+
+
+def _normal_density(a: float) -> float:
+    return math.exp(-0.5 * a * a) / math.sqrt(2.0 * math.pi)
+
+
+def compute() -> dict[str, list[int]]:
+    """All tables, from their formulas."""
+    points = [i / 64 for i in range(513)]
+    return {
+        "exp2": [round(2.0 ** (-i / 256) * 2**EXP2_BITS) for i in range(257)],
+        "rsqrt": [round(2**RSQRT_BITS / math.sqrt(1 + (i + 0.5) / 128)) for i in range(384)],
+        "gelu": [round(a * _normal_tail(a) * 2**GELU_BITS) for a in points],
+        "gelu_slope": [round((_normal_tail(a) - a * _normal_density(a)) * 2**GELU_SLOPE_BITS) for a in points],
+    }
+
+
+def load() -> dict[str, list[int]]:
+    """The frozen tables."""
+    return json.loads(PATH.read_text())
+
+
+if __name__ == "__main__":
+    PATH.write_text(json.dumps(compute(), indent=None) + "\n")
