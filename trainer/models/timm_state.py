@@ -1,0 +1,52 @@
+"""Import of state dicts with timm's keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from host.errors import PeelVitError
+
+WRAPPER_PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and torch.compile
+
+
+def load_timm_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copy `state` into `model`, all tensors or none, and print how many were mapped.
+
+    Raises PeelVitError when a tensor is missing, unknown or of another shape.
+    """
+    state = {_plain_name(name): tensor for name, tensor in state.items()}
+    wanted = model.state_dict()
+    mapped = [name for name, tensor in state.items() if name in wanted and _shape(tensor) == wanted[name].shape]
+    print(f"{len(mapped)} of {len(wanted)} tensors mapped")
+    if problem := _first_problem(wanted, state):
+        raise PeelVitError(f"these weights do not fit the model: {problem}; choose the model they were saved from")
+    model.load_state_dict(state)
+
+
+def _plain_name(name: str) -> str:
+    while name.startswith(WRAPPER_PREFIXES):
+        name = name.split(".", 1)[1]
+    return name
+
+
+def _shape(tensor: object) -> object:
+    return getattr(tensor, "shape", None)
+
+
+def _first_problem(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:
+    for name, tensor in wanted.items():
+        if name in state and _shape(state[name]) != tensor.shape:
+            found = list(state[name].shape) if isinstance(state[name], Tensor) else type(state[name]).__name__
+            return f"{name} is {found} where the model has {list(tensor.shape)}"
+    if missing := [name for name in wanted if name not in state]:
+        return f"{_listed(missing)} missing"
+    if unknown := [name for name in state if name not in wanted]:
+        return f"{_listed(unknown)} not in the model"
+    return None
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3} more are" if len(names) > 3 else f"{shown} {'are' if len(names) > 1 else 'is'}"
