@@ -1,0 +1,93 @@
+# One verb a stage. `make help` lists them; each verb first does what it needs.
+
+CONFIG    ?= zcu102
+VARIANT   ?= fast
+MODEL     ?= deit_tiny_patch16_224
+TOKENS    ?= 0.7
+ATTENTION ?= 0.7
+STEPS     ?= 1
+OUT       ?= runs/demo
+EXTRAS    ?= test,dev
+JOBS      ?= $(shell nproc)
+ARGS      ?=
+
+comma := ,
+PY    := .venv/bin/python
+READY := .venv/.ready-$(subst $(comma),+,$(EXTRAS))
+# What the tests run on: a toy accelerator for every operation, the real one for the real models.
+TEST_CONFIGS  := toy zcu102
+TEST_VARIANTS := fast fidelity
+
+# Plots need no screen.
+export MPLBACKEND := Agg
+
+.DEFAULT_GOAL := help
+.PHONY: help setup render csim csim-test demo test test-all lint typecheck format hls-lint snapshot parity bench perf clean
+
+help:  ## list the verbs and the settings
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo
+	@echo "  settings:  CONFIG=$(CONFIG) VARIANT=$(VARIANT) MODEL=$(MODEL) TOKENS=$(TOKENS) ATTENTION=$(ATTENTION)"
+	@echo "             STEPS=$(STEPS) OUT=$(OUT) EXTRAS=$(EXTRAS) JOBS=$(JOBS) PYTHON=python3 ARGS=more options"
+
+setup: $(READY)  ## make .venv with the pinned packages [EXTRAS]
+
+$(READY): pyproject.toml tools/setup_env.sh
+	@tools/setup_env.sh $(EXTRAS)
+	@touch $@
+
+render: setup  ## render the accelerator's C++ into build/$CONFIG [CONFIG]
+	$(PY) -m hls.render $(CONFIG)
+
+csim: render  ## compile the rendered kernels for this machine [CONFIG VARIANT]
+	$(PY) -m sim.csim build $(CONFIG) --variant $(VARIANT)
+
+demo: csim  ## train a tri-level sparse ViT on the simulated accelerator and report [OUT ARGS]
+	$(PY) -m sim.demo --out $(OUT) $(ARGS)
+
+# The tests share the compiled kernels, so these are built once, before the test processes start.
+csim-test: setup
+	@set -e; for config in $(TEST_CONFIGS); do \
+	    $(PY) -m hls.render $$config; \
+	    for variant in $(TEST_VARIANTS); do $(PY) -m sim.csim build $$config --variant $$variant; done; \
+	done
+
+# One process a core, so one thread a process.
+test: csim-test  ## run the tests [JOBS ARGS]
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+test-all: csim-test  ## run the tests, the slow ones too [JOBS ARGS]
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal -m "slow or not slow" $(ARGS)
+
+lint: setup typecheck hls-lint snapshot  ## check style, types, HLS rules and the rendered snapshot
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	tools/clang_format.sh --dry-run --Werror
+
+typecheck: setup  ## check the types of hls/spec, host and sim
+	$(PY) -m mypy
+
+format: setup  ## format the Python and the C++
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix --select I .
+	tools/clang_format.sh -i
+
+hls-lint: setup  ## check the rendered kernels against the rules of synthesis
+	@set -e; for config in $(TEST_CONFIGS); do $(PY) -m hls.render $$config; done
+	$(PY) -m hls.lint $(addprefix build/,$(TEST_CONFIGS))
+
+snapshot: setup  ## compare the committed rendering of the toy accelerator with a fresh one
+	$(PY) -m hls.render --check
+
+parity: csim  ## compare every tensor of training steps, golden and C simulation [MODEL TOKENS ATTENTION STEPS ARGS]
+	$(PY) -m sim.parity --model $(MODEL) --tokens $(TOKENS) --attention $(ATTENTION) --steps $(STEPS) $(ARGS)
+
+bench: csim  ## measure C simulation and golden model on this machine [ARGS]
+	$(PY) -m sim.bench $(ARGS)
+
+perf: csim  ## print the modelled cycles of the accelerator beside the paper's times [ARGS]
+	$(PY) -m sim.perf $(ARGS)
+
+clean:  ## remove what was rendered, compiled and cached (.venv, data and runs stay)
+	rm -rf build reports .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find hls host sim trainer tests tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
