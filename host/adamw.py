@@ -134,28 +134,28 @@ class AdamW:
     def state(self) -> dict[str, NDArray[Any]]:
         """Step count, powers of the betas (float64 [2]) and both moments (float32) of every tensor, as copies."""
         state: dict[str, NDArray[Any]] = {"step": np.asarray(self.step), "beta_powers": np.asarray(self._beta_powers)}
-        for name in self.exp_avg:
-            state[f"exp_avg.{name}"] = self.exp_avg[name].copy()
-            state[f"exp_avg_sq.{name}"] = self.exp_avg_sq[name].copy()
-        return state
+        return state | {name: moment.copy() for name, moment in self._moments().items()}
 
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Continue from `state()`; `CheckpointError` when tensors are missing, unknown or of another shape."""
-        expected = self.state()
-        different = sorted(expected.keys() ^ state.keys()) or sorted(
-            name for name in expected if expected[name].shape != state[name].shape
-        )
+        moments = self._moments()
+        shapes = {name: moment.shape for name, moment in moments.items()} | {"step": (), "beta_powers": (2,)}
+        different = dict(shapes.items() ^ {name: array.shape for name, array in state.items()}.items())
         if different:
             raise CheckpointError(
-                f"the optimizer state does not fit this model (see '{different[0]}'); "
+                f"the optimizer state does not fit this model (see '{min(different)}'); "
                 "resume with the model that the checkpoint was made with"
             )
         self.step = int(state["step"])
         self._beta_powers = (float(state["beta_powers"][0]), float(state["beta_powers"][1]))
         self._factors = None
-        for name in self.exp_avg:
-            self.exp_avg[name][...] = state[f"exp_avg.{name}"]
-            self.exp_avg_sq[name][...] = state[f"exp_avg_sq.{name}"]
+        for name, moment in moments.items():
+            moment[...] = state[name]
+
+    def _moments(self) -> dict[str, Float32Array]:
+        return {f"exp_avg.{name}": moment for name, moment in self.exp_avg.items()} | {
+            f"exp_avg_sq.{name}": moment for name, moment in self.exp_avg_sq.items()
+        }
 
 
 def check_subnormals() -> None:

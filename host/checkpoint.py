@@ -133,7 +133,7 @@ def _write_archive(file: IO[bytes], tensors: Mapping[str, NDArray[Any]], meta: M
         for name in sorted(tensors):
             array = np.asarray(tensors[name], order="C")
             with archive.open(_member(f"{name}.npy"), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+                np.save(member, array, allow_pickle=False)
         archive.comment = bytes(_DIGEST_BYTES)
 
 
@@ -190,5 +190,5 @@ def _read_archive(file: IO[bytes], path: Path) -> tuple[dict[str, NDArray[Any]],
 
 
 def _read_array(archive: zipfile.ZipFile, member: str) -> NDArray[Any]:
-    array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(archive.read(member)), allow_pickle=False)
+    array: NDArray[Any] = np.load(io.BytesIO(archive.read(member)), allow_pickle=False)
     return array

@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from host.errors import CheckpointError, PeelVitError
 from host.schedules import check_ratio, kept_count
 
+Indices = NDArray[np.int64]
+
 NEVER_CORRECT = np.iinfo(np.int64).max - 1
 """Forgetting count of an example seen but never right: harder than any that was ever learned."""
 
@@ -102,18 +104,17 @@ class ExampleSelector:
         """Whether statistics still matter, that is, whether an exchange is still to come."""
         return self.iteration < self.iterations
 
-    def subset(self) -> NDArray[np.int64]:
+    def subset(self) -> Indices:
         """Indices now in training, ascending, int64 [subset_size]."""
         return np.flatnonzero(self.in_subset).astype(np.int64) if self.filtering else np.arange(self.n, dtype=np.int64)
 
-    def order(self, epoch: int) -> NDArray[np.int64]:
+    def order(self, epoch: int) -> Indices:
         """The subset in the shuffled order of `epoch`, int64 [subset_size].
 
         It depends on the seed, the epoch and the subset only, so a run that resumes within an epoch asks again and
         continues where it stopped.
         """
-        subset = self.subset()
-        return subset[_random(self.seed, _ORDER, epoch).permutation(subset.size)]
+        return _random(self.seed, _ORDER, epoch).permutation(self.subset())
 
     def record(self, indices: ArrayLike, correct: ArrayLike, attention_variance: ArrayLike) -> None:
         """Note one batch of presentations, each array [batch], in the order in which they were shown.
@@ -125,14 +126,14 @@ class ExampleSelector:
             return
         index, right = np.asarray(indices, np.int64), np.asarray(correct, np.bool_)
         variance = np.asarray(attention_variance, np.float64)
-        while index.size:
-            _, first = np.unique(index, return_index=True)
-            self._record_distinct(index[first], right[first], variance[first])
-            index, right, variance = (np.delete(values, first) for values in (index, right, variance))
+        left = np.arange(index.size)
+        while left.size:  # once, unless an example occurs more than once
+            _, first = np.unique(index[left], return_index=True)
+            now = left[first]
+            self._record_distinct(index[now], right[now], variance[now])
+            left = np.delete(left, first)
 
-    def _record_distinct(
-        self, index: NDArray[np.int64], right: NDArray[np.bool_], variance: NDArray[np.float64]
-    ) -> None:
+    def _record_distinct(self, index: Indices, right: NDArray[np.bool_], variance: NDArray[np.float64]) -> None:
         self.forgetting[index] += self.last_correct[index] & ~right
         self.last_correct[index] = right
         self.learned[index] |= right
@@ -153,22 +154,23 @@ class ExampleSelector:
             counts[...] = 0
         return True
 
-    def _least_informative(self) -> NDArray[np.int64]:
+    def _least_informative(self) -> Indices:
         subset = self.subset()
         seen = self.presentations[subset]
         forgetting = np.where(self.learned[subset], self.forgetting[subset], NEVER_CORRECT)
         forgetting = np.where(seen > 0, forgetting, NEVER_SEEN)
         mean_variance = self.variance_sum[subset] / np.maximum(seen, 1)
         ranking = np.lexsort((subset, mean_variance, forgetting))  # the last key weighs most
-        return subset[ranking[: self.exchange_size]]
+        least: Indices = subset[ranking[: self.exchange_size]]
+        return least
 
-    def _draw_from_pool(self) -> NDArray[np.int64]:
+    def _draw_from_pool(self) -> Indices:
         """Random examples from outside the subset, those that were never in training first."""
         random = _random(self.seed, _RESTORE, self.iteration)
         waiting = np.flatnonzero(self.waiting)
         others = np.flatnonzero(~self.in_subset & ~self.waiting)
-        drawn = np.concatenate([random.permutation(waiting), random.permutation(others)])
-        return drawn[: self.exchange_size].astype(np.int64)
+        drawn: Indices = np.concatenate([random.permutation(waiting), random.permutation(others)])
+        return drawn[: self.exchange_size]
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything that a resume needs, as copies: settings, position, subset and statistics.

@@ -11,10 +11,12 @@ Steps are optimizer updates counted from 1 here: row `step` says what is true af
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -154,7 +156,12 @@ class RunLog:
         self._progress.message(text)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """What a resume within an epoch needs: the sums over the epoch so far."""
+        """What a resume within an epoch needs: the sums over the epoch so far.
+
+        Forces the rows so far to the disk, so that a checkpoint never knows of more than the files beside it.
+        """
+        for table in (self._steps, self._summary, self._timing):
+            table.sync()
         return {name: np.asarray(value) for name, value in asdict(self._epoch_totals).items()}
 
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -181,7 +188,8 @@ class StepTable:
         kept = [row for row in rows if int(row["step"]) <= resume_step]
         self._columns = list(kept[0]) if kept else []
         with replaced_file(path) as file:
-            file.write(_csv_lines([self._columns, *(list(row.values()) for row in kept)] if kept else []).encode())
+            if kept:
+                file.write(_csv_lines([self._columns, *(row.values() for row in kept)]).encode())
         self._file = open(path, "a", encoding="utf-8", newline="")
 
     def rows(self) -> list[dict[str, str]]:
@@ -199,24 +207,23 @@ class StepTable:
             self._file.write(_csv_lines([self._columns]))
         if list(row) != self._columns:
             raise ValueError(f"{self.path.name} has the columns {self._columns}, not {list(row)}")
-        self._file.write(_csv_lines([list(row.values())]))
+        self._file.write(_csv_lines([row.values()]))
         self._file.flush()
+
+    def sync(self) -> None:
+        """Force the rows so far to the disk."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file; may be called again."""
         self._file.close()
 
 
-def _csv_lines(rows: list[list[Any]]) -> str:
-    """CSV text. Floats appear with `repr`, so that reading them back gives the same bits."""
-    return "".join(",".join(_cell(value) for value in row) + "\n" for row in rows)
-
-
-def _cell(value: Value) -> str:
-    text = repr(float(value)) if isinstance(value, float) else str(value)
-    if any(character in text for character in ',"\n'):
-        raise ValueError(f"a table cell cannot hold {text!r}")
-    return text
+def _csv_lines(rows: Iterable[Iterable[Any]]) -> str:
+    """CSV text. Floats appear with all their digits, so that reading them back gives the same bits."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def _progress_text(row: Mapping[str, Value], images_per_second: float) -> str:
