@@ -1,0 +1,59 @@
+"""The device: the few calls through which the runtime, the programs and the tests reach whatever runs a program.
+
+A device owns one memory window of 16-byte words. Addresses count words from its start. Implementations: `host.devices`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hls.spec.config import HardwareConfig
+from hls.spec.status import Status
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended. `failed_instruction` counts from 0 and means something only when `status` is not OK."""
+
+    status: Status
+    failed_instruction: int
+    cycles: int
+    """Clock cycles: modelled on simulations (0 on `golden`, which has no notion of time), counted on a board."""
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What a simulation knows of the last run; empty arrays where a device cannot tell."""
+
+    instruction_cycles: npt.NDArray[np.int64]
+    """Modelled cycles of every executed instruction."""
+    instruction_words: npt.NDArray[np.int64]
+    """[instructions, 6]: DDR words read and written through ports 0, 1, 2 (read0, read1, read2, write0, write1, write2)."""
+
+
+class Device(Protocol):
+    """Where programs run."""
+
+    config: HardwareConfig
+
+    def allocate(self, words: int) -> None:
+        """Take a zeroed window of `words` 16-byte words; `PeelVitError` when the memory is not there."""
+
+    def write(self, address: int, data: npt.NDArray[np.generic]) -> None:
+        """Copy a C-contiguous array to word `address`; its bytes are padded to a whole word with zeros."""
+
+    def read(self, address: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:
+        """A copy of the memory at word `address`."""
+
+    def run(self, program: int) -> RunResult:
+        """Run the program at word `program` to its end or to the first instruction that is refused."""
+
+    def counters(self) -> Counters:
+        """Counters of the last run."""
+
+    def close(self) -> None:
+        """Give the window back."""
