@@ -13,8 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = {"hls", "host", "sim", "trainer", "tests", "tools"}
-# For each room, the project packages and the third-party modules that its files may import, at the top or in a function.
-# The first room that holds a file decides.
+# For each room, the project packages and the third-party modules that its files may import, at the top or in a function
+# (None: any). The first room that holds a file decides.
 ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "hls/spec": ({"hls.spec"}, set()),
     "hls": ({"hls"}, {"jinja2", "clang"}),
