@@ -55,6 +55,7 @@ def _described(dataset: Dataset, split: str) -> str:
 
 
 def main() -> None:
+    """Run the command line; raises `PeelVitError` for what the user can put right."""
     arguments = _parser().parse_args()
     if arguments.command == "fetch":
         _fetch(arguments.names, arguments.data_dir)

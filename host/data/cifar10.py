@@ -65,7 +65,7 @@ def _joined(batch: Callable[[str], Examples]) -> Splits:
     splits = {}
     for split, names in _BATCHES.items():
         batches = [batch(name) for name in names]
-        images, labels = (np.concatenate(parts) for parts in zip(*batches))
+        images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
         splits[split] = _checked(Examples(images, labels))
     return splits
 

@@ -67,4 +67,5 @@ class ArrayDataset(Dataset):
         self._images = images
 
     def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """See `Dataset.read`."""
         return self._images[indices]

@@ -31,7 +31,7 @@ def _local(data_dir: Path, report: Report) -> Splits | None:
 
 
 def _fetch(work: Path, report: Report) -> Splits:
-    raise PeelVitError("digits come inside scikit-learn, which is not installed; run `pip install scikit-learn`")
+    raise PeelVitError("scikit-learn, which contains them, is not installed (`pip install scikit-learn`)")
 
 
 DIGITS = Source(
@@ -41,5 +41,5 @@ DIGITS = Source(
     std=(0.3755,),
     local=_local,
     fetch=_fetch,
-    by_hand="digits-train.npz, digits-test.npz and their .sha256 from another machine",
+    by_hand="digits-train.npz, digits-test.npz and their .sha256 files from another machine",
 )

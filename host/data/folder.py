@@ -39,8 +39,9 @@ class ImageFolder(Dataset):
         self._pillow = pillow()
 
     def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """See `Dataset.read`; raises `PeelVitError` for a picture that cannot be read."""
         images = np.empty((len(indices), *self.image_shape), np.uint8)
-        for target, index in zip(images, indices):
+        for target, index in zip(images, indices, strict=True):
             target[...] = self._decode(self._paths[index])
         return images
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -42,7 +42,7 @@ class _Stream(Generic[AnyBatch]):
 
     def __init__(self, batches: Iterator[AnyBatch], length: int) -> None:
         # `batches` must not refer to this object: the thread holds it, and dropping the stream has to end the thread.
-        self._prefetched = prefetch(batches)
+        self._prefetched: Generator[AnyBatch, None, None] = prefetch(batches)
         self._remaining = length
 
     def __len__(self) -> int:
@@ -58,6 +58,7 @@ class _Stream(Generic[AnyBatch]):
         return batch
 
     def close(self) -> None:
+        """End the background thread; the stream is exhausted afterwards."""
         self._prefetched.close()
 
     def __enter__(self) -> _Stream[AnyBatch]:
@@ -139,6 +140,6 @@ def _eval_batches(
     quantiser: PixelQuantiser,
     patch: int,
 ) -> Iterator[EvalBatch]:
-    for indices, mask in zip(chosen, counted):
+    for indices, mask in zip(chosen, counted, strict=True):
         patches = to_patches(quantiser(dataset.read(indices)), patch)
         yield EvalBatch(indices, patches, dataset.labels[indices], mask)

@@ -24,6 +24,7 @@ def npm_pack(package: str, work: Path, report: Report) -> Path:
     `pack` and not `install`, which would run scripts and pull in dependencies. The npm cache is private to `work`,
     so nothing stays behind and no home folder is needed.
     """
+    _require("npm")
     options = [f"--cache={work / 'npm-cache'}", "--loglevel=error", "--ignore-scripts"]
     patience = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
     _run(["npm", "pack", package, *options, *patience], work, report)
@@ -35,6 +36,8 @@ def apt_download(package: str, work: Path, report: Report) -> Path:
 
     When apt's own package lists are empty or stale, fresh ones are taken into `work`; the system's stay untouched.
     """
+    _require("apt-get")
+    _require("dpkg-deb")
     try:
         _run(["apt-get", "download", package], work, report)
     except PeelVitError:
@@ -49,17 +52,19 @@ def apt_download(package: str, work: Path, report: Report) -> Path:
     return unpacked
 
 
+def _require(program: str) -> None:
+    if shutil.which(program) is None:
+        raise PeelVitError(f"the program {program} is not installed")
+
+
 def _run(command: list[str], work: Path, report: Report) -> None:
-    """Run a client in `work`, reporting how much has arrived; a sentence when it is missing or fails."""
-    name = command[0]
-    if shutil.which(name) is None:
-        raise PeelVitError(f"the program {name} is not installed")
+    """Run a client in `work`, reporting how much has arrived; a sentence when it fails."""
     log = work / "client.log"
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=work, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
             while not _ended(process):
-                report(f"  {name}: {_megabytes(work)} MB so far")
+                report(f"  {command[0]}: {_megabytes(work)} MB so far")
         finally:
             process.kill()
             process.wait()

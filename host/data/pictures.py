@@ -51,8 +51,9 @@ class ResizedDataset(Dataset):
         self._pillow = pillow()
 
     def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """See `Dataset.read`."""
         resized = np.empty((len(indices), *self.image_shape), np.uint8)
-        for target, image in zip(resized, self._source.read(indices)):
+        for target, image in zip(resized, self._source.read(indices), strict=True):
             # Pillow takes grey pictures without a channel axis.
             picture = self._pillow.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
             picture = picture.resize(self.image_shape[1::-1], self._pillow.Resampling.BICUBIC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ class _End:
         self.error = error
 
 
-def prefetch(source: Iterable[Item], depth: int = 2) -> Iterator[Item]:
+def prefetch(source: Iterable[Item], depth: int = 2) -> Generator[Item, None, None]:
     """Yield the items of `source` in order while a thread computes up to `depth` of them ahead.
 
     An exception in `source` is raised here, after the items before it. Closing or dropping the generator ends the

