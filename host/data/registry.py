@@ -63,9 +63,9 @@ def load_dataset(
 
 def obtain(source: Source, data_dir: Path, *, fetch: bool = True, report: Report = tell) -> None:
     """See to it that every split of a built-in data set is cached in `data_dir`."""
-    if all(cache.is_cached(data_dir, source.name, split) for split in SPLITS):
-        return
-    with _writing(data_dir):
+    with _usable(data_dir):
+        if all(cache.is_cached(data_dir, source.name, split) for split in SPLITS):
+            return
         data_dir.mkdir(parents=True, exist_ok=True)
         splits = source.local(data_dir, report) or _fetched(source, data_dir, fetch, report)
         for split, examples in splits.items():
@@ -97,15 +97,15 @@ def _fetched(source: Source, data_dir: Path, fetch: bool, report: Report) -> Spl
 
 
 @contextmanager
-def _writing(data_dir: Path) -> Iterator[None]:
-    """Say in one sentence why nothing can be written to the data folder."""
+def _usable(data_dir: Path) -> Iterator[None]:
+    """Say in one sentence why the data folder cannot be read or written."""
     try:
         yield
     except OSError as error:
         if is_disk_full(error):
             raise PeelVitError(f"the disk of {data_dir} is full; free some space or name another --data-dir") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise PeelVitError(f"cannot write to {data_dir} ({error.strerror}); name another --data-dir") from error
+            raise PeelVitError(f"cannot use the data folder {data_dir} ({error.strerror}); name another --data-dir") from error
         raise
 
 
