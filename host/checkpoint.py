@@ -96,7 +96,7 @@ def replaced_file(path: Path | str, *, keep_previous: bool = False) -> Iterator[
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if keep_previous and path.exists():
+        if keep_previous and path.is_file():
             _keep_previous(path)
         os.replace(temporary, path)
     finally:

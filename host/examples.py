@@ -211,6 +211,6 @@ def _check_settings(
     check_ratio(remove_fraction, "fraction of examples exchanged")
     if keep_ratio < 1.0 and remove_fraction > round(1.0 - keep_ratio, 9):
         raise PeelVitError(
-            f"each exchange would restore {remove_fraction:g} of the examples, but a keep ratio of {keep_ratio:g} leaves "
-            f"only {1 - keep_ratio:g} outside; exchange less or keep fewer"
+            f"each exchange would restore {remove_fraction:g} of the examples, but a keep ratio of {keep_ratio:g} "
+            f"leaves only {1 - keep_ratio:g} outside; exchange less or keep fewer"
         )

@@ -197,8 +197,8 @@ class StepTable:
         if not self.path.exists():
             return []
         # A row without its newline was torn: the process died while writing it.
-        whole, _, _ = self.path.read_text(encoding="utf-8").rpartition("\n")
-        return list(csv.DictReader(whole.splitlines()))
+        whole, _, _ = self.path.read_bytes().rpartition(b"\n")
+        return list(csv.DictReader(whole.decode().splitlines()))
 
     def append(self, row: Mapping[str, Value]) -> None:
         """Write `row`; the first row names the columns, another set of them later is a `ValueError`."""

@@ -1,0 +1,152 @@
+"""The run log: a resumed run leaves the files of an undisturbed one, apart from timing.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from host.errors import CheckpointError
+from host.metrics import RunLog, StepResult, StepTable
+
+STEPS_PER_EPOCH = 5
+TOTAL = 20
+
+
+def open_log(folder: Path, **arguments: Any) -> RunLog:
+    ticks = itertools.count()
+    return RunLog(folder, TOTAL, log_interval=3, stream=io.StringIO(), clock=lambda: 2.0 * next(ticks), **arguments)
+
+
+def train(log: RunLog, steps: range) -> None:
+    for step in steps:
+        random = np.random.default_rng(step)
+        log.end_step(
+            step, StepResult(float(random.random()), int(random.integers(8)), 8, int(random.integers(3)), 24.0)
+        )
+        if step % STEPS_PER_EPOCH == 0:
+            log.end_epoch(step // STEPS_PER_EPOCH - 1, step, eval_top1=float(random.random()), lr=0.1 / step)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "timing.csv"}
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_files_of_a_run(tmp_path: Path) -> None:
+    with open_log(tmp_path) as log:
+        train(log, range(1, TOTAL + 1))
+        log.write_metrics({"test_accuracy": 71.5, "curve": log.curve("loss")})
+    summary, steps = table(tmp_path / "summary.csv"), table(tmp_path / "steps.csv")
+    assert list(summary[0]) == ["epoch", "step", "train_loss", "train_top1", "saturations", "eval_top1", "lr"]
+    assert [row["epoch"] for row in summary] == ["0", "1", "2", "3"]
+    losses = [float(np.random.default_rng(step).random()) for step in range(1, TOTAL + 1)]
+    assert float(summary[1]["train_loss"]) == pytest.approx(np.mean(losses[5:10]))
+    assert [int(row["step"]) for row in steps] == [3, 6, 9, 12, 15, 18, 20]
+    assert float(steps[0]["loss"]) == losses[2] and float(steps[0]["modelled_ms_per_image"]) == 3.0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["curve"] == [[3, 6, 9, 12, 15, 18, 20], [losses[s - 1] for s in (3, 6, 9, 12, 15, 18, 20)]]
+    timing = table(tmp_path / "timing.csv")
+    assert float(timing[1]["images_per_second"]) == 3 * 8 / 2.0
+
+
+def test_epoch_means_weigh_images(tmp_path: Path) -> None:
+    with open_log(tmp_path) as log:
+        log.end_step(1, StepResult(loss=1.0, correct=3, images=3, saturations=2))
+        log.end_step(2, StepResult(loss=5.0, correct=0, images=1, saturations=5))
+        log.end_epoch(0, 2)
+    assert table(tmp_path / "summary.csv") == [
+        {"epoch": "0", "step": "2", "train_loss": "2.0", "train_top1": "75.0", "saturations": "7"}
+    ]
+
+
+@settings(deadline=None, max_examples=40)
+@given(saved=st.integers(0, TOTAL), lost=st.integers(0, 6), torn=st.binary(max_size=4))
+def test_resume_leaves_the_files_of_an_undisturbed_run(
+    tmp_path_factory: pytest.TempPathFactory, saved: int, lost: int, torn: bytes
+) -> None:
+    undisturbed, resumed = tmp_path_factory.mktemp("undisturbed"), tmp_path_factory.mktemp("resumed")
+    with open_log(undisturbed) as log:
+        train(log, range(1, TOTAL + 1))
+    log = open_log(resumed)
+    train(log, range(1, saved + 1))
+    state = log.state()
+    train(log, range(saved + 1, min(saved + lost, TOTAL) + 1))
+    log.close()
+    for name in ("steps.csv", "summary.csv", "timing.csv"):  # a row that was being written at the moment of the crash
+        with open(resumed / name, "ab") as file:
+            file.write(torn.replace(b"\n", b""))
+    with open_log(resumed, resume_step=saved) as log:
+        log.load_state(state)
+        train(log, range(saved + 1, TOTAL + 1))
+    assert contents(resumed) == contents(undisturbed)
+    assert [row["step"] for row in table(resumed / "timing.csv")] == [
+        row["step"] for row in table(undisturbed / "timing.csv")
+    ]
+
+
+def test_a_fresh_run_starts_empty(tmp_path: Path) -> None:
+    for _ in range(2):
+        with open_log(tmp_path) as log:
+            train(log, range(1, 6))
+    assert len(table(tmp_path / "steps.csv")) == 1 and len(table(tmp_path / "summary.csv")) == 1
+
+
+def test_columns_may_not_change(tmp_path: Path) -> None:
+    steps = StepTable(tmp_path / "t.csv", 0)
+    steps.append({"step": 1, "loss": 0.1})
+    with pytest.raises(ValueError, match="columns"):
+        steps.append({"step": 2, "top1": 0.1})
+    steps.close()
+    steps.close()
+
+
+def test_plain_lines_when_stderr_is_no_terminal(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    with RunLog(tmp_path, 2, log_interval=1, stream=stream, clock=itertools.count().__next__) as log:
+        log.message("calibrating")
+        log.end_step(1, StepResult(loss=2.25, correct=1, images=4, saturations=7, modelled_ms=20.0))
+    assert stream.getvalue() == (
+        "calibrating\nstep 1/2  loss 2.2500  top1 25.0 %  4.0 images/s  modelled 5.00 ms/image  saturations 7\n"
+    )
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
+    pytest.importorskip("tqdm")
+    stream = Terminal()
+    with RunLog(tmp_path, 4, log_interval=1, resume_step=2, stream=stream) as log:
+        log.end_step(3, StepResult(loss=2.25, correct=1, images=4))
+        log.message("saved")
+        log.end_step(4, StepResult(loss=1.25, correct=1, images=4))
+    assert "4/4" in stream.getvalue() and "loss 1.2500" in stream.getvalue() and "saved\n" in stream.getvalue()
+
+
+def test_plain_lines_without_tqdm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    stream = Terminal()
+    with RunLog(tmp_path, 1, stream=stream) as log:
+        log.end_step(1, StepResult(loss=2.25, correct=1, images=4))
+    assert stream.getvalue().startswith("step 1/1  loss 2.2500")
+
+
+def test_state_that_lacks_something_is_refused(tmp_path: Path) -> None:
+    with open_log(tmp_path) as log, pytest.raises(CheckpointError, match="lacks 'loss'"):
+        log.load_state({})
