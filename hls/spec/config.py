@@ -32,7 +32,7 @@ class HardwareConfig:
     """DSP slices of the device; one 16x16 multiply-accumulate takes one."""
     clock_mhz: int
     row_tile: int
-    """Rows of the multiply-accumulate array: output rows a tile."""
+    """Rows of the multiply-accumulate array: output rows a tile, a multiple of 8."""
     column_tile: int
     """Columns of the array: output columns a tile, a multiple of 8."""
     panel_elements: int
@@ -91,7 +91,7 @@ def _check(config: HardwareConfig) -> None:
         value = getattr(config, f.name)
         if f.type == "int":
             need(type(value) is int and value > 0, f"{f.name} must be a positive integer, not {value!r}")
-    for name in ("column_tile", "chunk", "max_head_dim", "max_columns"):
+    for name in ("row_tile", "column_tile", "chunk", "max_contraction", "max_head_dim", "max_columns"):
         need(getattr(config, name) % LANES == 0, f"{name} must be a multiple of {LANES}, the elements of a memory word")
     need(config.panel_rows % config.row_tile == 0, "panel_rows must be a multiple of row_tile")
     need(config.key_lanes % 2 == 0, "key_lanes must be even: each memory copy has two ports")

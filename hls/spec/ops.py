@@ -151,7 +151,7 @@ OPS: tuple[Op, ...] = (
         "acc[i][j] = sum_k dy[i][k] * w[k][j], each of the `segments` equal parts of k with its own fraction; with "
         "GELU_BACKWARD times GELU'(pre[i][j]); + residual[i][j]; dx = round(acc). The gradient of a linear layer's input.",
         flags=("RESIDUAL", "GELU_BACKWARD"),
-        rules=("split <= rows", "k % (8 * segments) == 0 || segments == 1", "segments != 2"),
+        rules=("split <= rows", "segments == 1 || k % 24 == 0", "segments != 2"),
         macs="rows * n * k",
     ),
     Op(

@@ -1,0 +1,123 @@
+"""Configuration -> ``build/<config>/``: the kernels of one accelerator, rendered from Jinja templates.
+
+    python -m hls.render toy zcu102
+    python -m hls.render --check        # the committed snapshot of the toy configuration equals a fresh rendering
+
+Python computes, a template only places text; an undefined name fails (StrictUndefined).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+import jinja2
+
+from hls.spec import instruction, ops, registers, slots, tables
+from hls.spec.config import ConfigError, HardwareConfig, load
+from hls.spec.status import Status
+
+HERE = Path(__file__).resolve().parent
+BUILD = HERE.parent / "build"
+SNAPSHOT = HERE.parent / "tests" / "hls" / "snapshot" / "toy"
+
+
+def camel(name: str) -> str:
+    """`max_rows` -> `kMaxRows`: the constant of a limit, op or header field."""
+    return "k" + "".join(part.capitalize() for part in name.split("_"))
+
+
+def words(element: str) -> str:
+    """C++ function that gives the words of a row of this element type."""
+    return {"i16": "words16", "u16": "words16", "i32": "words32"}[element]
+
+
+def span(op: ops.Op, operand: ops.Operand) -> str:
+    """C++ expression for the slots an operand uses (`instruction.slot_span`)."""
+    if operand.slot is ops.Slot.THREE_GRADIENTS and "segments" in op.dimensions:
+        return f"(segments == 1 ? {ops.Slot.GRADIENT.value} : {operand.slot.value})"
+    return str(operand.slot.value)
+
+
+def environment() -> jinja2.Environment:
+    """The one Jinja environment of the project."""
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # C++, not HTML
+    )
+    env.filters.update(camel=camel, words=words, span=span)
+    return env
+
+
+def sources(config: HardwareConfig) -> dict[str, str]:
+    """Rendered files by their path below the build folder, hand-written headers included."""
+    env = environment()
+    context = {
+        "config": config,
+        "instruction": instruction,
+        "ops": ops.OPS,
+        "op": ops.BY_NAME,
+        "registers": registers.REGISTERS,
+        "slots": slots,
+        "statuses": list(Status),
+        "tables": tables.load(),
+    }
+    names = [name for name in env.list_templates(extensions=["j2"]) if name != "macros.j2"]
+    rendered = {name.removesuffix(".j2"): env.get_template(name).render(context) for name in names}
+    included = {path.name: path.read_text() for path in (HERE / "include").glob("*.hpp")}
+    return dict(sorted((rendered | included).items()))
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    """Make `folder` hold exactly `files`; unchanged files keep their time stamps, so builds stay incremental."""
+    stale = {p for p in folder.rglob("*") if p.is_file() and p.suffix in (".hpp", ".cpp")} - {folder / n for n in files}
+    for path in stale:
+        path.unlink()
+    for name, text in files.items():
+        path = folder / name
+        if not path.is_file() or path.read_text() != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+
+def drift(folder: Path, files: dict[str, str]) -> list[str]:
+    """Names of files that differ between `folder` and `files`."""
+    present = {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
+    return sorted(name for name in present.keys() | files.keys() if present.get(name) != files.get(name))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m hls.render", description="Render the kernels of a configuration.")
+    parser.add_argument("configs", nargs="*", default=["zcu102"], help="shipped configurations or JSON files")
+    parser.add_argument("--check", action="store_true", help="compare the committed snapshot with a fresh rendering")
+    parser.add_argument("--snapshot", action="store_true", help="write the committed snapshot again")
+    options = parser.parse_args(arguments)
+    try:
+        if options.check:
+            different = drift(SNAPSHOT, sources(load("toy")))
+            for name in different:
+                print(f"{SNAPSHOT / name} differs from a fresh rendering; run `python -m hls.render --snapshot`", file=sys.stderr)
+            return 1 if different else 0
+        if options.snapshot:
+            shutil.rmtree(SNAPSHOT, ignore_errors=True)
+            write(SNAPSHOT, sources(load("toy")))
+            return 0
+        for name in options.configs:
+            config = load(name)
+            write(BUILD / config.name, sources(config))
+            print(f"build/{config.name}/")
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
