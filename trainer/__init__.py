@@ -1,0 +1,1 @@
+"""Training in PyTorch: the float models, tri-level sparsity and weight import."""

@@ -33,9 +33,11 @@ class DenseProbabilities:
     all_BHTT: Tensor
 
     def class_row(self) -> Tensor:
+        """See `Probabilities`."""
         return self.all_BHTT[:, :, 0].mean(dim=1)
 
     def head_sum(self) -> Tensor:
+        """See `Probabilities`."""
         return self.all_BHTT.sum(dim=1)
 
 
@@ -51,9 +53,11 @@ class SparseProbabilities:
     keys_BKk: Tensor
 
     def class_row(self) -> Tensor:
+        """See `Probabilities`."""
         return self.class_BHT.mean(dim=1)
 
     def head_sum(self) -> Tensor:
+        """See `Probabilities`."""
         class_B1T = self.class_BHT.sum(dim=1, keepdim=True)
         B, K = self.keys_BKk.shape[:2]
         patch_BKT = class_B1T.new_zeros(B, K, 1 + K).scatter(2, self.keys_BKk, self.patch_BHKk.sum(dim=1))

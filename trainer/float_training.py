@@ -40,7 +40,7 @@ class Evaluation:
 
 
 def smoothed_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
-    """Cross entropy, mean over the batch, against (1 - smoothing) of the label and smoothing / classes of each class."""
+    """Mean cross entropy over the batch against (1 - smoothing) of the label and smoothing / classes of every class."""
     return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
 
 

@@ -94,7 +94,9 @@ class OnnxGraph:
 
     def unsupported(self, reason: str) -> PeelVitError:
         """The error for a graph that is not the layout being looked for."""
-        return PeelVitError(f"{self.path} is not a ViT in DINOv2's ONNX layout: {reason}; convert it to a timm state dict")
+        return PeelVitError(
+            f"{self.path} is not a ViT in DINOv2's ONNX layout: {reason}; bring a timm state dict instead"
+        )
 
     def _other_input(self, node: onnx.NodeProto, name: str) -> str:
         return next(source for source in node.input if source != name)

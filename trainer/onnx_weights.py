@@ -138,7 +138,8 @@ def _block(graph: OnnxGraph, layer: str) -> dict[str, np.ndarray]:
     tensors["mlp.fc2"] = _scaled(graph, f"{layer}.mlp.fc2", f"{layer}.layer_scale2.lambda1")
     for norm in ("norm1", "norm2"):
         tensors[norm] = graph.weight(f"{layer}.{norm}.weight"), graph.weight(f"{layer}.{norm}.bias")
-    return {f"{name}.{part}": array for name, pair in tensors.items() for part, array in zip(("weight", "bias"), pair)}
+    weights = {f"{name}.weight": weight for name, (weight, _) in tensors.items()}
+    return weights | {f"{name}.bias": bias for name, (_, bias) in tensors.items()}
 
 
 def _scaled(graph: OnnxGraph, linear: str, layer_scale: str) -> tuple[np.ndarray, np.ndarray]:
@@ -164,5 +165,8 @@ def _install(target: Path) -> None:
 
 
 def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

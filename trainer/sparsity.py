@@ -104,9 +104,9 @@ def plan_selectors(
 
 
 def _check_places(select_before: Sequence[int], depth: int) -> None:
-    ascending = all(a < b for a, b in zip(select_before, select_before[1:]))
+    ascending = list(select_before) == sorted(set(select_before))
     if not (ascending and all(2 <= block <= depth for block in select_before)):
         places = ", ".join(map(str, select_before))
         raise PeelVitError(
-            f"selectors before blocks {places} do not fit a model of {depth} blocks; give ascending numbers in 2..{depth}"
+            f"selectors before blocks {places} do not fit {depth} blocks; give ascending numbers from 2 to {depth}"
         )

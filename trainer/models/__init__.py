@@ -1,0 +1,1 @@
+"""Models in the shape of timm's, with the same state-dict keys."""

@@ -48,5 +48,5 @@ def _first_problem(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) ->
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:3])
-    return f"{shown} and {len(names) - 3} more are" if len(names) > 3 else f"{shown} {'are' if len(names) > 1 else 'is'}"
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{rest} {'is' if len(names) == 1 else 'are'}"

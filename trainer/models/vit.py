@@ -117,6 +117,7 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(config.mlp_hidden, config.dim)
 
     def forward(self, x_BTD: Tensor, record: Recorder) -> Tensor:
+        """[B, T, D]."""
         hidden = record("gelu", functional.gelu(record("fc1", self.fc1(x_BTD))))
         return record("fc2", self.fc2(hidden))
 
@@ -132,6 +133,7 @@ class Block(nn.Module):
         self.mlp = Mlp(config)
 
     def forward(self, x_BTD: Tensor, keys: Tensor | None, record: Recorder) -> tuple[Tensor, Probabilities]:
+        """[B, T, D] and the probabilities of its attention; `keys` as in `Attention.forward`."""
         update, probabilities = self.attn(record("norm1", self.norm1(x_BTD)), keys, record.within("attn"))
         x_BTD = record("after_attn", x_BTD + update)
         x_BTD = x_BTD + self.mlp(record("norm2", self.norm2(x_BTD)), record.within("mlp"))
@@ -194,9 +196,11 @@ class VisionTransformer(nn.Module):
         x = note("tokens", x + self.pos_embed)
         selections = []
         block_keys = None
+        probabilities: Probabilities | None = None
         for index, block in enumerate(self.blocks):
             within = note.within(f"blocks.{index}")
             if index in selectors:
+                assert probabilities is not None  # the plan has no selector before the first block
                 selection = selectors[index].select(probabilities.head_sum())
                 selections.append(selection)
                 block_keys = selection.keys

@@ -1,0 +1,97 @@
+"""Token & attention selection against a plain Python reference, with ties."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from host.errors import PeelVitError
+from trainer.sparsity import gather_tokens, largest, plan_selectors, select_keys, select_tokens
+
+LEVELS = (0.0, 0.25, 0.5)  # few values: nearly every map has ties
+
+
+@st.composite
+def maps(draw: st.DrawFn) -> tuple[list[list[list[float]]], int, int]:
+    """A map [B, T, T] and counts of tokens and keys to keep."""
+    batch, patches = draw(st.integers(1, 3)), draw(st.integers(1, 6))
+    row = st.lists(st.sampled_from(LEVELS), min_size=1 + patches, max_size=1 + patches)
+    image = st.lists(row, min_size=1 + patches, max_size=1 + patches)
+    attention = draw(st.lists(image, min_size=batch, max_size=batch))
+    tokens = draw(st.integers(1, patches))
+    return attention, tokens, draw(st.integers(1, tokens))
+
+
+def reference_tokens(image: list[list[float]], count: int) -> list[int]:
+    scores = image[0][1:]
+    return sorted(sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:count])
+
+
+def reference_keys(image: list[list[float]], kept: list[int], count: int) -> list[list[int]]:
+    chosen = []
+    for i, query in enumerate(kept):
+        others = [j for j in range(len(kept)) if j != i]
+        others.sort(key=lambda j: (-image[1 + query][1 + kept[j]], j))
+        chosen.append(sorted([i, *others[: count - 1]]))
+    return chosen
+
+
+@given(maps())
+def test_selection_equals_plain_python(case: tuple[list[list[list[float]]], int, int]) -> None:
+    attention, token_count, key_count = case
+    tensor = torch.tensor(attention)
+    kept = select_tokens(tensor, token_count)
+    keys = select_keys(tensor, kept, key_count)
+    expected = [reference_tokens(image, token_count) for image in attention]
+    assert kept.tolist() == expected
+    assert keys.tolist() == [
+        reference_keys(image, rows, key_count) for image, rows in zip(attention, expected, strict=True)
+    ]
+
+
+def test_among_equals_the_lowest_index_wins() -> None:
+    assert largest(torch.zeros(2, 1000), 3).tolist() == [[0, 1, 2]] * 2
+
+
+def test_the_diagonal_is_kept_even_with_no_attention_on_it() -> None:
+    attention = torch.ones(1, 5, 5) - torch.eye(5)
+    assert select_keys(attention, torch.arange(4)[None], 1).tolist() == [[[0], [1], [2], [3]]]
+
+
+def test_selection_leaves_the_map_alone() -> None:
+    attention = torch.rand(2, 5, 5)
+    before = attention.clone()
+    select_keys(attention, torch.tensor([[0, 1], [1, 3]]), 1)
+    assert torch.equal(attention, before)
+
+
+def test_gather_keeps_the_class_token_and_the_kept_rows() -> None:
+    x = torch.arange(2 * 5 * 3).reshape(2, 5, 3)
+    gathered = gather_tokens(x, torch.tensor([[0, 2], [1, 3]]))
+    assert torch.equal(gathered, torch.stack([x[0, [0, 1, 3]], x[1, [0, 2, 4]]]))
+
+
+@pytest.mark.parametrize("count", [0, -1, 5])
+def test_impossible_counts_are_refused(count: int) -> None:
+    attention = torch.rand(1, 5, 5)
+    with pytest.raises(PeelVitError, match="from 1 to 4"):
+        select_tokens(attention, count)
+    with pytest.raises(PeelVitError, match="from 1 to 4"):
+        select_keys(attention, torch.arange(4)[None], count)
+
+
+@pytest.mark.parametrize("places", [(1,), (5,), (3, 2), (2, 2)])
+def test_impossible_places_are_refused(places: tuple[int, ...]) -> None:
+    with pytest.raises(PeelVitError, match="from 2 to 4"):
+        plan_selectors(places, 4, [1] * len(places), None, None, None)
+
+
+def test_counts_must_match_the_selectors() -> None:
+    with pytest.raises(PeelVitError, match="1 token counts do not fit 2 selectors"):
+        plan_selectors((2, 3), 4, [1], None, None, None)
+    with pytest.raises(PeelVitError, match="3 key counts do not fit 2 selectors"):
+        plan_selectors((2, 3), 4, [1, 1], [1, 1, 1], None, None)
+    with pytest.raises(PeelVitError, match="needs token selection"):
+        plan_selectors((2, 3), 4, None, [1, 1], None, None)
