@@ -99,7 +99,8 @@ class RunLog:
         self._timing = StepTable(self.out_dir / "timing.csv", resume_step)
         self._epoch_totals = _Totals()
         self._progress = _open_progress(stream or sys.stderr, total_steps, resume_step)
-        self._clock, self._last_time, self._images_since = clock, clock(), 0
+        self._clock = clock
+        self._restart_timing(clock())
 
     def __enter__(self) -> RunLog:
         return self
@@ -124,13 +125,16 @@ class RunLog:
         self._progress.show(step, _progress_text(row, self._log_timing(step)))
 
     def _log_timing(self, step: int) -> float:
-        """Append a row of timing and return the images per second since the last one."""
+        """Append a row of timing and return the images per second since the last row or the start of the epoch."""
         now = self._clock()
         seconds, images = now - self._last_time, self._images_since
-        self._last_time, self._images_since = now, 0
+        self._restart_timing(now)
         rate = images / seconds if seconds > 0 else 0.0
         self._timing.append({"step": step, "seconds": seconds, "images_per_second": rate})
         return rate
+
+    def _restart_timing(self, now: float) -> None:
+        self._last_time, self._images_since = now, 0
 
     def end_epoch(self, epoch: int, step: int, **columns: Value) -> None:
         """Close `epoch` (counted from 0) after update `step` with one row of summary.csv.
@@ -140,6 +144,7 @@ class RunLog:
         """
         self._summary.append({"epoch": epoch, "step": step} | self._epoch_totals.row() | columns)
         self._epoch_totals = _Totals()
+        self._restart_timing(self._clock())  # the evaluation between two epochs is no training time
 
     def curve(self, column: str) -> tuple[list[int], list[float]]:
         """The steps and the values of one column of steps.csv, all the way from the run's start."""
@@ -190,7 +195,7 @@ class StepTable:
         with replaced_file(path) as file:
             if kept:
                 file.write(_csv_lines([self._columns, *(row.values() for row in kept)]).encode())
-        self._file = open(path, "a", encoding="utf-8", newline="")
+        self._file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115 (open as long as the run)
 
     def rows(self) -> list[dict[str, str]]:
         """All complete rows, by column name."""

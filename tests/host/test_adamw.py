@@ -140,7 +140,8 @@ def test_subnormals_survive() -> None:
     optimizer = AdamW({"w": (100,)})
     optimizer.begin_step(1e-3)
     optimizer.update("w", np.full(100, 2.0**-66, F), weight)
-    assert np.all(optimizer.exp_avg_sq["w"] > 0) and np.all(optimizer.exp_avg_sq["w"] < np.finfo(F).tiny)
+    assert np.all(optimizer.exp_avg_sq["w"] > 0)
+    assert np.all(optimizer.exp_avg_sq["w"] < np.finfo(F).tiny)
 
 
 def test_flush_to_zero_is_refused() -> None:

@@ -43,10 +43,13 @@ one_folder = settings(deadline=None, suppress_health_check=[HealthCheck.function
 def test_round_trip(tmp_path: Path, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
     save_checkpoint(tmp_path / "c.npz", tensors, meta)
     loaded, loaded_meta = load_checkpoint(tmp_path / "c.npz")
-    assert loaded_meta == meta and loaded.keys() == tensors.keys()
+    assert loaded_meta == meta
+    assert loaded.keys() == tensors.keys()
     for name, array in tensors.items():
-        assert loaded[name].dtype == array.dtype and loaded[name].shape == array.shape
-        assert loaded[name].tobytes() == array.tobytes() and loaded[name].flags.writeable
+        assert loaded[name].dtype == array.dtype
+        assert loaded[name].shape == array.shape
+        assert loaded[name].tobytes() == array.tobytes()
+        assert loaded[name].flags.writeable
 
 
 def test_equal_content_gives_equal_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +164,11 @@ def test_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest
     path = tmp_path / CHECKPOINT_NAME
     save_checkpoint(path, {}, {"step": 0})
     before = path.read_bytes()
-    monkeypatch.setattr("host.checkpoint.open", lambda *a: FullDisk(builtins.open(*a), room), raising=False)
+
+    def open_nearly_full(*arguments: Any) -> FullDisk:
+        return FullDisk(builtins.open(*arguments), room)
+
+    monkeypatch.setattr("host.checkpoint.open", open_nearly_full, raising=False)
     with pytest.raises(CheckpointError, match="the disk is full"):
         save_checkpoint(path, {"x": np.zeros(1000)}, {})
     assert path.read_bytes() == before
@@ -170,8 +177,9 @@ def test_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
 def test_really_full_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("host.checkpoint.open", lambda path, mode: builtins.open("/dev/full", mode), raising=False)
-    with pytest.raises(CheckpointError, match=r"the disk is full|cannot write"):
+    always_full = builtins.open  # the name is shadowed in host.checkpoint only
+    monkeypatch.setattr("host.checkpoint.open", lambda _, mode: always_full("/dev/full", mode), raising=False)
+    with pytest.raises(CheckpointError, match="the disk is full"):
         save_checkpoint(tmp_path / "c.npz", {"x": np.zeros(100_000)}, {})
 
 
@@ -247,7 +255,13 @@ def test_unreadable_and_unwritable_paths_are_one_sentence(tmp_path: Path) -> Non
 def test_a_failed_block_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     path.write_text("old")
-    with pytest.raises(RuntimeError), replaced_file(path) as file:
-        file.write(b"new")
-        raise RuntimeError
-    assert path.read_text() == "old" and os.listdir(tmp_path) == ["metrics.json"]
+
+    def write_and_fail() -> None:
+        with replaced_file(path) as file:
+            file.write(b"new")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_and_fail()
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["metrics.json"]

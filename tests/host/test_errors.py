@@ -47,7 +47,8 @@ def test_full_disk_is_one_sentence(number: int, capsys: pytest.CaptureFixture[st
         run_main(raising(OSError(number, "full", "runs/x.csv")))
     assert exit_info.value.code == 2
     message = capsys.readouterr().err
-    assert message.startswith("error: the disk is full while writing runs/x.csv;") and message.count("\n") == 1
+    assert message.startswith("error: the disk is full while writing runs/x.csv;")
+    assert message.count("\n") == 1
 
 
 @pytest.mark.parametrize("error", [ValueError("defect"), PermissionError(errno.EACCES, "denied")])

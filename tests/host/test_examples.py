@@ -207,7 +207,8 @@ def test_streams_are_pinned() -> None:
 
 def test_keep_ratio_one_filters_nothing_and_stores_nothing() -> None:
     selector = ExampleSelector(1000, 1.0, period_epochs=1)
-    assert not selector.filtering and not selector.recording
+    assert not selector.filtering
+    assert not selector.recording
     assert sorted(selector.order(0)) == list(range(1000))
     selector.record(range(1000), np.ones(1000, bool), np.zeros(1000))
     assert not selector.end_epoch(0)

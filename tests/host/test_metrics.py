@@ -56,11 +56,13 @@ def test_files_of_a_run(tmp_path: Path) -> None:
     losses = [float(np.random.default_rng(step).random()) for step in range(1, TOTAL + 1)]
     assert float(summary[1]["train_loss"]) == pytest.approx(np.mean(losses[5:10]))
     assert [int(row["step"]) for row in steps] == [3, 6, 9, 12, 15, 18, 20]
-    assert float(steps[0]["loss"]) == losses[2] and float(steps[0]["modelled_ms_per_image"]) == 3.0
+    assert float(steps[0]["loss"]) == losses[2]
+    assert float(steps[0]["modelled_ms_per_image"]) == 3.0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["curve"] == [[3, 6, 9, 12, 15, 18, 20], [losses[s - 1] for s in (3, 6, 9, 12, 15, 18, 20)]]
     timing = table(tmp_path / "timing.csv")
-    assert float(timing[1]["images_per_second"]) == 3 * 8 / 2.0
+    assert float(timing[0]["images_per_second"]) == 3 * 8 / 2.0  # steps 1 to 3
+    assert float(timing[1]["images_per_second"]) == 1 * 8 / 2.0  # step 6: the epoch ended after step 5
 
 
 def test_epoch_means_weigh_images(tmp_path: Path) -> None:
@@ -98,11 +100,24 @@ def test_resume_leaves_the_files_of_an_undisturbed_run(
     ]
 
 
+def test_evaluation_is_no_training_time(tmp_path: Path) -> None:
+    now = [0.0]
+    with RunLog(tmp_path, 2, log_interval=2, stream=io.StringIO(), clock=lambda: now[0]) as log:
+        now[0] = 1.0
+        log.end_step(1, StepResult(loss=1.0, correct=1, images=4))
+        now[0] = 100.0
+        log.end_epoch(0, 1)
+        now[0] = 102.0
+        log.end_step(2, StepResult(loss=1.0, correct=1, images=4))
+    assert table(tmp_path / "timing.csv") == [{"step": "2", "seconds": "2.0", "images_per_second": "2.0"}]
+
+
 def test_a_fresh_run_starts_empty(tmp_path: Path) -> None:
     for _ in range(2):
         with open_log(tmp_path) as log:
             train(log, range(1, 6))
-    assert len(table(tmp_path / "steps.csv")) == 1 and len(table(tmp_path / "summary.csv")) == 1
+    assert len(table(tmp_path / "steps.csv")) == 1
+    assert len(table(tmp_path / "summary.csv")) == 1
 
 
 def test_columns_may_not_change(tmp_path: Path) -> None:
@@ -136,7 +151,9 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
         log.end_step(3, StepResult(loss=2.25, correct=1, images=4))
         log.message("saved")
         log.end_step(4, StepResult(loss=1.25, correct=1, images=4))
-    assert "4/4" in stream.getvalue() and "loss 1.2500" in stream.getvalue() and "saved\n" in stream.getvalue()
+    assert "4/4" in stream.getvalue()
+    assert "loss 1.2500" in stream.getvalue()
+    assert "saved\n" in stream.getvalue()
 
 
 def test_plain_lines_without_tqdm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

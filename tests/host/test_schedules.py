@@ -76,7 +76,9 @@ def test_keep_ratio_falls_from_one_to_target(target: float, start: int, length: 
 def test_keep_ratio_halfway_and_between_epochs() -> None:
     ratio = KeepRatio.between_epochs(0.7, start=10, end=110, steps_per_epoch=7)
     assert (ratio.start_step, ratio.end_step) == (70, 770)
-    assert ratio(70) == 1.0 and ratio(420) == pytest.approx(0.85) and ratio(770) == 0.7
+    assert ratio(70) == 1.0
+    assert ratio(420) == pytest.approx(0.85)
+    assert ratio(770) == 0.7
 
 
 @pytest.mark.parametrize(
