@@ -1,0 +1,75 @@
+"""Calls: every callee is known when the hardware is built, and none calls itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hls.lint.node import Node
+from hls.lint.registry import Hit, rule
+from hls.lint.unit import Function, Unit
+
+_DECLARATIONS = {"VAR_DECL", "PARM_DECL", "FIELD_DECL", "TYPEDEF_DECL", "TYPE_ALIAS_DECL"}
+
+
+@rule("recursion", "no function calls itself, directly or through others")
+def recursion(unit: Unit) -> Iterator[Hit]:
+    for function in unit.functions:
+        for key, call in function.calls:
+            if function.key == key or function.key in reachable(unit, key):
+                yield call.line, f"{function.name} calls itself through this call; rewrite the recursion as a bounded loop."
+        for call in _template_self_calls(function):
+            yield call.line, f"{function.name} calls itself here; rewrite the recursion as a bounded loop."
+
+
+def reachable(unit: Unit, key: str) -> set[str]:
+    """Keys of all functions called from function `key`, directly or through others."""
+    seen: set[str] = set()
+    pending = [key]
+    while pending:
+        function = unit.by_key.get(pending.pop())
+        new = {callee for callee, _ in function.calls} - seen if function is not None else set()
+        seen |= new
+        pending += new
+    return seen
+
+
+def _template_self_calls(function: Function) -> Iterator[Node]:
+    """Unresolved calls of a template to its own name without template arguments, which name the same instance."""
+    if function.node.kind != "FUNCTION_TEMPLATE":
+        return
+    for call in function.node.find("CALL_EXPR"):
+        callee = call.operands[0] if call.operands and call.target is None else None
+        names = [child for child in callee.children if child.kind == "OVERLOADED_DECL_REF"] if callee is not None else []
+        if len(names) == len(callee.children if callee is not None else ()) == 1 and names[0].spelling == function.name:
+            yield call
+
+
+@rule("virtual", "no virtual method or base")
+def virtual(unit: Unit) -> Iterator[Hit]:
+    for node in unit.nodes:
+        if node.kind in ("CXX_METHOD", "DESTRUCTOR") and node.cursor.is_virtual_method():
+            yield node.line, f"{node.spelling} is virtual; use a template parameter to choose behaviour at compile time."
+        elif node.kind == "CXX_BASE_SPECIFIER" and _is_virtual_base(node):
+            yield node.line, "A virtual base needs run-time layout; inherit without virtual."
+
+
+def _is_virtual_base(node: Node) -> bool:
+    return any(token.spelling == "virtual" for token in node.cursor.get_tokens())
+
+
+@rule("function-pointer", "no function pointer, pointer to method or std::function")
+def function_pointer(unit: Unit) -> Iterator[Hit]:
+    for node in unit.nodes:
+        if node.kind in _DECLARATIONS and _points_to_function(node.cursor.type.get_canonical()):
+            yield node.line, f"{node.spelling or 'This'} points to a function; call by name, or pass a functor type as template parameter."
+        elif node.kind == "TEMPLATE_REF" and node.spelling == "function" and unit.is_system(node.target):
+            yield node.line, "std::function is bound at run time; call by name, or pass a functor type as template parameter."
+
+
+def _points_to_function(kind) -> bool:
+    while "ARRAY" in kind.kind.name:
+        kind = kind.get_array_element_type().get_canonical()
+    if kind.kind.name in ("POINTER", "LVALUEREFERENCE"):
+        kind = kind.get_pointee().get_canonical()
+        return kind.kind.name == "FUNCTIONPROTO" or _points_to_function(kind)
+    return kind.kind.name == "MEMBERPOINTER"
