@@ -11,8 +11,11 @@ fractions: its `slot` for patch rows and the next one for class-token rows (`Slo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
+from types import CodeType
 
 
 class Access(Enum):
@@ -56,8 +59,10 @@ class Operand:
 class Op:
     """One row of the table. `limits` bounds each dimension: (smallest, name of a limit of the hardware configuration).
 
-    `rules` are further conditions on dimensions (valid Python and C++). `macs` counts multiply-accumulates of the array,
-    `nest` is the loop nest or formula in words, `unit` the part of the accelerator that runs it.
+    `rules` are further conditions on dimensions and flags, where a flag's name is 1 when it is set and else 0 (valid C++,
+    and Python once ``||`` and ``&&`` are replaced). `slot_end` is the end of the slots that the op uses by number.
+    `macs` counts multiply-accumulates of the array, `nest` is the loop nest or formula in words, `unit` the part of the
+    accelerator that runs it.
     """
 
     name: str
@@ -71,6 +76,7 @@ class Op:
     rules: tuple[str, ...] = ()
     immediates: tuple[str, ...] = ()
     macs: str = "0"
+    slot_end: str = "0"
     flag_bits: dict[str, int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -256,6 +262,8 @@ OPS: tuple[Op, ...] = (
             "queries == 1 || queries == 1 + patches",
             "map_rows <= queries",
             "key_count <= patches",
+            "SPARSE == (key_count > 0)",
+            "MAP == (map_rows > 0)",
         ),
         immediates=("scale",),
         macs="2 * batch * queries * (1 + patches) * heads * head_dim",
@@ -274,7 +282,12 @@ OPS: tuple[Op, ...] = (
         "per image and head, with p computed again: dp = dy v^T, ds = p * (dp - sum_j p dp), "
         "dq = scale ds k, dk = scale ds^T q, dv = p^T dy.",
         flags=("SPARSE",),
-        rules=("head_dim % 8 == 0", "queries == 1 || queries == 1 + patches", "key_count <= patches"),
+        rules=(
+            "head_dim % 8 == 0",
+            "queries == 1 || queries == 1 + patches",
+            "key_count <= patches",
+            "SPARSE == (key_count > 0)",
+        ),
         immediates=("scale", "gradient_mantissa", "gradient_shift"),
         macs="5 * batch * queries * (1 + patches) * heads * head_dim",
     ),
@@ -367,6 +380,7 @@ OPS: tuple[Op, ...] = (
         {"first": (0, "max_slots"), "count": (1, "max_slots"), "bits": (15, "max_exponent_bits"), "margin": (0, "max_margin")},
         "f_previous = f; of each slot in first ... first + count - 1 that saw a non-zero value, the peak enters the "
         "history and f = bits - margin - max(history).",
+        slot_end="first + count",
     ),
 )
 
@@ -374,6 +388,11 @@ BY_NAME = {op.name: op for op in OPS}
 BY_OPCODE = {op.opcode: op for op in OPS}
 
 
-def evaluate(expression: str, dimensions: dict[str, int]) -> int:
-    """Value of a shape expression or rule of the table for given dimensions."""
-    return int(eval(expression.replace("||", " or ").replace("&&", " and "), {"__builtins__": {}}, dimensions))  # noqa: S307
+@lru_cache(maxsize=None)
+def _compiled(expression: str) -> CodeType:
+    return compile(expression.replace("||", " or ").replace("&&", " and "), expression, "eval")
+
+
+def evaluate(expression: str, names: Mapping[str, int]) -> int:
+    """Value of a shape expression or rule of the table; `names` are the dimensions and, for rules, the flags as 0 or 1."""
+    return int(eval(_compiled(expression), {"__builtins__": {}}, dict(names)))
