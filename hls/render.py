@@ -67,6 +67,7 @@ def sources(config: HardwareConfig) -> dict[str, str]:
         "slots": slots,
         "statuses": list(Status),
         "tables": tables.load(),
+        "table_bits": {name: value for name, value in vars(tables).items() if name.endswith("_BITS")},
     }
     names = [name for name in env.list_templates(extensions=["j2"]) if name != "macros.j2"]
     rendered = {name.removesuffix(".j2"): env.get_template(name).render(context) for name in names}

@@ -22,6 +22,7 @@
 #define PIPELINE(first, interval, depth) PEELVIT_PRAGMA(HLS pipeline II = interval)
 #define DATAFLOW(first) PEELVIT_PRAGMA(HLS dataflow)
 #define PROCESS(call) call
+#define MARK_START()
 #define MARK_INSTRUCTION()
 
 namespace peelvit {
@@ -49,6 +50,7 @@ struct Mark {
     std::uint64_t cycles;
     std::uint32_t words[6];
 };
+static Mark origin;                                                  // state before the first instruction
 static std::vector<Mark> marks;                                      // state after every instruction
 
 inline void reset() {
@@ -57,7 +59,9 @@ inline void reset() {
     marks.clear();
 }
 
-inline void mark() { marks.push_back(Mark{total, {words[0], words[1], words[2], words[3], words[4], words[5]}}); }
+inline Mark now() { return Mark{total, {words[0], words[1], words[2], words[3], words[4], words[5]}}; }
+inline void mark() { marks.push_back(now()); }
+inline void begin() { origin = now(); }
 
 // One iteration of a dataflow region; its tasks start together and the clock moves on when the region ends.
 class Region {
@@ -95,6 +99,7 @@ inline void write_word(word_t* mem, unsigned address, word_t value) {
 #define PROCESS(call) \
     call;             \
     region.end_task()
+#define MARK_START() peelvit::cycles::begin()
 #define MARK_INSTRUCTION() peelvit::cycles::mark()
 
 #endif

@@ -1,0 +1,1 @@
+"""Devices: one file each, all of the interface `host.device.Device`."""

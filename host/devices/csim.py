@@ -1,0 +1,90 @@
+"""The C simulation as a device: the kernels' own C++, in this process, through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hls.spec.config import HardwareConfig
+from hls.spec.formats import WORD_BYTES
+from hls.spec.status import Status
+from host.device import Counters, RunResult
+from host.errors import PeelVitError
+
+BUILD = Path(__file__).resolve().parents[2] / "build"
+
+
+def _load(path: Path, config: HardwareConfig) -> ctypes.CDLL:
+    if not path.is_file():
+        raise PeelVitError(f"the C simulation {path} does not exist; run `make csim CONFIG={config.name}`")
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise PeelVitError(f"the C simulation {path} cannot be loaded ({error}); run `make clean csim`") from None
+    library.peelvit_run.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p]
+    library.peelvit_run.restype = None
+    library.peelvit_executed.restype = ctypes.c_uint32
+    library.peelvit_trace.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    library.peelvit_trace.restype = None
+    return library
+
+
+class CsimDevice:
+    """`variant` is a variant of `sim.csim.build`: fast, fidelity or sanitized."""
+
+    def __init__(self, config: HardwareConfig, variant: str = "fast") -> None:
+        self.config = config
+        self._library = _load(BUILD / config.name / f"libpeelvit_{variant}.so", config)
+        self._window = np.zeros(0, np.uint8)
+
+    def allocate(self, words: int) -> None:
+        """See `host.device.Device`. The window starts at a multiple of 16 bytes."""
+        try:
+            raw = np.zeros((words + 1) * WORD_BYTES, np.uint8)
+        except MemoryError:
+            size = words * WORD_BYTES >> 20
+            raise PeelVitError(f"this machine has no {size} MiB for the simulated board's memory; use a smaller batch") from None
+        start = -raw.ctypes.data % WORD_BYTES
+        self._window = raw[start : start + words * WORD_BYTES]
+
+    def write(self, address: int, data: npt.NDArray[np.generic]) -> None:
+        """See `host.device.Device`."""
+        flat = np.ascontiguousarray(data).reshape(-1).view(np.uint8)
+        start, end = address * WORD_BYTES, address * WORD_BYTES + flat.size
+        padded = -(-end // WORD_BYTES) * WORD_BYTES
+        if start < 0 or padded > self._window.size:
+            raise PeelVitError(f"a write to words {address} to {padded // WORD_BYTES} leaves the window; allocate a larger one")
+        self._window[start:end] = flat
+        self._window[end:padded] = 0
+
+    def read(self, address: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:
+        """See `host.device.Device`."""
+        start = address * WORD_BYTES
+        end = start + int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        if start < 0 or end > self._window.size:
+            raise PeelVitError(f"a read of {end - start} bytes at word {address} leaves the window; allocate a larger one")
+        return self._window[start:end].view(dtype).reshape(shape).copy()
+
+    def run(self, program: int) -> RunResult:
+        """See `host.device.Device`. Refuses a library that was built for another configuration."""
+        result = np.zeros(4, np.uint32)
+        cycles = np.zeros(1, np.uint64)
+        words = self._window.size // WORD_BYTES
+        self._library.peelvit_run(self._window.ctypes.data, words, program, result.ctypes.data, cycles.ctypes.data)
+        if int(result[2]) | int(result[3]) << 32 != self.config.hash:
+            raise PeelVitError(f"the C simulation was built for another configuration than {self.config.name}; run `make csim`")
+        return RunResult(Status(int(result[0])), int(result[1]), int(cycles[0]))
+
+    def counters(self) -> Counters:
+        """See `host.device.Device`."""
+        count = int(self._library.peelvit_executed())
+        cycles, words = np.zeros(count, np.uint64), np.zeros((count, 6), np.uint32)
+        self._library.peelvit_trace(cycles.ctypes.data, words.ctypes.data)
+        return Counters(cycles.astype(np.int64), words.astype(np.int64))
+
+    def close(self) -> None:
+        """See `host.device.Device`."""
+        self._window = np.zeros(0, np.uint8)
