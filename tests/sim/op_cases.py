@@ -1,0 +1,293 @@
+"""Random legal programs of one instruction, with everything that they read: how executors are held equal.
+
+`random_case` draws shapes (odd ones, and ones that cross the tiles of the configuration), strides, places, data and
+fractions from a seed. About a third of the cases have extreme fractions. Everything that no operand covers is noise, so
+that a write outside an operand shows.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hls.spec.config import HardwareConfig
+from hls.spec.formats import ELEMENT_BYTES, WORD_BYTES, scale_mantissa
+from hls.spec.instruction import Instruction, Matrix, assemble, make, slot_span
+from hls.spec.legality import words_per_row
+from hls.spec.ops import BY_NAME, OPS, Access, Op, Operand, evaluate
+from hls.spec.slots import EMPTY, F_MAX, F_MIN, HISTORY, RECORD_WORDS
+
+OP_NAMES = [op.name for op in OPS if op.name != "end"]
+LOG2_E = math.log2(math.e)
+RECORD = struct.Struct(f"<iiiI{HISTORY}b")
+"""A slot's record: f, f_previous, peak, saturations, history."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One program in one window."""
+
+    instructions: list[Instruction]
+    """Without the `end` that the program has."""
+    memory: npt.NDArray[np.uint8]
+    """The whole window: operands, slot table and program are in place."""
+    slot_table: int
+    slots: int
+    program: int
+    """Word address of the program."""
+
+    @property
+    def window_words(self) -> int:
+        """Size of the window."""
+        return len(self.memory) // WORD_BYTES
+
+
+def random_case(op_name: str, seed: int, config: HardwareConfig) -> Case:
+    """The case of this op with this seed; the same arguments give the same case."""
+    return _Draw(BY_NAME[op_name], np.random.default_rng([BY_NAME[op_name].opcode, seed]), config).case()
+
+
+def operand_shape(operand: Operand, dimensions: dict[str, int]) -> tuple[int, int]:
+    """Rows and columns of an operand."""
+    return evaluate(operand.rows, dimensions), evaluate(operand.columns, dimensions)
+
+
+class _Draw:
+    """Draws one case."""
+
+    def __init__(self, op: Op, rng: np.random.Generator, config: HardwareConfig) -> None:
+        self.op, self.rng, self.config = op, rng, config
+        self.extreme = self.chance(0.35)
+        self.dimensions: dict[str, int] = {}
+        self.flags: set[str] = set()
+        self.slot_count = 0
+
+    def chance(self, probability: float) -> bool:
+        return bool(self.rng.random() < probability)
+
+    def integer(self, low: int, high: int) -> int:
+        """A number from low to high, both possible."""
+        return int(self.rng.integers(low, high, endpoint=True))
+
+    def size(self, largest: int) -> int:
+        """A size from 1 to `largest`, small more often than not."""
+        bound = int(self.rng.choice([3, 10, 30, 70]))
+        return self.integer(1, min(bound, largest))
+
+    def case(self) -> Case:
+        self.flags = {flag for flag in self.op.flags if self.chance(0.5)}
+        self.draw_dimensions()
+        present = [o for o in self.op.operands if o.flag is None or o.flag in self.flags]
+        matrices, slots, words = self.place(present)
+        slot_table, words = words, words + RECORD_WORDS * self.slot_count
+        program = words + self.integer(0, 3)
+        instruction = make(
+            self.op.name,
+            flags=tuple(sorted(self.flags)),
+            dimensions=self.dimensions,
+            immediates=self.immediates(),
+            **matrices,
+        )
+        code = assemble([instruction], self.config.hash, slot_table, self.slot_count)
+        memory = self.noise((program + self.integer(0, 3)) * WORD_BYTES + len(code))
+        for operand in present:
+            if operand.access is not Access.NONE:
+                self.fill(memory, operand, matrices[operand.name])
+        memory[slot_table * WORD_BYTES :][: RECORD.size * self.slot_count] = self.records(slots)
+        memory[program * WORD_BYTES :][: len(code)] = np.frombuffer(code, np.uint8)
+        return Case([instruction], memory, slot_table, self.slot_count, program)
+
+    # Shapes
+
+    def draw_dimensions(self) -> None:
+        limits = self.config.limits
+        for name, (low, high) in self.op.limits.items():
+            self.dimensions[name] = max(low, self.size(limits[high]))
+        d = self.dimensions
+        if "split" in d:
+            d["split"] = min(
+                d["rows"], limits[self.op.limits["split"][1]], int(self.rng.choice([0, d["split"], 1 << 30]))
+            )
+        if "period" in d:
+            d["period"] = min(d["rows"], d["period"])
+            if self.op.name == "column_sum":
+                d["period"], d["split"] = (1, d["split"]) if self.chance(0.5) else (d["period"], 0)
+        if "segments" in d:
+            d["segments"] = int(self.rng.choice([1, 3]))
+            d["k"] = d["k"] if d["segments"] == 1 else 24 * self.integer(1, min(4, limits["max_contraction"] // 24))
+        if "heads" in d:
+            self.draw_attention()
+        if "keep" in d:
+            d["keep"] = min(d["keep"], d["patches"])
+            if "key_count" in d:
+                d["key_count"] = min(d["key_count"], d["keep"])
+        if self.op.name == "exponent_update":
+            d["count"] = self.integer(1, 20)
+            d["first"], d["bits"], d["margin"] = self.integer(0, 9), int(self.rng.choice([15, 31])), self.integer(0, 8)
+
+    def draw_attention(self) -> None:
+        d = self.dimensions
+        d["batch"], d["patches"] = min(d["batch"], 5), min(d["patches"], 40)
+        d["heads"] = self.integer(1, min(3, self.config.max_heads))
+        d["head_dim"] = 8 * self.integer(1, self.config.max_head_dim // 8)
+        d["queries"] = 1 if self.chance(0.25) else 1 + d["patches"]
+        d["key_count"] = self.integer(1, d["patches"]) if "SPARSE" in self.flags else 0
+        if "map_rows" in d:
+            largest = d["queries"]
+            d["map_rows"] = int(self.rng.choice([1, largest, self.integer(1, largest)])) if "MAP" in self.flags else 0
+
+    def immediates(self) -> dict[str, int]:
+        d, wild = self.dimensions, self.extreme and self.chance(0.5)
+        head = d.get("head_dim", 1) ** -0.5
+        mantissa, shift = scale_mantissa(head)
+        epsilon, epsilon_shift = scale_mantissa(d.get("n", 1) ** 2 * 1e-6)
+        smoothing = float(self.rng.choice([0.0, 0.1]))
+        off = round(smoothing / d.get("n", 1) * 2**30)
+        values = {
+            "scale": int(self.rng.choice([0, 1, 1 << 23, self.integer(0, 1 << 23)]))
+            if wild
+            else round(head * LOG2_E * 2**20),
+            "gradient_mantissa": mantissa,
+            "gradient_shift": self.integer(-20, 60) if wild else shift,
+            "epsilon_mantissa": epsilon,
+            "epsilon_shift": self.integer(-40, 90) if wild else epsilon_shift,
+            "target_on": round((1 - smoothing) * 2**30) + off,
+            "target_off": off,
+            "average_shift": self.integer(-8, 40) if wild else self.integer(0, 6),
+        }
+        return {name: values[name] for name in self.op.immediates}
+
+    # Places
+
+    def place(self, present: list[Operand]) -> tuple[dict[str, Matrix], dict[int, Operand], int]:
+        """Where each operand lies, which operand each slot belongs to, and the first word after all."""
+        shape = Instruction(self.op, dimensions=self.dimensions)
+        matrices, slots, word = {}, {}, self.integer(0, 2)
+        for index in self.rng.permutation(len(present)):
+            operand = present[int(index)]
+            slot, span = self.slot_count + self.integer(0, 1), slot_span(operand.slot, shape)
+            if span:
+                slots.update({slot + i: operand for i in range(span)})
+                self.slot_count = slot + span
+            slot = slot if span else 0
+            if operand.access is Access.NONE:
+                matrices[operand.name] = Matrix(slot=slot)
+                continue
+            rows, columns = operand_shape(operand, self.dimensions)
+            words = words_per_row(operand.element, columns)
+            pitch = words + int(self.rng.choice([0, 0, 1, 3]))
+            matrices[operand.name] = Matrix(word, pitch, slot)
+            word += (rows - 1) * pitch + words + self.integer(0, 2)
+        self.slot_count = max(self.slot_count, evaluate(self.op.slot_end, self.dimensions)) + self.integer(0, 2)
+        return matrices, slots, word
+
+    # Data
+
+    def noise(self, count: int) -> npt.NDArray[np.uint8]:
+        return self.rng.integers(0, 256, -(-count // WORD_BYTES) * WORD_BYTES, np.uint8)
+
+    def fill(self, memory: npt.NDArray[np.uint8], operand: Operand, matrix: Matrix) -> None:
+        """Write the operand's data; the padding of what is read is zero, as every writer leaves it."""
+        rows, columns = operand_shape(operand, self.dimensions)
+        words = words_per_row(operand.element, columns)
+        values = self.values(operand, rows, columns)
+        padded = np.zeros((rows, words * WORD_BYTES // ELEMENT_BYTES[operand.element]), f"<{_CODE[operand.element]}")
+        padded[:, :columns] = values
+        if operand.access is not Access.READ:
+            padded[:, columns:] = -1  # padding must be written, whatever is there
+        first = matrix.address * WORD_BYTES
+        for row in range(rows):
+            start = first + row * matrix.pitch * WORD_BYTES
+            memory[start : start + words * WORD_BYTES] = padded[row].view(np.uint8)
+
+    def values(self, operand: Operand, rows: int, columns: int) -> npt.NDArray[np.int64]:
+        special: dict[str, Callable[[int, int], npt.NDArray[np.int64]]] = {
+            "rstd": self.inverse_deviations,
+            "map": self.probability_sums,
+            "keys": self.indices,
+            "kept": self.indices,
+            "labels": self.labels,
+            "hyperparameters": self.hyperparameters,
+        }
+        if operand.name in special and operand.access is Access.READ:
+            return special[operand.name](rows, columns)
+        return self.mantissas(rows, columns, 16 if operand.element != "i32" else 32)
+
+    def mantissas(self, rows: int, columns: int, bits: int) -> npt.NDArray[np.int64]:
+        """Mantissas of a random magnitude; sometimes zeros, sometimes nothing but the ends of the range."""
+        shape, end = (rows, columns), (1 << bits - 1) - 1
+        style = self.rng.choice(["normal", "full", "ends", "zero"], p=[0.7, 0.15, 0.1, 0.05])
+        if style == "normal":
+            size = 2.0 ** self.integer(2, bits - 2)
+            return np.clip(np.rint(self.rng.normal(0, size, shape)), -end, end).astype(np.int64)
+        if style == "full":
+            return self.rng.integers(-end - 1, end, shape, endpoint=True)
+        if style == "ends":
+            return self.rng.choice(np.array([-end - 1, -end, -1, 0, 1, end]), shape)
+        return np.zeros(shape, np.int64)
+
+    def inverse_deviations(self, rows: int, columns: int) -> npt.NDArray[np.int64]:
+        if self.extreme and self.chance(0.3):
+            return self.mantissas(rows, columns, 32)
+        exponents = self.rng.integers(0, 28, (rows, columns))
+        return exponents << 20 | self.rng.integers(1 << 15, 1 << 16, (rows, columns), endpoint=True)
+
+    def probability_sums(self, rows: int, columns: int) -> npt.NDArray[np.int64]:
+        """Non-negative and few, so that ties are common; or anything."""
+        if self.chance(0.2):
+            return self.mantissas(rows, columns, 32)
+        return self.rng.integers(0, int(self.rng.choice([2, 9, 1 << 17])), (rows, columns))
+
+    def indices(self, rows: int, columns: int) -> npt.NDArray[np.int64]:
+        """Ascending lists of distinct patches; or anything, with repetitions and out of range."""
+        if self.chance(0.25):
+            return self.rng.integers(
+                0, int(self.rng.choice([self.dimensions["patches"] + 2, 1 << 16])), (rows, columns)
+            )
+        order = self.rng.permuted(np.tile(np.arange(self.dimensions["patches"]), (rows, 1)), axis=1)
+        return np.sort(order[:, :columns], axis=1)
+
+    def labels(self, rows: int, columns: int) -> npt.NDArray[np.int64]:
+        low, high = (-3, self.dimensions["n"] + 3) if self.chance(0.3) else (0, self.dimensions["n"] - 1)
+        return self.rng.integers(low, high, (rows, columns), endpoint=True)
+
+    def hyperparameters(self, rows: int, columns: int) -> npt.NDArray[np.int64]:
+        values = np.zeros((rows, columns), np.int64)
+        if self.extreme and self.chance(0.4):
+            values[0, :5] = self.mantissas(1, 5, 32)
+            values[0, [1, 4]] = self.rng.integers(-70, 70, 2)
+            return values
+        rate, rate_shift = scale_mantissa(float(10 ** self.rng.uniform(-4, 0)))
+        decay, decay_shift = scale_mantissa(float(10 ** self.rng.uniform(-5, -1)))
+        values[0, :5] = [rate, rate_shift, round(0.9 * 2**16), decay, decay_shift]
+        return values
+
+    # Fractions
+
+    def records(self, slots: dict[int, Operand]) -> npt.NDArray[np.uint8]:
+        packed = b"".join(self.record(slots.get(i)) for i in range(self.slot_count))
+        return np.frombuffer(packed, np.uint8)
+
+    def record(self, operand: Operand | None) -> bytes:
+        f = self.fraction(operand)
+        f_previous = max(F_MIN, min(F_MAX, f + self.integer(-3, 3)))
+        peak = EMPTY if self.chance(0.4) else self.integer(-60, 60)
+        saturations = int(self.rng.choice([0, 7, 0xFFFFFFFF]))
+        history = [EMPTY if self.chance(0.5) else self.integer(-40, 40) for _ in range(HISTORY)]
+        return RECORD.pack(f, f_previous, peak, saturations, *history)
+
+    def fraction(self, operand: Operand | None) -> int:
+        if operand is None or self.extreme:
+            beyond = 10 if self.chance(0.05) else 0  # the device clamps what it loads
+            return self.integer(F_MIN - beyond, F_MAX + beyond)
+        if operand.access is Access.READ:
+            return self.integer(4, 15)
+        return self.integer(-6, 18)
+
+
+_CODE = {"i16": "i2", "u16": "u2", "i32": "i4"}
