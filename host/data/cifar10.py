@@ -104,7 +104,7 @@ def read_archive(path: Path, report: Report) -> Splits:
 
 def _members(path: Path) -> Members:
     members = {}
-    with tarfile.open(path) as archive:
+    with tarfile.open(path, "r:gz") as archive:
         for entry in archive:
             file = archive.extractfile(entry) if entry.isfile() else None
             if file is not None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from host.data.dataset import Dataset
 from host.data.pictures import center_crop, pillow
+from host.data.source import reason
 from host.errors import PeelVitError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -50,7 +51,7 @@ class ImageFolder(Dataset):
             with self._pillow.open(path) as picture:
                 return np.asarray(center_crop(picture.convert("RGB"), self.image_shape[0], self._crop))
         except Exception as error:  # damaged pictures make decoders raise nearly anything
-            raise PeelVitError(f"{path} cannot be read as a picture ({error}); replace or remove it") from error
+            raise PeelVitError(f"{path} cannot be read as a picture ({reason(error)}); replace or remove it") from error
 
 
 def _classes_of_both_splits(root: Path) -> list[str]:

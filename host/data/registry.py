@@ -105,7 +105,9 @@ def _usable(data_dir: Path) -> Iterator[None]:
         if is_disk_full(error):
             raise PeelVitError(f"the disk of {data_dir} is full; free some space or name another --data-dir") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise PeelVitError(f"cannot use the data folder {data_dir} ({error.strerror}); name another --data-dir") from error
+            raise PeelVitError(
+                f"cannot use the data folder {data_dir} ({error.strerror}); name another --data-dir"
+            ) from error
         raise
 
 

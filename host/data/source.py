@@ -51,5 +51,9 @@ def reading(path: Path, cure: str = "delete it and fetch it again") -> Iterator[
     except PermissionError as error:
         raise PeelVitError(f"{path} may not be read by this user; change its permissions") from error
     except Exception as error:  # decoders of damaged bytes raise nearly anything
-        reason = str(error) or type(error).__name__
-        raise PeelVitError(f"{path} is damaged or not what its name says ({reason}); {cure}") from error
+        raise PeelVitError(f"{path} is damaged or not what its name says ({reason(error)}); {cure}") from error
+
+
+def reason(error: Exception) -> str:
+    """The first line of what an error says, or its name when it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
