@@ -15,10 +15,13 @@ from hls.lint.source import STANDARD
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 nothing found, 1 findings, 2 the check could not run."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     if options.rules:
         print("\n".join(f"{rule.id:20} {rule.summary}" for rule in sorted(load_rules().values(), key=lambda r: r.id)))
         return 0
+    if not options.paths:
+        parser.error("name at least one file or directory to check.")
     try:
         report = check(options.paths, Options(options.include, options.define, options.std, options.cxx))
     except LintError as error:

@@ -99,7 +99,7 @@ def _findings(unit: Unit, files: set[Path]) -> Iterator[Finding]:
     for rule in load_rules().values():
         for physical, message in rule.check(unit):
             origin = unit.source.origin(physical)
-            if not origin.system and resolve(origin.file) in files:
+            if resolve(origin.file) in files and not unit.is_compile_time(physical):
                 yield Finding(_shown(resolve(origin.file)), origin.line, rule.id, message)
 
 

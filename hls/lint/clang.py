@@ -16,6 +16,9 @@ BINARY = (
 )  # fmt: skip
 UNARY = ("", "++", "--", "++", "--", "&", "*", "+", "-", "~", "!")
 
+# CXTypeKind values that the Python binding raises on.
+_UNBOUND_KINDS = {30: "FLOAT128", 32: "FLOAT16", 39: "BFLOAT16", 40: "IBM128"}
+
 _ANY_ERROR = 3
 _EVALUATED_INT = 1
 _DUPLICATE_LABEL = "redefinition of label"
@@ -95,3 +98,8 @@ def initializer(cursor):
     """Cursor of a variable's initializer; None if it has none."""
     found = cindex().conf.lib.clang_Cursor_getVarDeclInitializer(cursor)
     return None if found.kind.is_invalid() else found
+
+
+def type_kind(kind) -> str:
+    """libclang's name of a type's kind; the binding lacks some of the floating-point ones."""
+    return _UNBOUND_KINDS.get(kind._kind_id) or kind.kind.name

@@ -46,14 +46,8 @@ def _is_constexpr(call: Node, unit: Unit) -> bool:
         return False
     if unit.is_system(call.target):
         return call.spelling in _CONSTEXPR_LIBRARY
-    function = unit.by_key.get(_key(call))
-    return function is not None and "constexpr" in unit.source.data[function.node.offset :].split(b"{", 1)[0].decode()
-
-
-def _key(call: Node) -> str:
-    from hls.lint.unit import function_key
-
-    return function_key(call.target)
+    function = unit.callee(call)
+    return function is not None and function.is_constexpr
 
 
 def value(node: Node, unit: Unit) -> int | None:

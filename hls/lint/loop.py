@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hls.lint import constant
+from hls.lint.clang import type_kind
 from hls.lint.node import ASSIGNMENTS, LOOPS, Node
 from hls.lint.pragma import Pragma
 
@@ -195,7 +196,7 @@ def changed_arguments(call: Node) -> list[Node]:
 def is_writable(kind) -> bool:
     """Whether a parameter of this type lets the callee write what it is given (non-const array, pointer, reference)."""
     canonical = kind.get_canonical()
-    name = canonical.kind.name
+    name = type_kind(canonical)
     if name in ("LVALUEREFERENCE", "RVALUEREFERENCE", "POINTER"):
         return not is_const(canonical.get_pointee())
     return name in ("CONSTANTARRAY", "INCOMPLETEARRAY", "DEPENDENTSIZEDARRAY") and not is_const(canonical)
@@ -203,7 +204,7 @@ def is_writable(kind) -> bool:
 
 def is_const(kind) -> bool:
     """Whether a variable of this type, or every element of an array of it, is const."""
-    while "ARRAY" in kind.kind.name:
+    while not kind.is_const_qualified() and "ARRAY" in type_kind(kind):
         kind = kind.get_array_element_type()
     return kind.is_const_qualified()
 

@@ -28,7 +28,7 @@ CLANG_IDENTITY = (
 
 _MARKER = re.compile(rb'^# (\d+) "((?:[^"\\]|\\.)*)"((?: \d)*)\s*$')
 _PRAGMA = re.compile(rb"^\s*#\s*pragma\s+(.*)$")
-_COMMENT = re.compile(r"//\s*lint:\s*(.*?)\s*$")
+_COMMENT = re.compile(r"//\s*lint:\s*(.*?)\s*(?://.*)?$")
 _SYSTEM_FLAG = b"3"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hls.lint import clang
+from hls.lint.constant import is_constant
 from hls.lint.loop import Loop
 from hls.lint.node import FUNCTIONS, LOOPS, VARIABLES, Node
 from hls.lint.pragma import Pragma, parse_pragma
@@ -46,6 +47,8 @@ class Function:
     node: Node
     scope: Scope
     loops: list[Loop]
+    head: str
+    """Its source text before the body."""
 
     @property
     def name(self) -> str:
@@ -54,6 +57,10 @@ class Function:
     @property
     def key(self) -> str:
         return self.node.cursor.get_usr()
+
+    @property
+    def is_constexpr(self) -> bool:
+        return "constexpr" in self.head.split()
 
     @functools.cached_property
     def calls(self) -> list[tuple[str, Node]]:
@@ -108,12 +115,40 @@ class Unit:
     def _function(self, scope: Scope) -> Function:
         bodies = {id(inner.body): inner for inner in self.scopes}
         loops = [Loop(node, bodies.get(id(node.children[-1])), self) for node in scope.owner.find(*LOOPS)]
-        return Function(scope.owner, scope, [loop for loop in loops if not loop.is_macro_wrapper])
+        head = self.source.data[scope.owner.offset : scope.body.offset].decode(errors="replace")
+        return Function(scope.owner, scope, [loop for loop in loops if not loop.is_macro_wrapper], head)
 
     @functools.cached_property
     def by_key(self) -> dict[str, Function]:
         """Functions by key."""
         return {function.key: function for function in self.functions}
+
+    def callee(self, call: Node) -> Function | None:
+        """The function with a body in this unit that a call resolves to."""
+        return None if call.target is None else self.by_key.get(function_key(call.target))
+
+    def is_compile_time(self, line: int) -> bool:
+        """Whether a physical line lies in a function that the compiler evaluates, so that it builds no hardware."""
+        return any(function.node.line <= line <= function.node.end_line for function in self._compile_time_functions)
+
+    @functools.cached_property
+    def _compile_time_functions(self) -> list[Function]:
+        """constexpr functions that nothing but each other calls with arguments known at run time only."""
+        candidates = {function.key for function in self.functions if function.is_constexpr}
+        while called := {key for key in candidates if self._is_called_at_run_time(key, candidates)}:
+            candidates -= called
+        return [function for function in self.functions if function.key in candidates]
+
+    def _is_called_at_run_time(self, key: str, compile_time: set[str]) -> bool:
+        name = self.by_key[key].name
+        for function in self.functions:
+            if function.key in compile_time:
+                continue
+            if any(callee == key and not is_constant(call, self) for callee, call in function.calls):
+                return True
+            if any(node.spelling == name for node in function.node.find("OVERLOADED_DECL_REF")):
+                return True
+        return False
 
     @property
     def loops(self) -> Iterator[Loop]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hls.lint.clang import type_kind
 from hls.lint.node import Node
 from hls.lint.registry import Hit, rule
 from hls.lint.unit import Function, Unit
@@ -67,9 +68,9 @@ def function_pointer(unit: Unit) -> Iterator[Hit]:
 
 
 def _points_to_function(kind) -> bool:
-    while "ARRAY" in kind.kind.name:
+    while "ARRAY" in type_kind(kind):
         kind = kind.get_array_element_type().get_canonical()
-    if kind.kind.name in ("POINTER", "LVALUEREFERENCE"):
+    if type_kind(kind) in ("POINTER", "LVALUEREFERENCE"):
         kind = kind.get_pointee().get_canonical()
-        return kind.kind.name == "FUNCTIONPROTO" or _points_to_function(kind)
-    return kind.kind.name == "MEMBERPOINTER"
+        return type_kind(kind) == "FUNCTIONPROTO" or _points_to_function(kind)
+    return type_kind(kind) == "MEMBERPOINTER"

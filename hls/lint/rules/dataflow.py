@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hls.lint import constant
+from hls.lint.clang import type_kind
 from hls.lint.loop import Loop, is_const, is_writable
 from hls.lint.node import FUNCTIONS, Node
 from hls.lint.registry import Hit, rule
@@ -148,8 +149,12 @@ def _arguments(call: Node, unit: Unit) -> Iterator[tuple[Node, bool, bool]]:
     for argument, kind in zip(call.operands[1:], types):
         if argument.base() is None:
             continue
-        shared = kind.get_canonical().kind.name in ("LVALUEREFERENCE", "POINTER") or "ARRAY" in kind.get_canonical().kind.name
-        yield argument, is_writable(kind), shared
+        yield argument, is_writable(kind), _is_shared(kind)
+
+
+def _is_shared(kind) -> bool:
+    name = type_kind(kind.get_canonical())
+    return name in ("LVALUEREFERENCE", "POINTER") or "ARRAY" in name
 
 
 def _parameter_types(call: Node, unit: Unit) -> list:

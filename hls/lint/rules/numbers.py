@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hls.lint import constant
+from hls.lint.clang import type_kind
 from hls.lint.node import Node
 from hls.lint.registry import Hit, rule
 from hls.lint.unit import Unit
@@ -33,15 +34,15 @@ def _is_floating(kind, known: dict[str, bool]) -> bool:
 
 def _is_floating_scalar(kind) -> bool:
     canonical = kind.get_canonical()
-    return canonical.kind.name in _FLOATING or canonical.spelling.removeprefix("const ") == "half"
+    return type_kind(canonical) in _FLOATING or canonical.spelling.removeprefix("const ") == "half"
 
 
 def _parts(kind) -> list:
-    if "ARRAY" in kind.kind.name:
+    if "ARRAY" in type_kind(kind):
         return [kind.get_array_element_type()]
-    if kind.kind.name in ("POINTER", "LVALUEREFERENCE", "RVALUEREFERENCE"):
+    if type_kind(kind) in ("POINTER", "LVALUEREFERENCE", "RVALUEREFERENCE"):
         return [kind.get_pointee()]
-    if kind.kind.name == "FUNCTIONPROTO":
+    if type_kind(kind) == "FUNCTIONPROTO":
         return [kind.get_result(), *kind.argument_types()]
     return [kind.get_template_argument_type(index) for index in range(kind.get_num_template_arguments())]
 

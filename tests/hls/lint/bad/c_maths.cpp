@@ -1,0 +1,6 @@
+// expect: maths-call
+#include <math.h>
+
+int root(int x) {
+  return sqrt(x);  // BAD
+}

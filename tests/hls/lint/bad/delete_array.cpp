@@ -1,0 +1,4 @@
+// expect: dynamic-allocation
+void drop(int* buffer) {
+  delete[] buffer;  // BAD
+}

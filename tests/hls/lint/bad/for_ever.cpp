@@ -1,0 +1,6 @@
+// expect: unbounded-loop
+void poll(volatile int* status) {
+  for (;;) {  // BAD
+    if (*status) break;
+  }
+}

@@ -1,0 +1,6 @@
+// expect: std-library
+#include <iostream>
+
+void report(int cycles) {
+  std::cout << cycles;  // BAD
+}

@@ -1,0 +1,5 @@
+// expect: static-local
+int next() {
+  static int count = 0;  // BAD
+  return ++count;
+}

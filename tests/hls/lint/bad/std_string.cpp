@@ -1,0 +1,6 @@
+// expect: std-library
+#include <string>
+
+int length(const std::string& name) {  // BAD
+  return name.size();
+}

@@ -1,0 +1,4 @@
+// expect: divider
+int mean(int sum, int n) {
+  return sum / n;  // BAD
+}

@@ -1,0 +1,6 @@
+// expect: virtual
+struct Counter {
+  int cycles;
+};
+
+struct Engine : virtual Counter {};  // BAD
