@@ -80,20 +80,28 @@ def sparse_attention(
     `patch_keys` [B, K, k] are patch indices in 0..K-1, shared by the heads; only their keys and values are gathered.
     """
     keys_BKk = functional.pad(patch_keys + 1, (1, 0), value=0)
-    q = q * q.shape[-1] ** -0.5
+    scale = q.shape[-1] ** -0.5
 
-    class_BHT = record("softmax_class", functional.softmax((q[:, :, :1] @ k.transpose(-2, -1))[:, :, 0], dim=-1))
-    class_BHE = torch.einsum("bht,bhte->bhe", class_BHT, v)
+    class_BH1T = functional.softmax((q[:, :, :1] * scale) @ k.transpose(-2, -1), dim=-1)
+    class_BHT = record("softmax_class", class_BH1T.squeeze(2))
+    class_B1HE = (class_BHT.unsqueeze(2) @ v).transpose(1, 2)
 
-    scores = torch.einsum("bhqe,bqkhe->bhqk", q[:, :, 1:], _gather_rows(k, keys_BKk))
-    patch_BHKk = record("softmax_patch", functional.softmax(scores, dim=-1))
-    patch_BKHE = torch.einsum("bhqk,bqkhe->bqhe", patch_BHKk, _gather_rows(v, keys_BKk))
+    # Products and sums instead of einsum, which would make one tiny matrix product a query and head.
+    q_BK1HE = q[:, :, 1:].transpose(1, 2).unsqueeze(2) * scale
+    scores_BKkH = (q_BK1HE * _gather_rows(k, keys_BKk)).sum(dim=-1)
+    patch_BHKk = record("softmax_patch", functional.softmax(scores_BKkH, dim=2).permute(0, 3, 1, 2))
+    patch_BKHE = (patch_BHKk.permute(0, 2, 3, 1).unsqueeze(-1) * _gather_rows(v, keys_BKk)).sum(dim=2)
 
-    context = torch.cat([class_BHE[:, None], patch_BKHE], dim=1).flatten(2)
+    context = torch.cat([class_B1HE, patch_BKHE], dim=1).flatten(2)
     return context, SparseProbabilities(class_BHT, patch_BHKk, keys_BKk)
 
 
 def _gather_rows(rows_BHTE: Tensor, keys_BKk: Tensor) -> Tensor:
-    """The rows each query selected, [B, K, k, H, E]."""
-    batch_B11 = torch.arange(len(keys_BKk), device=keys_BKk.device)[:, None, None]
-    return rows_BHTE.transpose(1, 2)[batch_B11, keys_BKk]
+    """The rows each query selected, [B, K, k, H, E].
+
+    An embedding look-up, because its backward is fast and the same in every run, on the CPU and under CUDA.
+    """
+    B, H, T, E = rows_BHTE.shape
+    table = rows_BHTE.transpose(1, 2).reshape(B * T, H * E)
+    first_row_B11 = T * torch.arange(B, device=keys_BKk.device)[:, None, None]
+    return functional.embedding(first_row_B11 + keys_BKk, table).unflatten(-1, (H, E))

@@ -128,7 +128,8 @@ class FloatTrainer:
 
 
 def _decay_groups(model: VisionTransformer, weight_decay: float) -> list[dict[str, object]]:
-    decayed, plain = [], []
+    decayed: list[Tensor] = []
+    plain: list[Tensor] = []
     for name, parameter in model.named_parameters():
         (plain if parameter.ndim == 1 or name in NO_DECAY else decayed).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -96,7 +97,12 @@ def plan_selectors(
     places = len(select_before)
     if token_counts is None:
         token_counts = [indices.shape[1] for indices in kept or ()]
-    columns = [token_counts, key_counts or [None] * places, kept or [None] * places, keys or [None] * places]
+    columns: list[Sequence[Any]] = [
+        token_counts,
+        key_counts or [None] * places,
+        kept or [None] * places,
+        keys or [None] * places,
+    ]
     for name, column in zip(("token counts", "key counts", "kept indices", "key indices"), columns, strict=True):
         if len(column) != places:
             raise PeelVitError(f"{len(column)} {name} do not fit {places} selectors; give one for each selector")

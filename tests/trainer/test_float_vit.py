@@ -245,7 +245,11 @@ def test_record_holds_tensors_and_their_gradients(toy_shape: Callable[..., VitSh
 
 @pytest.mark.parametrize(
     "overrides, sentence",
-    [({"image_size": 13}, "13 pixels do not divide into patches of 4"), ({"heads": 5}, "5 heads do not divide")],
+    [
+        ({"image_size": 13}, "13 pixels do not divide into patches of 4"),
+        ({"heads": 5}, "5 heads do not divide"),
+        ({"depth": 0}, "a model of 0 blocks"),
+    ],
 )
 def test_impossible_shapes_are_refused(
     toy_shape: Callable[..., VitShape], overrides: dict[str, int], sentence: str

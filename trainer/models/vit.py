@@ -101,6 +101,7 @@ class Attention(nn.Module):
         """[B, T, D] and the probabilities; `keys` [B, K, k] are patch indices, None for dense attention."""
         qkv = record("qkv", self.qkv(x_BTD))
         q, k, v = qkv.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        probabilities: Probabilities
         if keys is None:
             context, probabilities = dense_attention(q, k, v, record)
         else:
@@ -206,6 +207,7 @@ class VisionTransformer(nn.Module):
                 block_keys = selection.keys
                 x = within("in", gather_tokens(x, selection.kept))
             x, probabilities = block(x, block_keys, within)
+        assert probabilities is not None  # depth is at least 1
         x = note("norm", self.norm(x))
         class_attention = probabilities.class_row().detach()
         return VitOutput(
@@ -218,6 +220,8 @@ class VisionTransformer(nn.Module):
 
 
 def _check_config(config: VitShape) -> None:
+    if config.depth < 1:
+        raise PeelVitError(f"a model of {config.depth} blocks cannot be made; give a depth of at least 1")
     if config.image_size % config.patch_size:
         raise PeelVitError(
             f"images of {config.image_size} pixels do not divide into patches of {config.patch_size}; "
