@@ -16,6 +16,7 @@ namespace peelvit {
 using i16 = std::int16_t;
 using i32 = std::int32_t;
 using u32 = std::uint32_t;
+using factor_t = std::int32_t;  // a 16-bit factor held as the machine multiplies fastest
 using acc_t = std::int64_t;   // 48 bits are enough (legal shapes), 64 are what the machine has
 using wide_t = std::int64_t;  // epilogues
 using uwide_t = std::uint64_t;
@@ -38,6 +39,7 @@ inline void put32(word_t& word, int lane, i32 value) {
 using i16 = ap_int<16>;
 using i32 = ap_int<32>;
 using u32 = ap_uint<32>;
+using factor_t = ap_int<16>;
 using acc_t = ap_int<48>;
 using wide_t = ap_int<64>;
 using uwide_t = ap_uint<64>;
@@ -48,6 +50,12 @@ inline i16 get16(const word_t& word, int lane) { return i16(ap_uint<16>(word.ran
 inline void put16(word_t& word, int lane, i16 value) { word.range(16 * lane + 15, 16 * lane) = ap_uint<16>(value); }
 inline i32 get32(const word_t& word, int lane) { return i32(ap_uint<32>(word.range(32 * lane + 31, 32 * lane))); }
 inline void put32(word_t& word, int lane, i32 value) { word.range(32 * lane + 31, 32 * lane) = ap_uint<32>(value); }
+#endif
+
+#ifdef PEELVIT_NATIVE
+inline acc_t product(factor_t a, factor_t b) { return acc_t(a) * b; }
+#else
+inline ap_int<32> product(factor_t a, factor_t b) { return a * b; }  // one DSP48E2 with the addition that follows
 #endif
 
 constexpr int kLanes = 8;        // int16 elements of a word
