@@ -1,0 +1,117 @@
+"""One transformer block, forward and backward."""
+
+from __future__ import annotations
+
+import math
+
+from hls.spec.formats import EXPONENTIAL_BITS, scale_mantissa
+from host.compiler.emitter import Emitter
+from host.compiler.layers import linear, linear_input_gradient, linear_weight_gradient, norm, norm_backward
+
+
+def block_forward(e: Emitter, index: int) -> None:
+    """Norm, attention, residual; norm, MLP with GELU, residual."""
+    block, x = f"blocks.{index}.", e.input_of(index)
+    rows, after = e.rows(index), e.rows_after(index)
+    norm(e, block + "norm1", x, rows)
+    linear(e, block + "attn.qkv", e.matrix(block + "norm1"), e.matrix(block + "attn.qkv"), rows)
+    _attention(e, index)
+    middle = e.matrix(block + "after_attn")
+    linear(e, block + "attn.proj", e.matrix(block + "attn.context"), middle, after, residual=e.matrix(x))
+    norm(e, block + "norm2", block + "after_attn", after)
+    hidden = e.matrix(block + "mlp.gelu")
+    linear(e, block + "mlp.fc1", e.matrix(block + "norm2"), hidden, after, pre=e.matrix(block + "mlp.fc1"))
+    linear(e, block + "mlp.fc2", hidden, e.matrix(block + "out"), after, residual=middle)
+
+
+def block_backward(e: Emitter, index: int) -> None:
+    """From the gradient of the block's output to that of its input, behind its selector."""
+    block, after = f"blocks.{index}.", e.rows_after(index)
+    d_out, d_hidden = e.matrix(f"d.{block}out"), e.matrix(f"d.{block}mlp.fc1")
+    linear_input_gradient(e, block + "mlp.fc2", d_out, d_hidden, after, pre=e.matrix(block + "mlp.fc1"))
+    linear_weight_gradient(e, block + "mlp.fc2", d_out, e.matrix(block + "mlp.gelu"), after)
+    linear_input_gradient(e, block + "mlp.fc1", d_hidden, e.matrix(f"d.{block}norm2"), after)
+    linear_weight_gradient(e, block + "mlp.fc1", d_hidden, e.matrix(block + "norm2"), after)
+    d_middle = f"d.{block}after_attn"
+    norm_backward(
+        e, block + "norm2", block + "after_attn", f"d.{block}norm2", d_middle, after, residual=f"d.{block}out"
+    )  # fmt: skip
+    linear_input_gradient(e, block + "attn.proj", e.matrix(d_middle), e.matrix(f"d.{block}attn.context"), after)
+    linear_weight_gradient(e, block + "attn.proj", e.matrix(d_middle), e.matrix(block + "attn.context"), after)
+    _attention_backward(e, index)
+    rows, d_qkv, d_norm = e.rows(index), e.matrix(f"d.{block}attn.qkv"), e.matrix(f"d.{block}norm1")
+    linear_input_gradient(e, block + "attn.qkv", d_qkv, d_norm, rows, segments=3)
+    linear_weight_gradient(e, block + "attn.qkv", d_qkv, e.matrix(block + "norm1"), rows, parts=3)
+    x = e.input_of(index)
+    norm_backward(e, block + "norm1", x, f"d.{block}norm1", f"d.{x}", rows, residual=d_middle)
+
+
+def _map_rows(e: Emitter, index: int) -> int:
+    """Queries of block `index` whose probabilities are needed: by the next selector, or for the attention variance."""
+    if index == e.model.depth - 1:
+        return 1 if e.train else 0
+    if e.selects_keys(index + 1):
+        return 1 + e.block(index).patches
+    return 1 if e.plan.prunes(index + 1) else 0
+
+
+def _attention(e: Emitter, index: int) -> None:
+    block, plan, name = f"blocks.{index}.", e.block(index), f"blocks.{index}.attn"
+    operands = {
+        "qkv": e.matrix(f"{name}.qkv"),
+        "probability": e.matrix(f"{name}.softmax"),
+        "y": e.matrix(f"{name}.context"),
+    }
+    flags: tuple[str, ...] = ()
+    if e.uses_keys(index):
+        operands["keys"] = e.keys_of(index)
+        flags += ("SPARSE",)
+    map_rows = _map_rows(e, index)
+    if map_rows:
+        operands["map"] = e.matrix(f"{name}.map", 1 + plan.patches)
+        flags += ("MAP",)
+    e.emit(
+        f"{name} forward", "attention", operands, flags=flags, immediates={"scale": _softmax_scale(e)},
+        **_attention_shape(e, index), map_rows=map_rows,
+    )  # fmt: skip
+    if e.train and index == e.model.depth - 1:
+        variance = {"map": operands["map"], "variance": e.matrix("variance")}
+        e.emit(f"{block}attn variance", "class_variance", variance, batch=e.batch, patches=plan.patches, map_rows=map_rows)
+
+
+def _attention_backward(e: Emitter, index: int) -> None:
+    name = f"blocks.{index}.attn"
+    operands = {
+        "qkv": e.matrix(f"{name}.qkv"),
+        "probability": e.matrix(f"{name}.softmax"),
+        "dy": e.matrix(f"d.{name}.context"),
+        "dscore": e.matrix(f"d.{name}.scores"),
+        "dqkv": e.matrix(f"d.{name}.qkv"),
+    }
+    flags: tuple[str, ...] = ()
+    if e.uses_keys(index):
+        operands["keys"] = e.keys_of(index)
+        flags = ("SPARSE",)
+    mantissa, shift = scale_mantissa(e.model.head_dim**-0.5)
+    immediates = {"scale": _softmax_scale(e), "gradient_mantissa": mantissa, "gradient_shift": shift}
+    e.emit(
+        f"{name} backward", "attention_backward", operands, flags=flags, immediates=immediates,
+        **_attention_shape(e, index),
+    )  # fmt: skip
+
+
+def _attention_shape(e: Emitter, index: int) -> dict[str, int]:
+    plan = e.block(index)
+    return {
+        "batch": e.batch,
+        "patches": plan.patches,
+        "heads": e.model.heads,
+        "head_dim": e.model.padded_head_dim,
+        "key_count": plan.key_count or 0 if e.uses_keys(index) else 0,
+        "queries": 1 if e.class_only(index) else 1 + plan.patches,
+    }
+
+
+def _softmax_scale(e: Emitter) -> int:
+    """1 / sqrt(head dimension), the unpadded one, times log2(e)."""
+    return round(e.model.head_dim**-0.5 * math.log2(math.e) * 2**EXPONENTIAL_BITS)

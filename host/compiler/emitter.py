@@ -1,0 +1,115 @@
+"""Collects instructions and their names, and knows what all parts of a program have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from hls.spec.instruction import Instruction, Matrix, make
+from hls.spec.ops import BY_NAME, Access, Op, Slot
+from host.layout import Layout
+from host.model import BlockPlan, TokenPlan, ViTConfig
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a token tensor; the first `classes` are class rows."""
+
+    count: int
+    classes: int
+
+
+@dataclass
+class Emitter:
+    """The program being written.
+
+    `all_tokens` computes all rows behind the last attention, not only the class rows that the logits need.
+    """
+
+    layout: Layout
+    plan: TokenPlan
+    train: bool
+    accumulate: bool = False
+    all_tokens: bool = False
+    instructions: list[Instruction] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+
+    @property
+    def model(self) -> ViTConfig:
+        """The model being compiled."""
+        return self.layout.model
+
+    @property
+    def batch(self) -> int:
+        """Images of the micro-batch."""
+        return self.layout.use.batch
+
+    def emit(
+        self,
+        name: str,
+        op: str,
+        operands: Mapping[str, Matrix],
+        *,
+        flags: tuple[str, ...] = (),
+        immediates: dict[str, int] | None = None,
+        **dimensions: int,
+    ) -> None:
+        """Append one instruction; fields that the op table does not give an operand are left zero."""
+        places = _only_used_fields(BY_NAME[op], operands)
+        self.instructions.append(make(op, flags=flags, immediates=immediates, dimensions=dimensions, **places))
+        self.names.append(name)
+
+    def matrix(self, name: str, columns: int | None = None) -> Matrix:
+        """Operand for the tensor `name`."""
+        return self.layout.matrix(name, columns)
+
+    def block(self, index: int) -> BlockPlan:
+        """Tokens and keys of block `index`."""
+        return self.plan.blocks[index]
+
+    def class_only(self, index: int) -> bool:
+        """Whether block `index` computes class rows only behind its keys and values: the last one, exactly and free."""
+        return index == self.model.depth - 1 and not self.all_tokens
+
+    def rows(self, index: int) -> Rows:
+        """Rows that enter block `index` behind its selector."""
+        return Rows(self.batch * (1 + self.block(index).patches), self.batch)
+
+    def rows_after(self, index: int) -> Rows:
+        """Rows behind the attention of block `index`."""
+        return Rows(self.batch, self.batch) if self.class_only(index) else self.rows(index)
+
+    def uses_keys(self, index: int) -> bool:
+        """Whether the attention of block `index` reads selected keys: its patch queries do."""
+        return self.block(index).key_count is not None and not self.class_only(index)
+
+    def selects_keys(self, index: int) -> bool:
+        """Whether a selector in front of block `index` has keys to choose."""
+        return self.plan.selects_keys(index) and self.uses_keys(index)
+
+    def selects(self, index: int) -> bool:
+        """Whether anything is selected in front of block `index`."""
+        return self.plan.prunes(index) or self.selects_keys(index)
+
+    def keys_of(self, index: int) -> Matrix:
+        """The keys that block `index` reads: those of the last selector up to it."""
+        selector = max(place for place in self.plan.selectors if place <= index)
+        return self.matrix(f"blocks.{selector}.keys", self.block(index).key_count)
+
+    def input_of(self, index: int) -> str:
+        """Name of the stream that block `index` reads: gathered when its selector prunes."""
+        return f"blocks.{index}.in" if self.plan.prunes(index) else self.stream(index)
+
+    def stream(self, index: int) -> str:
+        """Name of the stream in front of block `index` and its selector."""
+        return f"blocks.{index - 1}.out" if index else "tokens"
+
+
+def _only_used_fields(op: Op, operands: Mapping[str, Matrix]) -> dict[str, Matrix]:
+    places = dict(operands)
+    for operand in op.operands:
+        if operand.name in places and operand.access is Access.NONE:
+            places[operand.name] = Matrix(slot=places[operand.name].slot)
+        elif operand.name in places and operand.slot is Slot.NONE:
+            places[operand.name] = replace(places[operand.name], slot=0)
+    return places

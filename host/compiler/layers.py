@@ -1,0 +1,115 @@
+"""Linear layers and layer normalisation, forward and backward."""
+
+from __future__ import annotations
+
+from hls.spec.formats import scale_mantissa
+from hls.spec.instruction import Matrix
+from host.compiler.emitter import Emitter, Rows
+from host.layout import skip_columns, skip_rows
+
+LAYER_NORM_EPS = 1e-6
+
+
+def linear(
+    e: Emitter,
+    name: str,
+    x: Matrix,
+    y: Matrix,
+    rows: Rows,
+    *,
+    residual: Matrix | None = None,
+    period: int | None = None,
+    pre: Matrix | None = None,
+) -> None:
+    """y = x w^T + bias of the layer `name`, + `residual` repeated every `period` rows; with `pre`, y = GELU(pre)."""
+    weight = e.layout.tensors[f"{name}.weight"]
+    operands = {"x": x, "w": e.matrix(f"{name}.weight"), "bias": e.matrix(f"{name}.bias"), "y": y}
+    flags: tuple[str, ...] = ("BIAS",)
+    if residual is not None:
+        operands["residual"] = residual
+        flags += ("RESIDUAL",)
+    if pre is not None:
+        operands["pre"] = pre
+        flags += ("GELU",)
+    e.emit(
+        f"{name} forward", "gemm_nt", operands, flags=flags,
+        rows=rows.count, split=rows.classes, n=weight.rows, k=weight.columns, period=period or rows.count,
+    )  # fmt: skip
+
+
+def linear_input_gradient(
+    e: Emitter, name: str, dy: Matrix, dx: Matrix, rows: Rows, *, pre: Matrix | None = None, segments: int = 1
+) -> None:
+    """dx = dy w; with `pre` times GELU'(pre): the gradient in front of a GELU that feeds the layer."""
+    weight = e.layout.tensors[f"{name}.weight"]
+    operands = {"dy": dy, "w": e.matrix(f"{name}.weight"), "dx": dx}
+    if pre is not None:
+        operands["pre"] = pre
+    e.emit(
+        f"{name} dX", "gemm_nn", operands, flags=("GELU_BACKWARD",) if pre is not None else (),
+        rows=rows.count, split=rows.classes, n=weight.columns, k=weight.rows, segments=segments,
+    )  # fmt: skip
+
+
+def linear_weight_gradient(e: Emitter, name: str, dy: Matrix, x: Matrix, rows: Rows, *, parts: int = 1) -> None:
+    """dw (+)= dy^T x and the bias's column sums; each of `parts` equal column ranges of dy has its own pair of slots."""
+    weight = e.layout.tensors[f"{name}.weight"]
+    dw, db = e.matrix(f"grad.{name}.weight"), e.matrix(f"grad.{name}.bias")
+    flags = ("ACCUMULATE",) if e.accumulate else ()
+    width = weight.rows // parts
+    for part in range(parts):
+        first = part * width
+        part_dy = skip_columns(dy, first)
+        part_dy = Matrix(part_dy.address, part_dy.pitch, dy.slot + 2 * part)
+        label = f"{name}[{part}]" if parts > 1 else name
+        e.emit(
+            f"{label} dW", "gemm_tn", {"dy": part_dy, "x": x, "dw": skip_rows(dw, first)}, flags=flags,
+            rows=rows.count, split=rows.classes, n=width, k=weight.columns,
+        )  # fmt: skip
+        column_sum(e, f"{label} db", part_dy, skip_columns(db, first, "i32"), rows, width)
+
+
+def column_sum(e: Emitter, label: str, dy: Matrix, dw: Matrix, rows: Rows, n: int, *, period: int = 1) -> None:
+    """dw (+)= sums of dy over the rows of equal remainder by `period`."""
+    e.emit(
+        label, "column_sum", {"dy": dy, "dw": dw}, flags=("ACCUMULATE",) if e.accumulate else (),
+        rows=rows.count, split=rows.classes, n=n, period=period,
+    )  # fmt: skip
+
+
+def norm(e: Emitter, name: str, x: str, rows: Rows) -> None:
+    """Layer normalisation `name` of the tensor `x`."""
+    dim = e.model.dim
+    mantissa, shift = scale_mantissa(dim**2 * LAYER_NORM_EPS)
+    operands = {
+        "x": e.matrix(x),
+        "gamma": e.matrix(f"{name}.weight"),
+        "beta": e.matrix(f"{name}.bias"),
+        "normalised": e.matrix(f"{name}.normalised"),
+        "y": e.matrix(name),
+        "rstd": e.matrix(f"{name}.rstd", rows.count),
+    }
+    immediates = {"epsilon_mantissa": mantissa, "epsilon_shift": shift}
+    e.emit(f"{name} forward", "layernorm", operands, immediates=immediates, rows=rows.count, n=dim)
+
+
+def norm_backward(e: Emitter, name: str, x: str, dy: str, dx: str, rows: Rows, *, residual: str | None = None) -> None:
+    """Gradient of the input `x` of layer normalisation `name`, + `residual`, and of its scale and shift."""
+    rstd = e.matrix(f"{name}.rstd", rows.count)
+    operands = {
+        "dy": e.matrix(dy),
+        "normalised": e.matrix(f"{name}.normalised"),
+        "rstd": Matrix(rstd.address, rstd.pitch, e.layout.slot(x)),
+        "gamma": e.matrix(f"{name}.weight"),
+        "dx": e.matrix(dx),
+        "dgamma": e.matrix(f"grad.{name}.weight"),
+        "dbeta": e.matrix(f"grad.{name}.bias"),
+    }
+    flags: tuple[str, ...] = ("ACCUMULATE",) if e.accumulate else ()
+    if residual is not None:
+        operands["residual"] = e.matrix(residual)
+        flags += ("RESIDUAL",)
+    e.emit(
+        f"{name} backward", "layernorm_backward", operands, flags=flags,
+        rows=rows.count, split=rows.classes, n=e.model.dim,
+    )  # fmt: skip
