@@ -1,0 +1,42 @@
+"""The memory window: one int16 tensor, and matrices as views into it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hls.spec.formats import ELEMENT_BYTES, LANES, WORD_BYTES
+from hls.spec.instruction import Matrix
+
+_VIEWS = {"i16": torch.int16, "u16": torch.uint16, "i32": torch.int32}
+
+
+class Memory:
+    """A zeroed window of `words` 16-byte words on a torch device."""
+
+    def __init__(self, words: int, device: str = "cpu") -> None:
+        self.words = words
+        self.elements = torch.zeros(words * LANES, dtype=torch.int16, device=device)
+        self._typed = {element: self.elements.view(view) for element, view in _VIEWS.items()}
+
+    def matrix(self, place: Matrix, element: str, rows: int, columns: int) -> Tensor:
+        """The `rows` x `columns` matrix at `place`: a view without copy, of int16, uint16 or int32."""
+        lanes = WORD_BYTES // ELEMENT_BYTES[element]
+        return self._typed[element].as_strided((rows, columns), (place.pitch * lanes, 1), place.address * lanes)
+
+    def write(self, place: Matrix, element: str, values: Tensor) -> None:
+        """Write a matrix; each row is padded with zeros to a multiple of eight elements."""
+        rows, columns = values.shape
+        padded = -(-columns // LANES) * LANES
+        target = self.matrix(place, element, rows, padded)
+        target[:, :columns] = values
+        target[:, columns:] = 0
+
+    def bytes_at(self, address: int, words: int) -> bytes:
+        """A copy of `words` words from word `address`."""
+        return self.elements[address * LANES : (address + words) * LANES].cpu().numpy().tobytes()
+
+    def put_bytes(self, address: int, data: bytes) -> None:
+        """Copy whole words to word `address`."""
+        values = torch.frombuffer(bytearray(data), dtype=torch.int16) if data else self.elements[:0]
+        self.elements[address * LANES : address * LANES + len(values)] = values.to(self.elements.device)
