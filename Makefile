@@ -15,8 +15,7 @@ comma := ,
 PY    := .venv/bin/python
 READY := .venv/.ready-$(subst $(comma),+,$(EXTRAS))
 # What the tests run on: a toy accelerator for every operation, the real one for the real models.
-TEST_CONFIGS  := toy zcu102
-TEST_VARIANTS := fast fidelity
+TEST_CONFIGS := toy zcu102
 
 # Plots need no screen.
 export MPLBACKEND := Agg
@@ -47,10 +46,9 @@ demo: csim  ## train a tri-level sparse ViT on the simulated accelerator and rep
 
 # The tests share the compiled kernels, so these are built once, before the test processes start.
 csim-test: setup
-	@set -e; for config in $(TEST_CONFIGS); do \
-	    $(PY) -m hls.render $$config; \
-	    for variant in $(TEST_VARIANTS); do $(PY) -m sim.csim build $$config --variant $$variant; done; \
-	done
+	$(PY) -m hls.render $(TEST_CONFIGS)
+	$(PY) -m sim.csim build $(TEST_CONFIGS) --variant fast
+	$(PY) -m sim.csim build $(TEST_CONFIGS) --variant fidelity
 
 # One process a core, so one thread a process.
 test: csim-test  ## run the tests [JOBS ARGS]
@@ -73,7 +71,7 @@ format: setup  ## format the Python and the C++
 	tools/clang_format.sh -i
 
 hls-lint: setup  ## check the rendered kernels against the rules of synthesis
-	@set -e; for config in $(TEST_CONFIGS); do $(PY) -m hls.render $$config; done
+	$(PY) -m hls.render $(TEST_CONFIGS)
 	$(PY) -m hls.lint $(addprefix build/,$(TEST_CONFIGS))
 
 snapshot: setup  ## compare the committed rendering of the toy accelerator with a fresh one

@@ -35,7 +35,7 @@ find_python() {
 missing_system_packages() { # Debian's names for them
     have g++ || echo g++
     have make || echo make
-    if ! have "${PYTHON:-python3}"; then
+    if [[ -z ${PYTHON:-} ]] && ! have python3; then
         echo python3-venv
     elif ! have uv && python=$(find_python) && ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
         # Debian ships the standard library's venv in packages of their own.
@@ -48,7 +48,7 @@ ensure_system_packages() {
     packages=$(missing_system_packages | xargs)
     [[ -n $packages ]] || return 0
     if [[ $(id -u) -ne 0 ]] || ! have apt-get; then
-        die "this machine lacks: $packages; ask its administrator to install them (Debian: apt-get install $packages)"
+        die "this machine lacks $packages: ask its administrator for 'apt-get install $packages' (Debian's names)"
     fi
     say "installing $packages with apt-get"
     apt-get update -qq
