@@ -196,6 +196,17 @@ def test_gradients_against_finite_differences(toy_shape: Callable[..., VitShape]
     assert torch.autograd.gradcheck(logits, values, fast_mode=True)
 
 
+def test_layer_norm_and_gelu_by_formula(toy_shape: Callable[..., VitShape]) -> None:
+    model = VisionTransformer(toy_shape()).double()
+    record: dict[str, Tensor] = {}
+    model(images(toy_shape()), record=record)
+    x = record["tokens"]
+    variance, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
+    assert torch.allclose(record["blocks.0.norm1"], (x - mean) / (variance + 1e-6) ** 0.5, atol=1e-12)
+    x = record["blocks.0.mlp.fc1"]
+    assert torch.allclose(record["blocks.0.mlp.gelu"], x * (1 + torch.erf(x / 2**0.5)) / 2, atol=1e-14)
+
+
 def test_forced_selection_is_used(toy_shape: Callable[..., VitShape]) -> None:
     shape = toy_shape()
     model = spread(VisionTransformer(shape, select_before=(2, 4)))
