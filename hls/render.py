@@ -104,7 +104,10 @@ def main(arguments: list[str] | None = None) -> int:
         if options.check:
             different = drift(SNAPSHOT, sources(load("toy")))
             for name in different:
-                print(f"{SNAPSHOT / name} differs from a fresh rendering; run `python -m hls.render --snapshot`", file=sys.stderr)
+                print(
+                    f"{SNAPSHOT / name} differs from a fresh rendering; run `python -m hls.render --snapshot`",
+                    file=sys.stderr,
+                )
             return 1 if different else 0
         if options.snapshot:
             shutil.rmtree(SNAPSHOT, ignore_errors=True)

@@ -96,13 +96,18 @@ def _check(config: HardwareConfig) -> None:
     need(config.panel_rows % config.row_tile == 0, "panel_rows must be a multiple of row_tile")
     need(config.key_lanes % 2 == 0, "key_lanes must be even: each memory copy has two ports")
     need(config.max_split <= config.chunk, "max_split must not exceed chunk: class-token rows are summed in one pass")
-    need(config.max_contraction < MAX_CONTRACTION, f"max_contraction must stay below {MAX_CONTRACTION}: 48-bit sums would wrap")
+    need(
+        config.max_contraction < MAX_CONTRACTION,
+        f"max_contraction must stay below {MAX_CONTRACTION}: 48-bit sums would wrap",
+    )
     need(
         config.row_tile * config.max_contraction <= config.panel_elements,
         f"panel_elements must hold one row tile of max_contraction steps ({config.row_tile * config.max_contraction})",
     )
     need(config.max_patches < 1 << 15, "max_patches must be below 32768: token indices are 16 bits")
-    need(config.macs <= config.dsp, f"{config.macs} multipliers do not fit the {config.dsp} DSP slices of {config.part}")
+    need(
+        config.macs <= config.dsp, f"{config.macs} multipliers do not fit the {config.dsp} DSP slices of {config.part}"
+    )
 
 
 def load(name: str | Path) -> HardwareConfig:

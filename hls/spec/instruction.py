@@ -62,8 +62,14 @@ class Instruction:
         return self.operands.get(name, ABSENT)
 
 
-def make(op: str, *, flags: tuple[str, ...] = (), immediates: dict[str, int] | None = None,
-         dimensions: dict[str, int], **operands: Matrix) -> Instruction:
+def make(
+    op: str,
+    *,
+    flags: tuple[str, ...] = (),
+    immediates: dict[str, int] | None = None,
+    dimensions: dict[str, int],
+    **operands: Matrix,
+) -> Instruction:
     """An instruction by names; a name that the op table does not know, or one that is missing, raises `ValueError`."""
     row = BY_NAME[op]
     expected = {o.name for o in row.operands if o.flag is None or o.flag in flags}
@@ -111,7 +117,8 @@ def decode(data: bytes) -> Instruction:
     }
     dimensions = {name: fields[DIMENSION_FIELD + i] for i, name in enumerate(op.dimensions)}
     immediates = {
-        name: struct.unpack("<i", struct.pack("<I", fields[IMMEDIATE_FIELD + i]))[0] for i, name in enumerate(op.immediates)
+        name: struct.unpack("<i", struct.pack("<I", fields[IMMEDIATE_FIELD + i]))[0]
+        for i, name in enumerate(op.immediates)
     }
     return Instruction(op, operands, dimensions, immediates, flags)
 

@@ -83,11 +83,15 @@ class Op:
         self.flag_bits.update({name: 1 << i for i, name in enumerate(self.flags)})
 
 
-def _read(name: str, rows: str, columns: str, slot: Slot = Slot.ONE, element: str = "i16", flag: str | None = None) -> Operand:
+def _read(
+    name: str, rows: str, columns: str, slot: Slot = Slot.ONE, element: str = "i16", flag: str | None = None
+) -> Operand:
     return Operand(name, Access.READ, element, rows, columns, slot, flag)
 
 
-def _write(name: str, rows: str, columns: str, slot: Slot = Slot.ONE, element: str = "i16", flag: str | None = None) -> Operand:
+def _write(
+    name: str, rows: str, columns: str, slot: Slot = Slot.ONE, element: str = "i16", flag: str | None = None
+) -> Operand:
     return Operand(name, Access.WRITE, element, rows, columns, slot, flag)
 
 
@@ -124,11 +128,19 @@ _GATHER_LIMITS = {k: v for k, v in _SELECT_LIMITS.items() if k != "map_rows"} | 
 
 OPS: tuple[Op, ...] = (
     Op(
-        "end", 0, "control", (), (), {},
+        "end",
+        0,
+        "control",
+        (),
+        (),
+        {},
         "Ends the program.",
     ),
     Op(
-        "gemm_nt", 1, "gemm", ("rows", "split", "n", "k", "period"),
+        "gemm_nt",
+        1,
+        "gemm",
+        ("rows", "split", "n", "k", "period"),
         (
             _read("x", "rows", "k"),
             _read("w", "n", "k"),
@@ -145,7 +157,10 @@ OPS: tuple[Op, ...] = (
         macs="rows * n * k",
     ),
     Op(
-        "gemm_nn", 2, "gemm", ("rows", "split", "n", "k", "segments"),
+        "gemm_nn",
+        2,
+        "gemm",
+        ("rows", "split", "n", "k", "segments"),
         (
             _read("dy", "rows", "k", Slot.THREE_GRADIENTS),
             _read("w", "k", "n"),
@@ -161,7 +176,10 @@ OPS: tuple[Op, ...] = (
         macs="rows * n * k",
     ),
     Op(
-        "gemm_tn", 3, "gemm", ("rows", "split", "n", "k"),
+        "gemm_tn",
+        3,
+        "gemm",
+        ("rows", "split", "n", "k"),
         (_read("dy", "rows", "n", _G), _read("x", "rows", "k"), _sum("dw", "n", "k")),
         {"rows": (1, "max_contraction"), "split": (0, "max_split"), "n": (1, "max_rows"), "k": (1, "max_rows")},
         "dw[i][j] (+)= sum_r dy[r][i] * x[r][j], patch rows and class rows summed apart. The gradient of a weight.",
@@ -170,7 +188,10 @@ OPS: tuple[Op, ...] = (
         macs="rows * n * k",
     ),
     Op(
-        "column_sum", 4, "vector", ("rows", "split", "n", "period"),
+        "column_sum",
+        4,
+        "vector",
+        ("rows", "split", "n", "period"),
         (_read("dy", "rows", "n", _G), _sum("dw", "period", "n")),
         _VECTOR_LIMITS | {"period": (1, "max_rows")},
         "dw[p][j] (+)= sum over rows r with r % period == p of dy[r][j]. The gradient of a bias (period 1) and of the "
@@ -179,13 +200,19 @@ OPS: tuple[Op, ...] = (
         rules=("split <= rows", "period <= rows", "period == 1 || split == 0"),
     ),
     Op(
-        "embed_class", 5, "vector", ("batch", "n"),
+        "embed_class",
+        5,
+        "vector",
+        ("batch", "n"),
         (_read("token", "1", "n"), _read("position", "1", "n"), _write("x", "batch", "n")),
         {"batch": (1, "max_split"), "n": (1, "max_columns")},
         "x[b][j] = round(token[j] + position[j]): the class-token rows of the first layer's input.",
     ),
     Op(
-        "layernorm", 6, "vector", ("rows", "n"),
+        "layernorm",
+        6,
+        "vector",
+        ("rows", "n"),
         (
             _read("x", "rows", "n"),
             _read("gamma", "1", "n"),
@@ -200,7 +227,10 @@ OPS: tuple[Op, ...] = (
         immediates=("epsilon_mantissa", "epsilon_shift"),
     ),
     Op(
-        "layernorm_backward", 7, "vector", ("rows", "split", "n"),
+        "layernorm_backward",
+        7,
+        "vector",
+        ("rows", "split", "n"),
         (
             _read("dy", "rows", "n", _G),
             _read("normalised", "rows", "n"),
@@ -218,34 +248,49 @@ OPS: tuple[Op, ...] = (
         rules=("split <= rows",),
     ),
     Op(
-        "softmax", 8, "vector", ("rows", "n"),
+        "softmax",
+        8,
+        "vector",
+        ("rows", "n"),
         (_read("x", "rows", "n"), _write("y", "rows", "n")),
         {"rows": (1, "max_rows"), "n": (1, "max_columns")},
         "y[i][j] = exp2(scale * (x[i][j] - max_j x[i][j])) / sum_j; scale holds log2(e).",
         immediates=("scale",),
     ),
     Op(
-        "softmax_backward", 9, "vector", ("rows", "split", "n"),
+        "softmax_backward",
+        9,
+        "vector",
+        ("rows", "split", "n"),
         (_read("dy", "rows", "n", _G), _read("y", "rows", "n"), _write("dx", "rows", "n", _G)),
         _VECTOR_LIMITS,
         "dx[i][j] = y[i][j] * (dy[i][j] - sum_j y[i][j] * dy[i][j]).",
         rules=("split <= rows",),
     ),
     Op(
-        "gelu", 10, "vector", ("rows", "n"),
+        "gelu",
+        10,
+        "vector",
+        ("rows", "n"),
         (_read("x", "rows", "n"), _write("y", "rows", "n")),
         {"rows": (1, "max_rows"), "n": (1, "max_columns")},
         "y = relu(x) - table(abs(x)).",
     ),
     Op(
-        "gelu_backward", 11, "vector", ("rows", "split", "n"),
+        "gelu_backward",
+        11,
+        "vector",
+        ("rows", "split", "n"),
         (_read("dy", "rows", "n", _G), _read("x", "rows", "n"), _write("dx", "rows", "n", _G)),
         _VECTOR_LIMITS,
         "dx = dy * GELU'(x).",
         rules=("split <= rows",),
     ),
     Op(
-        "attention", 12, "attention", ("batch", "patches", "heads", "head_dim", "key_count", "queries", "map_rows"),
+        "attention",
+        12,
+        "attention",
+        ("batch", "patches", "heads", "head_dim", "key_count", "queries", "map_rows"),
         (
             _read("qkv", _TOKENS, "3 * heads * head_dim"),
             _read("keys", "batch * patches", "key_count", Slot.NONE, "u16", flag="SPARSE"),
@@ -269,7 +314,10 @@ OPS: tuple[Op, ...] = (
         macs="2 * batch * queries * (1 + patches) * heads * head_dim",
     ),
     Op(
-        "attention_backward", 13, "attention", ("batch", "patches", "heads", "head_dim", "key_count", "queries"),
+        "attention_backward",
+        13,
+        "attention",
+        ("batch", "patches", "heads", "head_dim", "key_count", "queries"),
         (
             _read("qkv", _TOKENS, "3 * heads * head_dim"),
             _read("keys", "batch * patches", "key_count", Slot.NONE, "u16", flag="SPARSE"),
@@ -292,7 +340,10 @@ OPS: tuple[Op, ...] = (
         macs="5 * batch * queries * (1 + patches) * heads * head_dim",
     ),
     Op(
-        "select_tokens", 14, "selection", ("batch", "patches", "map_rows", "keep"),
+        "select_tokens",
+        14,
+        "selection",
+        ("batch", "patches", "map_rows", "keep"),
         (
             _read("map", "batch * map_rows", "1 + patches", Slot.NONE, "i32"),
             _write("kept", "batch", "keep", Slot.NONE, "u16"),
@@ -302,7 +353,10 @@ OPS: tuple[Op, ...] = (
         rules=("keep <= patches",),
     ),
     Op(
-        "select_keys", 15, "selection", ("batch", "patches", "keep", "key_count"),
+        "select_keys",
+        15,
+        "selection",
+        ("batch", "patches", "keep", "key_count"),
         (
             _read("map", _TOKENS, "1 + patches", Slot.NONE, "i32"),
             _read("kept", "batch", "keep", Slot.NONE, "u16"),
@@ -314,7 +368,10 @@ OPS: tuple[Op, ...] = (
         rules=("keep <= patches", "key_count <= keep"),
     ),
     Op(
-        "gather_tokens", 16, "selection", ("batch", "patches", "keep", "n"),
+        "gather_tokens",
+        16,
+        "selection",
+        ("batch", "patches", "keep", "n"),
         (
             _read("x", _TOKENS, "n", Slot.NONE),
             _read("kept", "batch", "keep", Slot.NONE, "u16"),
@@ -325,7 +382,10 @@ OPS: tuple[Op, ...] = (
         rules=("keep <= patches",),
     ),
     Op(
-        "scatter_tokens", 17, "selection", ("batch", "patches", "keep", "n"),
+        "scatter_tokens",
+        17,
+        "selection",
+        ("batch", "patches", "keep", "n"),
         (
             _read("dy", "batch * (1 + keep)", "n", Slot.NONE),
             _read("kept", "batch", "keep", Slot.NONE, "u16"),
@@ -336,7 +396,10 @@ OPS: tuple[Op, ...] = (
         rules=("keep <= patches",),
     ),
     Op(
-        "class_variance", 18, "vector", ("batch", "patches", "map_rows"),
+        "class_variance",
+        18,
+        "vector",
+        ("batch", "patches", "map_rows"),
         (
             _read("map", "batch * map_rows", "1 + patches", Slot.ONE, "i32"),
             _write("variance", "batch", "8", Slot.NONE, "i32"),
@@ -346,7 +409,10 @@ OPS: tuple[Op, ...] = (
         "high 32 bits of v, fraction of the map, patches, 0, 0, 0, 0).",
     ),
     Op(
-        "cross_entropy", 19, "vector", ("batch", "n"),
+        "cross_entropy",
+        19,
+        "vector",
+        ("batch", "n"),
         (
             _read("logits", "batch", "n"),
             _read("labels", "1", "batch", Slot.NONE, "i32"),
@@ -361,7 +427,10 @@ OPS: tuple[Op, ...] = (
         immediates=("target_on", "target_off"),
     ),
     Op(
-        "sgd_update", 20, "vector", ("rows", "n"),
+        "sgd_update",
+        20,
+        "vector",
+        ("rows", "n"),
         (
             Operand("master", Access.UPDATE, "i32", "rows", "n", Slot.NONE),
             Operand("momentum", Access.UPDATE, "i32", "rows", "n", Slot.NONE),
@@ -376,8 +445,17 @@ OPS: tuple[Op, ...] = (
         immediates=("average_shift",),
     ),
     Op(
-        "exponent_update", 21, "control", ("first", "count", "bits", "margin"), (),
-        {"first": (0, "max_slots"), "count": (1, "max_slots"), "bits": (15, "max_exponent_bits"), "margin": (0, "max_margin")},
+        "exponent_update",
+        21,
+        "control",
+        ("first", "count", "bits", "margin"),
+        (),
+        {
+            "first": (0, "max_slots"),
+            "count": (1, "max_slots"),
+            "bits": (15, "max_exponent_bits"),
+            "margin": (0, "max_margin"),
+        },
         "f_previous = f; of each slot in first ... first + count - 1 that saw a non-zero value, the peak enters the "
         "history and f = bits - margin - max(history).",
         slot_end="first + count",

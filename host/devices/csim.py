@@ -46,7 +46,9 @@ class CsimDevice:
             raw = np.zeros((words + 1) * WORD_BYTES, np.uint8)
         except MemoryError:
             size = words * WORD_BYTES >> 20
-            raise PeelVitError(f"this machine has no {size} MiB for the simulated board's memory; use a smaller batch") from None
+            raise PeelVitError(
+                f"this machine has no {size} MiB for the simulated board's memory; use a smaller batch"
+            ) from None
         start = -raw.ctypes.data % WORD_BYTES
         self._window = raw[start : start + words * WORD_BYTES]
 
@@ -56,7 +58,9 @@ class CsimDevice:
         start, end = address * WORD_BYTES, address * WORD_BYTES + flat.size
         padded = -(-end // WORD_BYTES) * WORD_BYTES
         if start < 0 or padded > self._window.size:
-            raise PeelVitError(f"a write to words {address} to {padded // WORD_BYTES} leaves the window; allocate a larger one")
+            raise PeelVitError(
+                f"a write to words {address} to {padded // WORD_BYTES} leaves the window; allocate a larger one"
+            )
         self._window[start:end] = flat
         self._window[end:padded] = 0
 
@@ -65,7 +69,9 @@ class CsimDevice:
         start = address * WORD_BYTES
         end = start + int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         if start < 0 or end > self._window.size:
-            raise PeelVitError(f"a read of {end - start} bytes at word {address} leaves the window; allocate a larger one")
+            raise PeelVitError(
+                f"a read of {end - start} bytes at word {address} leaves the window; allocate a larger one"
+            )
         return self._window[start:end].view(dtype).reshape(shape).copy()
 
     def run(self, program: int) -> RunResult:
@@ -75,7 +81,9 @@ class CsimDevice:
         words = self._window.size // WORD_BYTES
         self._library.peelvit_run(self._window.ctypes.data, words, program, result.ctypes.data, cycles.ctypes.data)
         if int(result[2]) | int(result[3]) << 32 != self.config.hash:
-            raise PeelVitError(f"the C simulation was built for another configuration than {self.config.name}; run `make csim`")
+            raise PeelVitError(
+                f"the C simulation was built for another configuration than {self.config.name}; run `make csim`"
+            )
         return RunResult(Status(int(result[0])), int(result[1]), int(cycles[0]))
 
     def counters(self) -> Counters:

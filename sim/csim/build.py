@@ -33,7 +33,11 @@ FLAGS = {
 def ap_types() -> Path:
     """Folder of the open `ap_int.h` that the hls4ml package carries (found without importing the package)."""
     spec = importlib.util.find_spec("hls4ml")
-    folder = Path(spec.submodule_search_locations[0]) / "templates/vivado/ap_types" if spec and spec.submodule_search_locations else None
+    folder = (
+        Path(spec.submodule_search_locations[0]) / "templates/vivado/ap_types"
+        if spec and spec.submodule_search_locations
+        else None
+    )
     if folder is None or not folder.is_dir():
         raise PeelVitError("the fidelity C simulation needs ap_int.h from the Python package hls4ml; run `make setup`")
     return folder
@@ -78,7 +82,9 @@ def build(config: HardwareConfig, variant: str = "fast") -> Path:
     if result.returncode != 0:
         log = output.with_suffix(".log")
         log.write_text(result.stderr)
-        raise PeelVitError(f"compiling the {variant} C simulation of {config.name} failed; the compiler's messages are in {log}")
+        raise PeelVitError(
+            f"compiling the {variant} C simulation of {config.name} failed; the compiler's messages are in {log}"
+        )
     os.replace(scratch, output)
     stamp.write_text(key)
     return output
