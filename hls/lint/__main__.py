@@ -27,15 +27,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LintError as error:
         print(f"hls.lint: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(report.as_dict(), indent=2) if options.json else "\n".join([*map(str, report.findings), report.summary()]))
+    text = "\n".join([*map(str, report.findings), report.summary()])
+    print(json.dumps(report.as_dict(), indent=2) if options.json else text)
     return 1 if report.findings else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("hls.lint", description="Check that C++ kernels are what Vitis HLS synthesizes.")
-    parser.add_argument("paths", nargs="*", metavar="FILE_OR_DIR", help="what to check; files included from elsewhere are not")
+    parser.add_argument("paths", nargs="*", metavar="FILE_OR_DIR", help="what to check; not what it includes")
     parser.add_argument("-I", dest="include", action="append", default=[], metavar="DIR", help="include directory")
-    parser.add_argument("-D", dest="define", action="append", default=[], metavar="MACRO", help="macro, NAME or NAME=VALUE")
+    parser.add_argument("-D", dest="define", action="append", default=[], metavar="NAME[=VALUE]", help="macro")
     parser.add_argument("--std", default=STANDARD, help="C++ standard (default: %(default)s, that of Vitis HLS 2021.1)")
     parser.add_argument("--cxx", default="g++", help="compiler that preprocesses (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

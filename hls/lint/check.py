@@ -70,13 +70,18 @@ def check(paths: Sequence[str | Path], options: Options = Options()) -> Report:
     for path in _in_order(roots):
         if path in files and path.suffix in HEADERS:
             continue  # a unit that includes the header has been checked
-        unit = Unit(preprocess(path, options.includes, options.macros, options.standard, options.compiler), options.standard)
+        unit = _unit(path, options)
         ours = {file for file in unit.source.files if any(file.is_relative_to(root) for root in roots)}
         found |= set(_findings(unit, ours))
         files |= ours
     if not files:
-        raise LintError(f"No C++ file is in {' or '.join(map(str, paths))}; render the kernels first or name another path.")
+        raise LintError(f"No C++ file is in {' or '.join(map(str, paths))}; render the kernels first.")
     return _report(found, files)
+
+
+def _unit(path: Path, options: Options) -> Unit:
+    source = preprocess(path, options.includes, options.macros, options.standard, options.compiler)
+    return Unit(source, options.standard)
 
 
 def _existing(path: str | Path) -> Path:
@@ -112,11 +117,11 @@ def _report(found: set[Finding], files: set[Path]) -> Report:
     report = Report(files=sorted(_shown(file) for file in files))
     unused = {(_shown(file), line): text for file in files for line, text in comments(file).items()}
     for finding in _one_a_line(found, load_rules()):
-        reason = _reason(unused_text := comments(Path(finding.file).resolve()).get(finding.line, ""), finding.rule)
+        reason = _reason(comments(resolve(finding.file)).get(finding.line, ""), finding.rule)
         if reason is None:
             report.findings.append(finding)
             continue
-        unused.pop((finding.file, finding.line), unused_text)
+        unused.pop((finding.file, finding.line), None)
         report.suppressed.append(Finding(finding.file, finding.line, finding.rule, finding.message, reason))
     report.findings += [Finding(*place, BAD_SUPPRESSION, _suppression_fault(text)) for place, text in unused.items()]
     report.findings.sort()

@@ -39,6 +39,7 @@ class Loop:
 
     @property
     def line(self) -> int:
+        """Physical line it starts at."""
         return self.node.line
 
     @property
@@ -48,11 +49,13 @@ class Loop:
 
     @property
     def label(self) -> str | None:
+        """The label right before it; None without one."""
         parent = self.node.parent
         return parent.spelling if parent is not None and parent.kind == "LABEL_STMT" else None
 
     @property
     def pragmas(self) -> list[Pragma]:
+        """Pragmas directly in its body."""
         return [] if self.scope is None else self.scope.pragmas
 
     def find(self, directive: str) -> Pragma | None:
@@ -61,6 +64,7 @@ class Loop:
 
     @property
     def is_pipelined(self) -> bool:
+        """Whether a pragma pipelines it."""
         pragma = self.find("pipeline")
         return pragma is not None and not pragma.is_off
 
@@ -138,7 +142,8 @@ class Loop:
         return all(reference.declaration() not in changed for reference in references)
 
     def _ranges_over_array(self) -> bool:
-        return any("[" in child.cursor.type.get_canonical().spelling for child in self.node.children if child.is_expression)
+        types = (child.cursor.type.get_canonical() for child in self.node.children if child.is_expression)
+        return any("[" in kind.spelling for kind in types)
 
     @functools.cached_property
     def has_constant_count(self) -> bool:
@@ -148,7 +153,8 @@ class Loop:
         comparison = self.comparison if self.node.kind == "FOR_STMT" else None
         if comparison is None:
             return False
-        return constant.is_constant(comparison[2], self.unit) and self._has_constant_start() and self._has_constant_step()
+        has_constant_bound = constant.is_constant(comparison[2], self.unit)
+        return has_constant_bound and self._has_constant_start() and self._has_constant_step()
 
     @property
     def start(self) -> Node | None:
@@ -186,11 +192,15 @@ def changed_arguments(call: Node) -> list[Node]:
     """Arguments that the callee may write, and the object of a non-const method."""
     parameters = list(call.target.get_arguments())
     arguments = call.operands[len(call.operands) - len(parameters) :] if parameters else []
-    changed = [argument for argument, parameter in zip(arguments, parameters) if is_writable(parameter.type)]
+    pairs = zip(arguments, parameters, strict=False)  # a variadic callee takes more than it names
+    return [argument for argument, parameter in pairs if is_writable(parameter.type)] + _changed_object(call)
+
+
+def _changed_object(call: Node) -> list[Node]:
     callee = call.operands[0] if call.operands else None
-    if callee is not None and callee.kind == "MEMBER_REF_EXPR" and callee.operands and not call.target.is_const_method():
-        changed.append(callee.operands[0])
-    return changed
+    if callee is None or callee.kind != "MEMBER_REF_EXPR" or call.target.is_const_method():
+        return []
+    return callee.operands[:1]
 
 
 def is_writable(kind) -> bool:

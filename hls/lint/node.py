@@ -33,6 +33,7 @@ class Node:
 
     @functools.cached_property
     def spelling(self) -> str:
+        """Name of the cursor; empty where it has none."""
         return self.cursor.spelling
 
     @functools.cached_property
@@ -42,6 +43,7 @@ class Node:
 
     @functools.cached_property
     def is_expression(self) -> bool:
+        """Whether libclang calls it an expression."""
         return self.cursor.kind.is_expression()
 
     @functools.cached_property

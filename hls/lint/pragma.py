@@ -13,7 +13,7 @@ _FOREIGN = {"once", "gcc", "clang", "stdc", "pack", "message", "push_macro", "po
 
 @dataclass(frozen=True)
 class Pragma:
-    """`#pragma HLS directive key=value word`; directive, keys and words in lower case as Vitis HLS ignores their case."""
+    """`#pragma HLS directive key=value word`; all but values in lower case, as Vitis HLS ignores case."""
 
     line: int
     namespace: str
@@ -23,6 +23,7 @@ class Pragma:
 
     @property
     def is_off(self) -> bool:
+        """Whether the pragma switches off what it names."""
         return "off" in self.words or self.options.get("off", "false").lower() == "true"
 
 

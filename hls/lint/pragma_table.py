@@ -58,13 +58,20 @@ _OPERATIONS = _words(
 DIRECTIVES: dict[str, Directive] = {
     "aggregate": Directive(Place.ANYWHERE, {"variable": V, "compact": _words("bit byte none auto")}, ("variable",)),
     "allocation": Directive(
-        Place.ANYWHERE, {"type": _words("function operation"), "instances": T, "limit": N}, ("type", "instances", "limit")
+        Place.ANYWHERE,
+        {"type": _words("function operation"), "instances": T, "limit": N},
+        ("type", "instances", "limit"),
     ),
     "array_partition": Directive(Place.ANYWHERE, _ARRAY, ("variable", "type")),
     "array_reshape": Directive(Place.ANYWHERE, {**_ARRAY, "object": FLAG}, ("variable", "type")),
     "bind_op": Directive(
         Place.ANYWHERE,
-        {"variable": V, "op": _OPERATIONS, "impl": _words("fabric dsp meddsp fulldsp maxdsp primitivedsp auto"), "latency": N},
+        {
+            "variable": V,
+            "op": _OPERATIONS,
+            "impl": _words("fabric dsp meddsp fulldsp maxdsp primitivedsp auto"),
+            "latency": N,
+        },
         ("variable", "op"),
     ),
     "bind_storage": Directive(

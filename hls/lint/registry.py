@@ -30,12 +30,12 @@ class Rule:
 RULES: dict[str, Rule] = {}
 
 
-def rule(identifier: str, summary: str, hides: tuple[str, ...] = ()) -> Callable[[Check], Check]:
-    """Register the decorated check under `identifier`."""
+def rule(identifier: str, hides: tuple[str, ...] = ()) -> Callable[[Check], Check]:
+    """Register the decorated check under `identifier`; its docstring is the rule's summary."""
 
     def register(check: Check) -> Check:
         assert identifier not in RULES, identifier
-        RULES[identifier] = Rule(identifier, summary, check, hides)
+        RULES[identifier] = Rule(identifier, check.__doc__ or "", check, hides)
         return check
 
     return register

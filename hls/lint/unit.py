@@ -25,14 +25,16 @@ class Scope:
 
     @property
     def is_loop(self) -> bool:
+        """Whether it is a loop's body."""
         return self.owner.kind in LOOPS
 
     @property
     def is_function(self) -> bool:
+        """Whether it is the body of a function or a lambda."""
         return self.owner.kind in FUNCTIONS or self.owner.kind == "LAMBDA_EXPR"
 
     def statements_before(self, line: int) -> list[Node]:
-        """Statements of this scope that begin before physical line `line`; empty ones and static_assert do not count."""
+        """Statements that begin before physical line `line`; empty ones and static_assert do not count."""
         return [child for child in self.body.children if child.line < line and not _is_inert(child)]
 
     def find(self, directive: str) -> Pragma | None:
@@ -52,14 +54,17 @@ class Function:
 
     @property
     def name(self) -> str:
+        """Its name, without namespace or class."""
         return self.node.spelling
 
     @property
     def key(self) -> str:
+        """What tells it from other functions, overloads included."""
         return self.node.cursor.get_usr()
 
     @property
     def is_constexpr(self) -> bool:
+        """Whether it is declared constexpr."""
         return "constexpr" in self.head.split()
 
     @functools.cached_property
@@ -91,6 +96,7 @@ class Unit:
 
     @property
     def path(self) -> Path:
+        """The file given to the preprocessor."""
         return self.source.path
 
     def _is_ours(self, cursor) -> bool:

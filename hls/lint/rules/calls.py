@@ -9,17 +9,19 @@ from hls.lint.node import Node
 from hls.lint.registry import Hit, rule
 from hls.lint.unit import Function, Unit
 
+_BY_NAME = "call by name, or make the functor's type a template parameter"
 _DECLARATIONS = {"VAR_DECL", "PARM_DECL", "FIELD_DECL", "TYPEDEF_DECL", "TYPE_ALIAS_DECL"}
 
 
-@rule("recursion", "no function calls itself, directly or through others")
+@rule("recursion")
 def recursion(unit: Unit) -> Iterator[Hit]:
+    """No function calls itself, directly or through others."""
     for function in unit.functions:
         for key, call in function.calls:
             if function.key == key or function.key in reachable(unit, key):
-                yield call.line, f"{function.name} calls itself through this call; rewrite the recursion as a bounded loop."
+                yield call.line, f"{function.name} calls itself through this call; rewrite it as a bounded loop."
         for call in _template_self_calls(function):
-            yield call.line, f"{function.name} calls itself here; rewrite the recursion as a bounded loop."
+            yield call.line, f"{function.name} calls itself here; rewrite it as a bounded loop."
 
 
 def reachable(unit: Unit, key: str) -> set[str]:
@@ -39,17 +41,17 @@ def _template_self_calls(function: Function) -> Iterator[Node]:
     if function.node.kind != "FUNCTION_TEMPLATE":
         return
     for call in function.node.find("CALL_EXPR"):
-        callee = call.operands[0] if call.operands and call.target is None else None
-        names = [child for child in callee.children if child.kind == "OVERLOADED_DECL_REF"] if callee is not None else []
-        if len(names) == len(callee.children if callee is not None else ()) == 1 and names[0].spelling == function.name:
+        callee = call.operands[0].children if call.operands and call.target is None else []
+        if [(child.kind, child.spelling) for child in callee] == [("OVERLOADED_DECL_REF", function.name)]:
             yield call
 
 
-@rule("virtual", "no virtual method or base")
+@rule("virtual")
 def virtual(unit: Unit) -> Iterator[Hit]:
+    """No virtual method or base."""
     for node in unit.nodes:
         if node.kind in ("CXX_METHOD", "DESTRUCTOR") and node.cursor.is_virtual_method():
-            yield node.line, f"{node.spelling} is virtual; use a template parameter to choose behaviour at compile time."
+            yield node.line, f"{node.spelling} is virtual; choose the behaviour by a template parameter."
         elif node.kind == "CXX_BASE_SPECIFIER" and _is_virtual_base(node):
             yield node.line, "A virtual base needs run-time layout; inherit without virtual."
 
@@ -58,13 +60,14 @@ def _is_virtual_base(node: Node) -> bool:
     return any(token.spelling == "virtual" for token in node.cursor.get_tokens())
 
 
-@rule("function-pointer", "no function pointer, pointer to method or std::function")
+@rule("function-pointer")
 def function_pointer(unit: Unit) -> Iterator[Hit]:
+    """No function pointer, pointer to method or std::function."""
     for node in unit.nodes:
         if node.kind in _DECLARATIONS and _points_to_function(node.cursor.type.get_canonical()):
-            yield node.line, f"{node.spelling or 'This'} points to a function; call by name, or pass a functor type as template parameter."
+            yield node.line, f"{node.spelling or 'This'} points to a function; {_BY_NAME}."
         elif node.kind == "TEMPLATE_REF" and node.spelling == "function" and unit.is_system(node.target):
-            yield node.line, "std::function is bound at run time; call by name, or pass a functor type as template parameter."
+            yield node.line, f"std::function is bound at run time; {_BY_NAME}."
 
 
 def _points_to_function(kind) -> bool:

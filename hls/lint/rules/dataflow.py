@@ -2,50 +2,70 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 from hls.lint import constant
 from hls.lint.clang import type_kind
 from hls.lint.loop import Loop, is_const, is_writable
-from hls.lint.node import FUNCTIONS, Node
+from hls.lint.node import Node
 from hls.lint.registry import Hit, rule
 from hls.lint.unit import Scope, Unit
 
+_SCALAR = re.compile(r"(bool|char|(un)?signed|short|int|long|enum|ap_u?int<[^>]*>$)(?!.*[\[*])")
 _HARMLESS = {"NULL_STMT", "STATIC_ASSERT"}
 _DECLARES_NOTHING = {"TYPEDEF_DECL", "TYPE_ALIAS_DECL", "USING_DECLARATION", "USING_DIRECTIVE", "STATIC_ASSERT"}
 _FORM = "a dataflow region holds only declarations of local variables and calls of void functions"
+_LOOP = "A dataflow loop must be `for (int i = 0; i < bound; ++i)` with bound a constant or an argument of the function"
 
 
 @dataclass(frozen=True)
 class Use:
-    """A channel handed to a callee: the call, its place in the region, and whether the callee may write the channel."""
+    """A variable handed to a process: the call, whether it may write the variable, whether it sees an array."""
 
     call: Node
-    position: int
     may_write: bool
+    is_array: bool
 
 
-@rule("dataflow-form", "dataflow regions are in the canonical form")
+@dataclass
+class Channel:
+    """A local variable of a region, or a part of one (`buffer[0]`), with its uses in the order of the calls."""
+
+    name: str
+    declared: Node
+    uses: list[Use]
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether it is an integer; scalars may have many readers."""
+        return _SCALAR.match(self.declared.cursor.type.get_canonical().spelling) is not None
+
+
+@rule("dataflow-form")
 def dataflow_form(unit: Unit) -> Iterator[Hit]:
+    """Dataflow regions are in the canonical form."""
     for scope in _regions(unit):
         for statement in scope.body.children:
             if (fault := _statement_fault(statement, unit)) is not None:
-                yield statement.line, f"{fault[0].upper()}{fault[1:]}, but {_FORM}; move it into a process."
+                yield statement.line, f"{fault[0].upper()}{fault[1:]}, but {_FORM}; move it out."
         if scope.is_loop and not _is_simple(_loop_of(scope, unit), unit):
-            yield scope.owner.line, "A dataflow loop must be `for (i = 0; i < bound; ++i)` with bound a constant or an argument."
+            yield scope.owner.line, f"{_LOOP}; give the loop a function of its own."
 
 
-@rule("dataflow-channel", "each channel is written by one process and read by one later process")
+@rule("dataflow-channel")
 def dataflow_channel(unit: Unit) -> Iterator[Hit]:
+    """Each channel is written by one process and read by one later process."""
     for scope in _regions(unit):
-        local, outer = _uses(scope, unit)
-        for name, (line, uses) in local.items():
-            yield from _channel_faults(name, line, uses)
+        channels, outer = _uses(scope, unit)
+        for channel in channels:
+            yield from _scalar_faults(channel) if channel.is_scalar else _channel_faults(channel)
         for name, uses in outer.items():
-            if len(uses) > 1 and any(use.may_write for use in uses):
-                yield uses[1].call.line, f"{name} is used by two processes, one of which may write it; pass it to one of them."
+            yield from _outer_faults(name, uses)
 
 
 def _regions(unit: Unit) -> list[Scope]:
@@ -67,13 +87,17 @@ def _statement_fault(statement: Node, unit: Unit) -> str | None:
         return "this statement is no call"
     if call.cursor.type.spelling not in ("void", "<dependent type>"):
         return f"{call.spelling} returns a value"
+    if any(argument.base() is None and not constant.is_constant(argument, unit) for argument in call.operands[1:]):
+        return f"an argument of {call.spelling} is computed here"
     return None
 
 
 def _call(statement: Node) -> Node | None:
     """The function call that a statement consists of; None for operators, methods and everything else."""
     node = statement
-    while node.kind == "UNEXPOSED_EXPR" and len(node.children) == 1:  # what keeps temporaries alive to the statement's end
+    while (
+        node.kind == "UNEXPOSED_EXPR" and len(node.children) == 1
+    ):  # what keeps temporaries alive to the statement's end
         node = node.children[0]
     if node.kind != "CALL_EXPR" or node.operation is not None:
         return None
@@ -102,40 +126,40 @@ def _is_construction(initializer: Node) -> bool:
 
 
 def _is_simple(loop: Loop, unit: Unit) -> bool:
-    if loop.fault() is not None or loop.node.kind != "FOR_STMT" or loop.header.condition is None:
+    if loop.fault() is not None or loop.node.kind != "FOR_STMT" or loop.comparison is None:
         return False
-    comparison = loop.comparison
-    bound = comparison[2].peel() if comparison is not None else None
     starts_at_zero = loop.start is not None and constant.value(loop.start, unit) == 0
-    plain_bound = bound is not None and (bound.kind in ("DECL_REF_EXPR", "MEMBER_REF_EXPR") or constant.is_constant(bound, unit))
-    return starts_at_zero and plain_bound and set(loop.steps.values()) == {"++"}
+    return starts_at_zero and set(loop.steps.values()) == {"++"} and _is_plain_bound(loop.comparison[2], unit)
 
 
-def _uses(scope: Scope, unit: Unit) -> tuple[dict[str, tuple[int, list[Use]]], dict[str, list[Use]]]:
-    """Uses by channel: of the region's own variables with the line that declares them, and of those from outside."""
-    own = {
-        child.cursor.location.offset: child
-        for statement in scope.body.children
-        if statement.kind == "DECL_STMT"
-        for child in statement.children
-        if child.kind == "VAR_DECL" and not is_const(child.cursor.type)
-    }
-    local: dict[str, tuple[int, list[Use]]] = {child.spelling: (child.line, []) for child in own.values()}
+def _is_plain_bound(bound: Node, unit: Unit) -> bool:
+    named = bound.peel()
+    is_argument = named.kind == "DECL_REF_EXPR" and named.target is not None and named.target.kind.name == "PARM_DECL"
+    return is_argument or constant.is_constant(bound, unit)
+
+
+def _uses(scope: Scope, unit: Unit) -> tuple[list[Channel], dict[str, list[Use]]]:
+    """The region's channels, and the uses of arrays, pointers and references from outside it by name."""
+    own = {node.cursor.location.offset: node for node in _local_variables(scope)}
+    channels = {(key, node.spelling): Channel(node.spelling, node, []) for key, node in own.items()}
     outer: dict[str, list[Use]] = defaultdict(list)
-    for position, statement in enumerate(scope.body.children):
-        call = _call(statement)
-        for argument, may_write, is_shared in _arguments(call, unit) if call is not None else ():
+    for call in filter(None, map(_call, scope.body.children)):
+        for argument, kind in _arguments(call, unit):
             key, name = argument.declaration(), _channel_name(argument)
-            use = Use(call, position, may_write)
+            use = Use(call, is_writable(kind), _is_array(kind))
             if key in own:
-                declared = own[key]
-                parts = local.setdefault(name, (declared.line, []))
-                parts[1].append(use)
-            elif is_shared:
+                channels.setdefault((key, name), Channel(name, own[key], [])).uses.append(use)
+            elif _is_shared(kind):
                 outer[name].append(use)
-    whole = {child.spelling for child in own.values()}
-    partly = {name.partition("[")[0].partition(".")[0] for name in local if name not in whole}
-    return {name: found for name, found in local.items() if found[1] or name not in partly}, outer
+    in_parts = {key for key, name in channels if name != own[key].spelling}
+    return [found for (key, _), found in channels.items() if found.uses or key not in in_parts], outer
+
+
+def _local_variables(scope: Scope) -> Iterator[Node]:
+    for statement in scope.body.children:
+        if statement.kind == "DECL_STMT":
+            variables = (node for node in statement.children if node.kind == "VAR_DECL")
+            yield from (node for node in variables if not is_const(node.cursor.type))
 
 
 def _channel_name(argument: Node) -> str:
@@ -143,18 +167,23 @@ def _channel_name(argument: Node) -> str:
     return "".join(tokens).lstrip("&*")
 
 
-def _arguments(call: Node, unit: Unit) -> Iterator[tuple[Node, bool, bool]]:
-    """(argument, the callee may write it, it is an array, pointer or reference) for each argument with a variable."""
-    types = _parameter_types(call, unit)
-    for argument, kind in zip(call.operands[1:], types):
-        if argument.base() is None:
-            continue
-        yield argument, is_writable(kind), _is_shared(kind)
+def _arguments(call: Node, unit: Unit) -> Iterator[tuple[Node, Any]]:
+    """(argument, type of its parameter) for each argument that names a variable."""
+    for argument, kind in zip(call.operands[1:], _parameter_types(call, unit), strict=False):
+        if argument.base() is not None:
+            yield argument, kind
 
 
 def _is_shared(kind) -> bool:
-    name = type_kind(kind.get_canonical())
-    return name in ("LVALUEREFERENCE", "POINTER") or "ARRAY" in name
+    return _is_array(kind) or type_kind(kind.get_canonical()) == "LVALUEREFERENCE"
+
+
+def _is_array(kind) -> bool:
+    """Whether a parameter is an array, a pointer, or a reference to one of them."""
+    canonical = kind.get_canonical()
+    if type_kind(canonical) == "LVALUEREFERENCE":
+        canonical = canonical.get_pointee()
+    return type_kind(canonical) == "POINTER" or "ARRAY" in type_kind(canonical)
 
 
 def _parameter_types(call: Node, unit: Unit) -> list:
@@ -175,7 +204,8 @@ def _overload(call: Node, unit: Unit):
     return found[0].node.cursor if len(found) == 1 else None
 
 
-def _channel_faults(name: str, line: int, uses: list[Use]) -> Iterator[Hit]:
+def _channel_faults(channel: Channel) -> Iterator[Hit]:
+    name, line, uses = channel.name, channel.declared.line, channel.uses
     if not uses:
         yield line, f"{name} is declared in a dataflow region and used by no process; remove it."
     elif not uses[0].may_write:
@@ -186,3 +216,23 @@ def _channel_faults(name: str, line: int, uses: list[Use]) -> Iterator[Hit]:
         yield uses[1].call.line, f"{name} goes to one process twice; give it one writer and one later reader."
     elif len(uses) > 2:
         yield uses[2].call.line, f"{name} is used by a third process; give each reader a channel of its own."
+
+
+def _scalar_faults(channel: Channel) -> Iterator[Hit]:
+    """A scalar may have many readers, but they too come after its one writer."""
+    if channel.uses and not channel.uses[0].may_write:
+        yield channel.uses[0].call.line, f"{channel.name} is read before any process wrote it; call its writer first."
+    for use in channel.uses[1:]:
+        if use.may_write:
+            yield use.call.line, f"{channel.name} may be written by a second process; pass it by value."
+
+
+def _outer_faults(name: str, uses: list[Use]) -> Iterator[Hit]:
+    """What comes from outside has at most one reader (if an array) and one writer, and is read before it is written."""
+    for earlier, use in pairwise(uses):
+        if earlier.may_write and use.may_write:
+            yield use.call.line, f"{name} may be written by two processes; give each its own, or make one const."
+        elif earlier.may_write:
+            yield use.call.line, f"{name} is read after a process that may write it; read it first."
+        elif not use.may_write and use.is_array:
+            yield use.call.line, f"{name} is an array read by two processes; give each a port or copy of its own."

@@ -12,20 +12,22 @@ def _kinds(unit: Unit, kinds: set[str], sentence: str) -> Iterator[Hit]:
     return ((node.line, sentence) for node in unit.nodes if node.kind in kinds)
 
 
-@rule("exception", "no throw, try or catch")
+@rule("exception")
 def exception(unit: Unit) -> Iterator[Hit]:
-    yield from _kinds(
-        unit, {"CXX_THROW_EXPR", "CXX_TRY_STMT"}, "Exceptions have no hardware; return a status code instead."
-    )
+    """No throw, try or catch."""
+    kinds = {"CXX_THROW_EXPR", "CXX_TRY_STMT"}
+    yield from _kinds(unit, kinds, "Exceptions have no hardware; return a status code instead.")
 
 
-@rule("rtti", "no dynamic_cast or typeid")
+@rule("rtti")
 def rtti(unit: Unit) -> Iterator[Hit]:
-    yield from _kinds(
-        unit, {"CXX_DYNAMIC_CAST_EXPR", "CXX_TYPEID_EXPR"}, "Types are not known at run time; use templates or a tag field."
-    )
+    """No dynamic_cast or typeid."""
+    kinds = {"CXX_DYNAMIC_CAST_EXPR", "CXX_TYPEID_EXPR"}
+    yield from _kinds(unit, kinds, "Types are not known at run time; use templates or a tag field.")
 
 
-@rule("goto", "no goto")
+@rule("goto")
 def goto(unit: Unit) -> Iterator[Hit]:
-    yield from _kinds(unit, {"GOTO_STMT", "INDIRECT_GOTO_STMT"}, "goto is not synthesized; use if, break or a bounded loop.")
+    """No goto."""
+    kinds = {"GOTO_STMT", "INDIRECT_GOTO_STMT"}
+    yield from _kinds(unit, kinds, "goto is not synthesized; use if, break or a bounded loop.")

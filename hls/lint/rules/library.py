@@ -25,15 +25,17 @@ MATHS = re.compile(
 )
 
 
-@rule("std-library", "no containers, strings, streams or other run-time parts of std")
+@rule("std-library")
 def std_library(unit: Unit) -> Iterator[Hit]:
+    """No containers, strings, streams or other run-time parts of std."""
     for node, scope, name in _library_names(unit):
         if scope == "std" and name != "function" and not SYNTHESIZABLE.fullmatch(name) and not MATHS.fullmatch(name):
             yield node.line, f"std::{name} is not synthesized; use fixed arrays and integers instead."
 
 
-@rule("maths-call", "no hls:: maths and no <cmath>", hides=("floating-point",))
+@rule("maths-call", hides=("floating-point",))
 def maths_call(unit: Unit) -> Iterator[Hit]:
+    """No hls:: maths and no <cmath>."""
     for node, scope, name in _library_names(unit):
         is_function = "FUNCTION" in node.target.kind.name or node.kind == "OVERLOADED_DECL_REF"
         if is_function and (scope == "hls" or (scope in ("std", "") and MATHS.fullmatch(name))):

@@ -13,15 +13,18 @@ from hls.lint.unit import Unit
 ALLOCATORS = {"malloc", "calloc", "realloc", "free", "aligned_alloc", "alloca"}
 
 
-@rule("dynamic-allocation", "no new, delete, malloc, calloc, realloc or free")
+@rule("dynamic-allocation")
 def dynamic_allocation(unit: Unit) -> Iterator[Hit]:
+    """No new, delete, malloc, calloc, realloc or free."""
     for node in unit.nodes:
-        if node.kind in ("CXX_NEW_EXPR", "CXX_DELETE_EXPR") or (node.kind == "CALL_EXPR" and node.spelling in ALLOCATORS):
+        calls_allocator = node.kind == "CALL_EXPR" and node.spelling in ALLOCATORS
+        if calls_allocator or node.kind in ("CXX_NEW_EXPR", "CXX_DELETE_EXPR"):
             yield node.line, "Memory is allocated or freed at run time; declare an array of fixed size instead."
 
 
-@rule("static-local", "no static local variable that can change")
+@rule("static-local")
 def static_local(unit: Unit) -> Iterator[Hit]:
+    """No static local variable that can change."""
     static = cindex().StorageClass.STATIC
     for node in unit.nodes:
         if node.kind != "VAR_DECL" or node.cursor.storage_class != static or is_const(node.cursor.type):

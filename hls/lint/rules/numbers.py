@@ -15,8 +15,9 @@ _DIVISIONS = {"/", "%", "/=", "%="}
 _SHIFTS = {"<<", ">>", "<<=", ">>="}
 
 
-@rule("floating-point", "no float, double, long double or half: types, literals or implicit conversions")
+@rule("floating-point")
 def floating_point(unit: Unit) -> Iterator[Hit]:
+    """No float, double, long double or half: types, literals or implicit conversions."""
     known: dict[str, bool] = {}
     for node in unit.nodes:
         if (node.is_expression or node.cursor.kind.is_declaration()) and _is_floating(node.cursor.type, known):
@@ -28,7 +29,7 @@ def _is_floating(kind, known: dict[str, bool]) -> bool:
     key = kind.spelling
     if key not in known:
         known[key] = False  # a type that contains itself
-        known[key] = any(_is_floating_scalar(part) or _is_floating(part, known) for part in _parts(kind.get_canonical()))
+        known[key] = any(_is_floating(part, known) for part in _parts(kind.get_canonical()))
     return known[key] or _is_floating_scalar(kind)
 
 
@@ -47,15 +48,17 @@ def _parts(kind) -> list:
     return [kind.get_template_argument_type(index) for index in range(kind.get_num_template_arguments())]
 
 
-@rule("divider", "no division or modulo by a variable unless the line says `// lint: divider`")
+@rule("divider")
 def divider(unit: Unit) -> Iterator[Hit]:
+    """No division or modulo by a variable unless the line says `// lint: divider`."""
     for node, right in _right_operands(unit, _DIVISIONS):
         if not constant.is_constant(right, unit):
-            yield node.line, "Dividing by a variable builds a divider; use a shift or a reciprocal, or mark it `// lint: divider`."
+            yield node.line, "A division by a variable builds a divider; use a shift, or mark it `// lint: divider`."
 
 
-@rule("negative-shift", "no shift by a negative amount")
+@rule("negative-shift")
 def negative_shift(unit: Unit) -> Iterator[Hit]:
+    """No shift by a negative amount."""
     for node, right in _right_operands(unit, _SHIFTS):
         amount = constant.value(right, unit)
         if amount is not None and amount < 0:

@@ -17,8 +17,9 @@ _NUMBER = re.compile(r"-?\d+|[A-Za-z_(][\w:()+\-*/]*")
 _SCOPED_VARIABLES = {"VAR_DECL", "PARM_DECL"}
 
 
-@rule("unknown-pragma", "every pragma is `#pragma HLS` with a directive of Vitis HLS 2021.1")
+@rule("unknown-pragma")
 def unknown_pragma(unit: Unit) -> Iterator[Hit]:
+    """Every pragma is `#pragma HLS` with a directive of Vitis HLS 2021.1."""
     for pragma, _ in _all(unit):
         if pragma.namespace != "HLS":
             yield pragma.line, f"#pragma {pragma.namespace} is ignored by Vitis HLS; write #pragma HLS."
@@ -26,25 +27,28 @@ def unknown_pragma(unit: Unit) -> Iterator[Hit]:
             yield pragma.line, f"There is no directive {pragma.directive!r}; {_suggest(pragma.directive, DIRECTIVES)}."
 
 
-@rule("pragma-option", "options are known, have values of their kind, and none that is needed is missing")
+@rule("pragma-option")
 def pragma_option(unit: Unit) -> Iterator[Hit]:
+    """Options are known, have values of their kind, and none that is needed is missing."""
     for pragma, _ in _known(unit):
         directive = DIRECTIVES[pragma.directive]
         for fault in _option_faults(pragma, directive):
             yield pragma.line, f"{pragma.directive}: {fault}."
 
 
-@rule("pragma-variable", "`variable=` and `port=` name a variable in scope")
+@rule("pragma-variable")
 def pragma_variable(unit: Unit) -> Iterator[Hit]:
+    """`variable=` and `port=` name a variable in scope."""
     for pragma, scope in _known(unit):
         options = DIRECTIVES[pragma.directive].options
         for key, value in pragma.options.items():
             if options.get(key) is Kind.VARIABLE and scope is not None and not _is_in_scope(value, pragma, scope, unit):
-                yield pragma.line, f"{key}={value} names nothing in scope here; name a variable declared before the pragma."
+                yield pragma.line, f"{key}={value} names nothing in scope; name a variable declared above."
 
 
-@rule("misplaced-pragma", "pragmas stand where they have an effect")
+@rule("misplaced-pragma")
 def misplaced_pragma(unit: Unit) -> Iterator[Hit]:
+    """Pragmas stand where they have an effect."""
     for pragma, scope in _known(unit):
         place = DIRECTIVES[pragma.directive].place
         if scope is None or not _stands_at(pragma, scope, place, unit):
@@ -110,7 +114,8 @@ def _spellings(directive: Directive) -> list[str]:
 def _factor_faults(pragma: Pragma) -> Iterator[str]:
     if not pragma.directive.startswith("array_"):
         return
-    kind = pragma.options.get("type", next((word for word in pragma.words if word in ("complete", "cyclic", "block")), None))
+    kinds = [*pragma.words, pragma.options.get("type", "").lower()]
+    kind = next((word for word in kinds if word in ("complete", "cyclic", "block")), None)
     if kind in ("cyclic", "block") and "factor" not in pragma.options:
         yield f"type={kind} needs factor=; add factor=N"
     if kind == "complete" and "factor" in pragma.options:

@@ -49,7 +49,8 @@ def test_json_report_holds_findings_and_reasons(tmp_path: Path, capsys: pytest.C
 def test_broken_source_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, sentence: str) -> None:
     assert main([str(write(tmp_path, "a.cpp", text))]) == 2
     error = capsys.readouterr().err
-    assert sentence in error and error.count("\n") == 1
+    assert sentence in error
+    assert error.count("\n") == 1
 
 
 def test_missing_path_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,6 @@ void top(const int* in, int* out, int base) {
 #pragma HLS dataflow
   const int offset = base * 16;  // BAD
   int a[16];
-  load(in + offset, a);
+  load(in, a);
   store(a, out);
 }

@@ -1,0 +1,22 @@
+// expect: dataflow-channel
+void load(const int* gmem, int tile[16]) {
+  for (int i = 0; i < 16; ++i) tile[i] = gmem[i];
+}
+
+void compute(const int in[16], int out[16]) {
+  for (int i = 0; i < 16; ++i) out[i] = in[i] + 1;
+}
+
+void store(const int tile[16], int* gmem) {
+  for (int i = 0; i < 16; ++i) gmem[i] = tile[i];
+}
+
+void top(const int* first, const int* second, int* out) {
+#pragma HLS dataflow
+  int a[16];
+  int b[16];
+  load(first, a);
+  store(a, out);
+  load(second, b);
+  store(b, out);  // BAD
+}
