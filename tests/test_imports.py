@@ -127,3 +127,9 @@ def test_package_imports_with_what_the_board_has(flags: list[str], package: str,
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
+
+
+def test_no_module_of_host_hides_a_library() -> None:
+    """`python3 host/train_edge.py` puts host/ first on the module path."""
+    names = {path.stem for path in (ROOT / "host").iterdir()}
+    assert names & ({*sys.stdlib_module_names, "numpy", "tqdm", "PIL", "pynq"} - {"__init__"}) == set()
