@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 from hls.spec.formats import LANES
 from host.errors import PeelVitError
@@ -34,12 +34,13 @@ class ViTConfig:
                 raise PeelVitError(f"model {self.name}: {field.name} is {value!r}; give a positive whole number")
         if self.image_size % self.patch_size:
             raise PeelVitError(
-                f"model {self.name}: images of {self.image_size} pixels do not divide into patches of {self.patch_size}; "
-                "choose a patch size that divides the image size"
+                f"model {self.name}: {self.image_size} pixels do not divide into patches of {self.patch_size}; "
+                "choose a patch size that divides the image"
             )
         if self.dim % self.heads:
             raise PeelVitError(
-                f"model {self.name}: {self.heads} heads do not divide dimension {self.dim}; choose another number of heads"
+                f"model {self.name}: {self.heads} heads do not divide dimension {self.dim}; "
+                "choose another number of heads"
             )
         if self.classes < 2:
             raise PeelVitError(f"model {self.name}: {self.classes} class cannot be learned; give at least 2 classes")
@@ -100,7 +101,7 @@ def parse_model(name: str, *, classes: int | None = None, channels: int | None =
     """
     given = {key: value for key, value in (("classes", classes), ("channels", channels)) if value is not None}
     if name in PRESETS:
-        return replace(PRESETS[name], **given)
+        return _with_sizes(PRESETS[name], given)
     if not name.startswith("vit:"):
         raise PeelVitError(f"there is no model {name}; choose one of {', '.join(PRESETS)}, or write {_FORM}")
     sizes = {"channels": 3} | _parse_sizes(name) | given
@@ -108,6 +109,11 @@ def parse_model(name: str, *, classes: int | None = None, channels: int | None =
     if missing:
         raise PeelVitError(f"model {name} lacks {', '.join(missing)}; write it like {_FORM}")
     return ViTConfig(name=name, **sizes)
+
+
+def _with_sizes(preset: ViTConfig, sizes: dict[str, int]) -> ViTConfig:
+    shape = {field: getattr(preset, field) for field in _KEYS.values()}
+    return ViTConfig(name=preset.name, **(shape | sizes))
 
 
 def _parse_sizes(name: str) -> dict[str, int]:
@@ -173,7 +179,7 @@ def plan_tokens(
 ) -> TokenPlan:
     """The plan for given patch and key counts after each selector; as many keys as patches is dense attention.
 
-    Places in `select_before` behind the last block are left out; `counts` and `keys` have one entry for each that stays.
+    Places in `select_before` behind the last block are left out; `counts` and `keys` have an entry for each that stays.
     """
     places = selector_places(model, select_before)
     if not len(places) == len(counts) == len(keys):
@@ -211,7 +217,7 @@ def selector_places(model: ViTConfig, select_before: Sequence[int]) -> tuple[int
 
 @dataclass(frozen=True)
 class Sparsity:
-    """Token and attention level: the part of the tokens that each selector keeps, and of the keys that a query keeps."""
+    """Token and attention level: the part of the tokens that a selector keeps, and of the keys that a query keeps."""
 
     token_keep: float = 1.0
     attention_keep: float = 1.0

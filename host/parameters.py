@@ -105,7 +105,7 @@ def timm_shapes(model: ViTConfig) -> dict[str, tuple[int, ...]]:
 
 
 def check_state(model: ViTConfig, state: Mapping[str, FloatArray]) -> None:
-    """Refuse float parameters that do not fit `model`, naming the first that is missing, unknown or of another shape."""
+    """Refuse float parameters that do not fit `model`, naming the first that is missing, unknown or misshapen."""
     shapes = timm_shapes(model)
     different = sorted(shapes.keys() ^ state.keys())
     if different:
@@ -118,7 +118,7 @@ def check_state(model: ViTConfig, state: Mapping[str, FloatArray]) -> None:
                 "load weights of a model of the same shape"
             )
         if not np.isfinite(state[name]).all():
-            raise PeelVitError(f"{name} holds values that are not finite; load weights from before the training diverged")
+            raise PeelVitError(f"{name} holds values that are not finite; load weights that did not diverge")
 
 
 def to_device(model: ViTConfig, parameter: Parameter, state: Mapping[str, FloatArray]) -> NDArray[np.float64]:

@@ -56,7 +56,7 @@ def _map_rows(e: Emitter, index: int) -> int:
 
 
 def _attention(e: Emitter, index: int) -> None:
-    block, plan, name = f"blocks.{index}.", e.block(index), f"blocks.{index}.attn"
+    patches, name = e.block(index).patches, f"blocks.{index}.attn"
     operands = {
         "qkv": e.matrix(f"{name}.qkv"),
         "probability": e.matrix(f"{name}.softmax"),
@@ -68,7 +68,7 @@ def _attention(e: Emitter, index: int) -> None:
         flags += ("SPARSE",)
     map_rows = _map_rows(e, index)
     if map_rows:
-        operands["map"] = e.matrix(f"{name}.map", 1 + plan.patches)
+        operands["map"] = e.matrix(f"{name}.map", 1 + patches)
         flags += ("MAP",)
     e.emit(
         f"{name} forward", "attention", operands, flags=flags, immediates={"scale": _softmax_scale(e)},
@@ -76,7 +76,7 @@ def _attention(e: Emitter, index: int) -> None:
     )  # fmt: skip
     if e.train and index == e.model.depth - 1:
         variance = {"map": operands["map"], "variance": e.matrix("variance")}
-        e.emit(f"{block}attn variance", "class_variance", variance, batch=e.batch, patches=plan.patches, map_rows=map_rows)
+        e.emit(f"{name} variance", "class_variance", variance, batch=e.batch, patches=patches, map_rows=map_rows)
 
 
 def _attention_backward(e: Emitter, index: int) -> None:

@@ -52,7 +52,7 @@ def linear_input_gradient(
 
 
 def linear_weight_gradient(e: Emitter, name: str, dy: Matrix, x: Matrix, rows: Rows, *, parts: int = 1) -> None:
-    """dw (+)= dy^T x and the bias's column sums; each of `parts` equal column ranges of dy has its own pair of slots."""
+    """dw (+)= dy^T x and the column sums of dy; each of `parts` equal column ranges of dy has its own pair of slots."""
     weight = e.layout.tensors[f"{name}.weight"]
     dw, db = e.matrix(f"grad.{name}.weight"), e.matrix(f"grad.{name}.bias")
     flags = ("ACCUMULATE",) if e.accumulate else ()

@@ -93,7 +93,7 @@ def _check_request(layout: Layout, mode: str, label_smoothing: float, all_tokens
     if all_tokens and (mode == "train" or not layout.use.trace):
         raise ValueError("all_tokens needs a layout that traces, and no training")
     if not 0.0 <= label_smoothing < 1.0:
-        raise PeelVitError(f"the label smoothing is {label_smoothing}; give a number from 0 up to, but not including, 1")
+        raise PeelVitError(f"the label smoothing is {label_smoothing}; give a number from 0 to below 1")
 
 
 def _forward(e: Emitter) -> None:

@@ -1,0 +1,263 @@
+"""A session: one model on one device, trained, evaluated, saved and resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.calibration import Run, calibrate, cleared
+from host.device import Device
+from host.errors import CheckpointError, PeelVitError
+from host.evaluation import Evaluator
+from host.layout import plan_layout
+from host.memory import DEFAULT_LIMIT
+from host.model import Sparsity, TokenPlan, ViTConfig
+from host.optimizers import OPTIMIZERS, HostAdamW, sgd_hyperparameters
+from host.parameters import FloatArray
+from host.results import EvalResult, StepResult, Terms, decode_terms, decode_variance
+from host.runner import Labels, Patches, Runner
+from host.slots import SlotTable, as_words, from_words
+from host.tensor_memory import TensorMemory
+from host.tensors import Group, Use
+from host.weights import Weights
+
+WEIGHT_GRADIENT_HEADROOM = 4
+"""Bits that calibration keeps free for weight gradients: they are 32 bits wide, and sums vary more than their terms."""
+
+_ADAMW_PREFIX = "adamw."
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """What a session is for.
+
+    Attributes:
+        batch: images of a micro-batch.
+        training: whether to train; without it memory for gradients and saved activations is not taken.
+        optimizer: `sgd` (momentum, on the fabric) or `adamw` (on the processor cores).
+        betas, eps: of AdamW.
+        label_smoothing: in [0, 1).
+        memory_limit: bytes of device memory there are.
+        trace: keep every tensor readable after a run.
+    """
+
+    batch: int
+    training: bool = True
+    optimizer: str = "sgd"
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    label_smoothing: float = 0.0
+    memory_limit: int = DEFAULT_LIMIT
+    trace: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise PeelVitError(f"a micro-batch of {self.batch} images is impossible; give 1 or more")
+        if self.optimizer not in OPTIMIZERS:
+            raise PeelVitError(f"there is no optimizer {self.optimizer}; choose {' or '.join(OPTIMIZERS)}")
+
+
+class Session:
+    """One model on one device.
+
+    Load parameters (or a state), calibrate on a first batch, then train and evaluate. Patches are int16 [n, N, F] at
+    `host.slots.INPUT_FRACTION`, labels integers [n]; n is a multiple of the micro-batch in training, and anything else.
+
+    `sparsity` is the target, with which evaluations run; training starts with it too until `set_sparsity`.
+    """
+
+    def __init__(self, device: Device, model: ViTConfig, sparsity: Sparsity, options: SessionOptions) -> None:
+        self.model, self.options, self._device = model, options, device
+        self.target = self.plan = sparsity.plan(model)
+        momentum = options.optimizer == "sgd"
+        use = Use(options.batch, options.training, momentum, self.target.selectors, options.trace)
+        self.layout = plan_layout(device.config, model, use, options.memory_limit)
+        device.allocate(self.layout.memory.words)
+        self.memory = TensorMemory(device, self.layout)
+        self.weights = Weights(self.memory, self.layout)
+        self._runner = Runner(device, self.layout, self.memory, options.label_smoothing)
+        self._adamw: HostAdamW | None = None
+        if options.training and not momentum:
+            self._adamw = HostAdamW(self.memory, self.weights, self.layout, options.betas, options.eps)
+        self._table = self.layout.slots.initial_table()
+        self._loaded = self._calibrated = False
+        self._last_evaluator: Evaluator | None = None
+
+    # Parameters and state
+
+    def load_parameters(self, state: Mapping[str, FloatArray]) -> None:
+        """Load float arrays by timm's names; `PeelVitError` names the first that does not fit."""
+        self._table = self.layout.slots.initial_table()
+        self.weights.load_float(state, self._table)
+        self._keep_table(self._table)
+        self._loaded, self._calibrated = True, False
+
+    def export_float(self) -> dict[str, NDArray[np.float32]]:
+        """The parameters as float32 arrays by timm's names."""
+        return self.weights.export_float(self._table)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything needed to continue bit for bit: master weights, optimizer state and the slot table."""
+        state: dict[str, NDArray[Any]] = {"slots": as_words(self._table).copy(), **self.weights.state()}
+        if self._adamw is not None:
+            state |= {_ADAMW_PREFIX + name: array for name, array in self._adamw.state().items()}
+        return state
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Continue from `state()`; `CheckpointError` when it is of another model, optimizer or version."""
+        adamw = {k.removeprefix(_ADAMW_PREFIX): v for k, v in state.items() if k.startswith(_ADAMW_PREFIX)}
+        own = {name: array for name, array in state.items() if not name.startswith(_ADAMW_PREFIX)}
+        self._check_state(own, bool(adamw))
+        if self._adamw is not None:
+            self._adamw.load_state(adamw)
+        self.weights.load_state(own)
+        self._keep_table(from_words(own["slots"]).copy())
+        self._loaded = self._calibrated = True
+
+    def _check_state(self, own: Mapping[str, NDArray[Any]], has_adamw: bool) -> None:
+        wanted = {"slots": as_words(self._table).shape, **self.weights.state_shapes()}
+        different = dict(wanted.items() ^ {name: array.shape for name, array in own.items()}.items())
+        if different or has_adamw != (self._adamw is not None):
+            what = f"see '{min(different)}'" if different else "it is of another optimizer"
+            raise CheckpointError(
+                f"the saved training state does not fit this run ({what}); "
+                "resume with the model, optimizer and micro-batch that it was made with"
+            )
+
+    def close(self) -> None:
+        """Give the device's memory back."""
+        self._device.close()
+
+    # Training
+
+    def calibrate(self, patches: Patches, labels: Labels | None = None) -> None:
+        """Find the fractions of activations (and, in training, of gradients) from a first batch.
+
+        Give the images of a whole optimizer step: the first micro-batch runs a few times, and their number says how far
+        the weight gradients will add up. Labels are needed for training only.
+        """
+        self._need(self._loaded, "load parameters")
+        batch = self.options.batch
+        steps = max(1, len(patches) // batch)
+        headroom = {Group.WEIGHT_GRADIENT: WEIGHT_GRADIENT_HEADROOM + (steps - 1).bit_length()}
+        self._runner.write_patches(patches[:batch])
+        run: Run = partial(self._runner.run_with_slots, self.plan, "forward")
+        if self.options.training:
+            if labels is None:
+                raise ValueError("calibration for training needs labels")
+            self._runner.write_labels(labels[:batch])
+            run = partial(self._runner.run_with_slots, self.plan, "train")
+        table = calibrate(self._table, self.layout.slots, run, headroom)
+        self._keep_table(self._with_weights_of(self._table, cleared(table)))
+        self._calibrated = True
+
+    def _with_weights_of(self, source: SlotTable, table: SlotTable) -> SlotTable:
+        weights = self.layout.slots.groups[Group.WEIGHT]
+        table[weights.start : weights.stop] = source[weights.start : weights.stop]
+        return table
+
+    def set_sparsity(self, sparsity: Sparsity) -> None:
+        """Train with other keep ratios from now on: those of the warm-up. The places of the selectors stay."""
+        self.plan = self._plan_of(sparsity)
+        self._last_evaluator = None
+
+    def train_step(
+        self,
+        patches: Patches,
+        labels: Labels,
+        *,
+        learning_rate: float,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+    ) -> StepResult:
+        """One optimizer step over `len(patches)` images, accumulated over micro-batches: a power of two."""
+        self._need(self._calibrated, "calibrate")
+        batch, images = self.options.batch, len(patches)
+        if images % batch or not images:
+            raise PeelVitError(f"a step of {images} images is not a whole number of micro-batches of {batch}")
+        if self._adamw is None:
+            self.memory.write("hyperparameters", sgd_hyperparameters(learning_rate, momentum, weight_decay))
+        terms, variances, cycles = [], [], 0
+        for start in range(0, images, batch):
+            part = slice(start, start + batch)
+            update = images if self._adamw is None and start + batch == images else None
+            self._runner.write_patches(patches[part])
+            self._runner.write_labels(labels[part])
+            cycles += self._runner.run(self.plan, "train", accumulate=start > 0, update_images=update)
+            terms.append(decode_terms(self.memory.read("terms")))
+            variances.append(decode_variance(self.memory.read("variance"), self.model.heads))
+        if self._adamw is not None:
+            cycles += self._adamw_step(self._adamw, images, learning_rate, weight_decay)
+        before = self._table["saturations"]
+        self._table = self.memory.read_slots(self.layout.training_slots)
+        self._last_evaluator = None
+        saturations = int((self._table["saturations"] - before).sum(dtype=np.int64))
+        joined = _join(terms)
+        return StepResult(
+            joined.losses, joined.correct, joined.predicted, np.concatenate(variances), cycles, saturations
+        )
+
+    def _adamw_step(self, adamw: HostAdamW, images: int, learning_rate: float, weight_decay: float) -> int:
+        table = self.memory.read_slots(self.layout.training_slots)
+        adamw.step(table, images, learning_rate, weight_decay)
+        self.memory.write_slots(self.layout.training_slots, table)
+        return self._runner.run_exponent_update()
+
+    # Evaluation
+
+    def evaluate(self, patches: Patches, labels: Labels, sparsity: Sparsity | None = None) -> EvalResult:
+        """Losses and predictions of any number of images, at the target sparsity unless another is given."""
+        return self._evaluator(sparsity).evaluate(patches, labels)
+
+    def logits(self, patches: Patches, sparsity: Sparsity | None = None) -> NDArray[np.float64]:
+        """Logits [n, classes] of any number of images."""
+        return self._evaluator(sparsity).logits(patches)
+
+    def kept_tokens(self, patches: Patches, sparsity: Sparsity | None = None) -> list[NDArray[np.int64]]:
+        """For every selector the surviving patches [n, K], as ascending positions in the original image."""
+        return self._evaluator(sparsity).kept_tokens(patches)
+
+    def features(
+        self, patches: Patches, names: Sequence[str], sparsity: Sparsity | None = None
+    ) -> dict[str, NDArray[np.float64]]:
+        """Token activations by name, [n, 1 + tokens, columns], all rows of the last block included.
+
+        Only in a session that traces. Names are those of `host.tensors`, such as `blocks.0.out` or `norm`.
+        """
+        return self._evaluator(sparsity).features(patches, names)
+
+    def _evaluator(self, sparsity: Sparsity | None) -> Evaluator:
+        """The evaluator for a sparsity; it starts from the fractions of now and lasts until something changes."""
+        self._need(self._calibrated, "calibrate")
+        plan = self.target if sparsity is None else self._plan_of(sparsity)
+        if self._last_evaluator is None or self._last_evaluator.plan != plan:
+            self._last_evaluator = Evaluator(self._runner, plan, self._table, coarsen_first=plan != self.plan)
+        return self._last_evaluator
+
+    def _plan_of(self, sparsity: Sparsity) -> TokenPlan:
+        plan = sparsity.plan(self.model)
+        if plan.selectors != self.target.selectors:
+            raise ValueError("the places of the selectors are fixed for a session")
+        return plan
+
+    def _keep_table(self, table: SlotTable) -> None:
+        self._table = table
+        self.memory.write_slots(self.layout.training_slots, table)
+        self._last_evaluator = None
+
+    def _need(self, condition: bool, call: str) -> None:
+        if not condition:
+            raise ValueError(f"{call} first")
+
+
+def _join(terms: Sequence[Terms]) -> Terms:
+    return Terms(
+        np.concatenate([term.losses for term in terms]),
+        np.concatenate([term.correct for term in terms]),
+        np.concatenate([term.predicted for term in terms]),
+    )

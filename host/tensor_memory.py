@@ -1,0 +1,52 @@
+"""Reading and writing whole tensors and slot tables in the device's memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hls.spec.formats import LANES
+from host.device import Device
+from host.layout import Layout
+from host.memory import Region
+from host.slots import RECORD, SlotTable, as_words, from_words
+
+_TYPES: dict[str, type[np.integer[Any]]] = {"i16": np.int16, "u16": np.uint16, "i32": np.int32}
+
+
+class TensorMemory:
+    """The tensors of `layout` on `device`, by name."""
+
+    def __init__(self, device: Device, layout: Layout) -> None:
+        self._device, self._layout = device, layout
+
+    def read(self, name: str, rows: int | None = None, columns: int | None = None) -> NDArray[Any]:
+        """The tensor as integers [rows, columns]; sizes that are not given are those of the dense case."""
+        tensor = self._layout.tensors[name]
+        rows, columns = rows or tensor.rows, columns or tensor.columns
+        shape = (rows, _padded(columns))
+        return self._device.read(self._layout.addresses[name], shape, _TYPES[tensor.element])[:, :columns]
+
+    def write(self, name: str, values: NDArray[np.integer[Any]]) -> None:
+        """Replace a whole tensor by integers of its shape."""
+        tensor = self._layout.tensors[name]
+        if values.shape != (tensor.rows, tensor.columns):
+            raise ValueError(f"{name} is {tensor.rows}x{tensor.columns}, not {'x'.join(map(str, values.shape))}")
+        padded = np.zeros((tensor.rows, _padded(tensor.columns)), _TYPES[tensor.element])
+        padded[:, : tensor.columns] = values
+        self._device.write(self._layout.addresses[name], padded)
+
+    def read_slots(self, region: Region) -> SlotTable:
+        """The slot table in `region`."""
+        shape = (self._layout.slots.count, RECORD.itemsize // 4)
+        return from_words(self._device.read(region.address, shape, np.int32))
+
+    def write_slots(self, region: Region, table: SlotTable) -> None:
+        """Replace the slot table in `region`."""
+        self._device.write(region.address, as_words(table))
+
+
+def _padded(columns: int) -> int:
+    return -(-columns // LANES) * LANES

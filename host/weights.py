@@ -1,0 +1,92 @@
+"""Parameters on the device: from timm's float arrays and back, and exactly as integers for checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hls.spec.slots import EMPTY, RESCALE_PEAK
+from host.layout import Layout
+from host.parameters import (
+    FloatArray,
+    Int32Array,
+    check_state,
+    dequantise_master,
+    device_parameters,
+    master_peak,
+    quantise_master,
+    quantise_weight,
+    to_device,
+    to_timm,
+    weight_fraction,
+)
+from host.slots import SlotTable
+from host.tensor_memory import TensorMemory
+
+
+class Weights:
+    """The parameters of `layout` in the device's memory; their fractions are entries of the slot table of each call."""
+
+    def __init__(self, memory: TensorMemory, layout: Layout) -> None:
+        self._memory, self._layout = memory, layout
+        self.parameters = device_parameters(layout.model)
+
+    def load_float(self, state: Mapping[str, FloatArray], table: SlotTable) -> None:
+        """Quantise timm's arrays, write them, and set their fractions and peaks in `table`; momentum starts at zero."""
+        check_state(self._layout.model, state)
+        for parameter in self.parameters:
+            matrix = to_device(self._layout.model, parameter, state)
+            fraction = weight_fraction(matrix)
+            self._store(parameter.name, quantise_master(matrix, fraction), fraction, table)
+            if self._layout.use.training and self._layout.use.momentum:
+                self._memory.write(f"momentum.{parameter.name}", np.zeros(matrix.shape, np.int32))
+
+    def _store(self, name: str, master: Int32Array, fraction: int, table: SlotTable) -> None:
+        if self._layout.use.training:
+            self._memory.write(f"master.{name}", master)
+        self._memory.write(name, quantise_weight(master))
+        slot = self._layout.slot(name)
+        table["f"][slot] = table["f_previous"][slot] = fraction
+        table["peak"][slot] = master_peak(master, EMPTY)
+
+    def matrix(self, name: str, table: SlotTable) -> NDArray[np.float64]:
+        """Exact values of a parameter's master weights; of its 16-bit weights where there are no others."""
+        fraction = int(table["f"][self._layout.slot(name)])
+        if self._layout.use.training:
+            return dequantise_master(self._memory.read(f"master.{name}"), fraction)
+        return np.ldexp(self._memory.read(name).astype(np.float64), -fraction)
+
+    def store_matrix(self, name: str, matrix: FloatArray, table: SlotTable) -> None:
+        """Write new values at the fraction that the parameter has, or at a coarser one where they would outgrow it."""
+        fraction = int(table["f"][self._layout.slot(name)])
+        master = quantise_master(matrix, fraction)
+        while master_peak(master, EMPTY) >= RESCALE_PEAK:
+            fraction -= 1
+            master = quantise_master(matrix, fraction)
+        self._store(name, master, fraction, table)
+
+    def export_float(self, table: SlotTable) -> dict[str, NDArray[np.float32]]:
+        """timm's float32 arrays."""
+        return to_timm(self._layout.model, {p.name: self.matrix(p.name, table) for p in self.parameters})
+
+    def state(self) -> dict[str, Int32Array]:
+        """Master weights and momenta as they are."""
+        return {name: self._memory.read(name) for name in self._state_names()}
+
+    def load_state(self, state: Mapping[str, Int32Array]) -> None:
+        """Put back what `state` gave."""
+        for name in self._state_names():
+            self._memory.write(name, state[name])
+        for parameter in self.parameters:
+            self._memory.write(parameter.name, quantise_weight(state[f"master.{parameter.name}"]))
+
+    def state_shapes(self) -> dict[str, tuple[int, int]]:
+        """Names and shapes of `state`."""
+        tensors = self._layout.tensors
+        return {name: (tensors[name].rows, tensors[name].columns) for name in self._state_names()}
+
+    def _state_names(self) -> list[str]:
+        kinds = ("master", "momentum") if self._layout.use.momentum else ("master",)
+        return [f"{kind}.{parameter.name}" for kind in kinds for parameter in self.parameters]
