@@ -21,7 +21,7 @@ TEST_CONFIGS := toy zcu102
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup render csim csim-test demo test test-all lint typecheck format hls-lint snapshot parity bench perf clean
+.PHONY: help setup render csim csim-test demo test test-all lint style typecheck format hls-lint snapshot parity bench perf clean
 
 help:  ## list the verbs and the settings
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -57,7 +57,9 @@ test: csim-test  ## run the tests [JOBS ARGS]
 test-all: csim-test  ## run the tests, the slow ones too [JOBS ARGS]
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal -m "slow or not slow" $(ARGS)
 
-lint: setup typecheck hls-lint snapshot  ## check style, types, HLS rules and the rendered snapshot
+lint: style typecheck hls-lint snapshot  ## check all of the next four; with make -k past the first fault
+
+style: setup  ## check the style of the Python and the C++
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	tools/clang_format.sh --dry-run --Werror
@@ -65,17 +67,17 @@ lint: setup typecheck hls-lint snapshot  ## check style, types, HLS rules and th
 typecheck: setup  ## check the types of hls/spec, host and sim
 	$(PY) -m mypy
 
-format: setup  ## format the Python and the C++
-	$(PY) -m ruff format .
-	$(PY) -m ruff check --fix --select I .
-	tools/clang_format.sh -i
-
 hls-lint: setup  ## check the rendered kernels against the rules of synthesis
 	$(PY) -m hls.render $(TEST_CONFIGS)
 	$(PY) -m hls.lint $(addprefix build/,$(TEST_CONFIGS))
 
 snapshot: setup  ## compare the committed rendering of the toy accelerator with a fresh one
 	$(PY) -m hls.render --check
+
+format: setup  ## format the Python and the C++
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix --select I .
+	tools/clang_format.sh -i
 
 parity: csim  ## compare every tensor of training steps, golden and C simulation [MODEL TOKENS ATTENTION STEPS ARGS]
 	$(PY) -m sim.parity --model $(MODEL) --tokens $(TOKENS) --attention $(ATTENTION) --steps $(STEPS) $(ARGS)
