@@ -1,7 +1,8 @@
 """Which programs and instructions the accelerator runs: the checks that it makes, in the order in which it makes them.
 
-The kernel's C++ is rendered from the same table rows; the golden model calls these functions; the host compiler uses them
-to refuse a program before it is written. An instruction is given as its 32 raw fields, since a damaged one may not decode.
+The kernel's C++ is rendered from the same table rows; the golden model calls these functions; the host compiler uses
+them to refuse a program before it is written. An instruction is given as its 32 raw fields, since a damaged one may not
+decode.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def words_per_row(element: str, columns: int) -> int:
 def check(fields: Sequence[int], config: HardwareConfig, window_words: int, slot_count: int) -> Status:
     """Whether an instruction (its 32 unsigned fields) may run; the first reason why not.
 
-    The order is UNKNOWN_OPCODE, BAD_FIELD, BAD_SHAPE (limits in the table's order, then rules), OUTSIDE_WINDOW (operand by
-    operand), BAD_SLOT.
+    The order is UNKNOWN_OPCODE, BAD_FIELD, BAD_SHAPE (limits in the table's order, then rules), OUTSIDE_WINDOW (operand
+    by operand), BAD_SLOT.
     """
     op = BY_OPCODE.get(fields[OPCODE_FIELD] & 0xFF)
     if op is None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from types import CodeType
 
 
@@ -59,8 +59,8 @@ class Operand:
 class Op:
     """One row of the table. `limits` bounds each dimension: (smallest, name of a limit of the hardware configuration).
 
-    `rules` are further conditions on dimensions and flags, where a flag's name is 1 when it is set and else 0 (valid C++,
-    and Python once ``||`` and ``&&`` are replaced). `slot_end` is the end of the slots that the op uses by number.
+    `rules` are further conditions on dimensions and flags, where a flag's name is 1 when it is set and else 0 (valid
+    C++, and Python once ``||`` and ``&&`` are replaced). `slot_end` is the end of the slots that the op uses by number.
     `macs` counts multiply-accumulates of the array, `nest` is the loop nest or formula in words, `unit` the part of the
     accelerator that runs it.
     """
@@ -466,11 +466,11 @@ BY_NAME = {op.name: op for op in OPS}
 BY_OPCODE = {op.opcode: op for op in OPS}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compiled(expression: str) -> CodeType:
     return compile(expression.replace("||", " or ").replace("&&", " and "), expression, "eval")
 
 
 def evaluate(expression: str, names: Mapping[str, int]) -> int:
-    """Value of a shape expression or rule of the table; `names` are the dimensions and, for rules, the flags as 0 or 1."""
+    """Value of a shape expression or rule of the table; `names` are the dimensions and, for rules, the flags."""
     return int(eval(_compiled(expression), {"__builtins__": {}}, dict(names)))

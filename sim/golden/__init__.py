@@ -1,1 +1,1 @@
-"""The golden model: every operation of the accelerator in torch integers, on CPU or GPU, bit for bit (docs/numerics.md)."""
+"""The golden model: every operation of the accelerator in torch integers, on CPU or GPU (docs/numerics.md)."""

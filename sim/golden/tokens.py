@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hls.spec.slots import CLASS_ROWS
-from sim.golden.fixed import Stored, store
+from sim.golden.fixed import Shift, store
 from sim.golden.slots import Statistics
 
 PATCH, CLASS = 0, CLASS_ROWS
@@ -21,14 +21,19 @@ def row_parts(rows: int, split: int) -> list[tuple[int, slice]]:
     return [(kind, part) for kind, part in parts if part.start < part.stop]
 
 
-def store_rows(parts: Sequence[tuple[int, Tensor, int | Tensor]], f: Sequence[int]) -> Stored:
-    """A stored gradient from (kind, accumulators, fraction) of its parts in memory order; `f` is (patch, class)."""
+def store_rows(
+    parts: Sequence[tuple[int, Tensor, Shift]], f: Sequence[int]
+) -> tuple[Tensor, tuple[Statistics, Statistics]]:
+    """Mantissas and (patch, class) statistics of a gradient from (kind, accumulators, fraction) of its parts.
+
+    The parts come in memory order; `f` is (patch, class).
+    """
     changes = [Statistics(), Statistics()]
     values = []
     for kind, acc, fraction in parts:
         mantissas, changes[kind] = store(acc, fraction, f[kind])
         values.append(mantissas)
-    return Stored(torch.cat(values), tuple(changes))
+    return torch.cat(values), (changes[PATCH], changes[CLASS])
 
 
 def tokens_of(matrix: Tensor, batch: int) -> Tensor:

@@ -1,0 +1,47 @@
+"""attention: multi-head self-attention, dense or over listed keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sim.golden.calls import Flags, Fractions
+from sim.golden.fixed import Results, Stored, exact_matmul, store
+from sim.golden.heads import attend, counted, image_groups, listed_keys, merge_heads, split_heads
+from sim.golden.slots import Statistics
+from sim.golden.tokens import rows_of
+
+
+def attention(
+    *,
+    qkv: Tensor,
+    keys: Tensor | None,
+    batch: int,
+    patches: int,
+    heads: int,
+    head_dim: int,
+    queries: int,
+    map_rows: int,
+    scale: int,
+    f: Fractions,
+    flags: Flags,
+    **_: Any,
+) -> Results:
+    """y [batch * queries, heads * head_dim]; map [batch * map_rows, 1 + patches], probabilities summed over heads."""
+    q, k, v = split_heads(qkv, batch, heads, head_dim)
+    listed = listed_keys(keys, batch, patches, queries)
+    statistics, sums, maps = Statistics(), [], []
+    for images in image_groups(batch, heads, queries, 1 + patches):
+        own = None if listed is None else listed[images]
+        p, seen = attend(q[images, :, :queries], k[images], own, f["qkv"][0], scale, f["probability"][0])
+        statistics += seen
+        sums.append(merge_heads(exact_matmul(counted(p, own), v[images])))
+        if "MAP" in flags:
+            maps.append(counted(p[:, :, :map_rows].sum(1), None if own is None else own[:, 0, :map_rows]))
+    y, y_statistics = store(rows_of(torch.cat(sums)), f["probability"][0] + f["qkv"][0], f["y"][0])
+    results = {"probability": Stored(None, (statistics,)), "y": Stored(y, (y_statistics,))}
+    if "MAP" in flags:
+        results["map"] = Stored(torch.cat(maps).flatten(0, 1).int())
+    return results
