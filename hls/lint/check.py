@@ -115,9 +115,10 @@ def _shown(path: Path) -> str:
 
 def _report(found: set[Finding], files: set[Path]) -> Report:
     report = Report(files=sorted(_shown(file) for file in files))
-    unused = {(_shown(file), line): text for file in files for line, text in comments(file).items()}
+    comment = {(_shown(file), line): text for file in files for line, text in comments(file).items()}
+    unused = dict(comment)
     for finding in _one_a_line(found, load_rules()):
-        reason = _reason(comments(resolve(finding.file)).get(finding.line, ""), finding.rule)
+        reason = _reason(comment.get((finding.file, finding.line), ""), finding.rule)
         if reason is None:
             report.findings.append(finding)
             continue

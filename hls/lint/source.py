@@ -91,7 +91,6 @@ def resolve(name: str) -> Path:
     return Path(name).resolve()
 
 
-@functools.cache
 def comments(path: Path) -> dict[int, str]:
     """The text after `// lint:` by line of the file as it was written."""
     lines = path.read_text(errors="replace").splitlines()
