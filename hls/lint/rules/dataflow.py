@@ -133,8 +133,9 @@ def _is_simple(loop: Loop, unit: Unit) -> bool:
 
 
 def _is_plain_bound(bound: Node, unit: Unit) -> bool:
-    named = bound.peel()
-    is_argument = named.kind == "DECL_REF_EXPR" and named.target is not None and named.target.kind.name == "PARM_DECL"
+    """Whether a bound is a constant, an argument of the function, or a member of one."""
+    named = bound.base() if bound.peel().kind in ("DECL_REF_EXPR", "MEMBER_REF_EXPR") else None
+    is_argument = named is not None and named.target is not None and named.target.kind.name == "PARM_DECL"
     return is_argument or constant.is_constant(bound, unit)
 
 

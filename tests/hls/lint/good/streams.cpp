@@ -20,9 +20,13 @@ consume_words:
   }
 }
 
-void copy(const word_t* in, word_t* out, int rounds) {
+struct Job {
+  int rounds;
+};
+
+void copy(const word_t* in, word_t* out, const Job& job) {
 round_loop:
-  for (int round = 0; round < rounds; ++round) {
+  for (int round = 0; round < job.rounds; ++round) {
 #pragma HLS loop_tripcount max=8
 #pragma HLS dataflow
     hls::stream<word_t> words("words");
