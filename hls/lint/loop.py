@@ -158,14 +158,20 @@ class Loop:
 
     @property
     def start(self) -> Node | None:
-        """The expression that a `for` starts its only variable from; None if there is none or more than one."""
-        if self.header.initial is None:
+        """The expression that a `for` starts its induction variable from; None if the header gives none."""
+        if self.header.initial is None or self.comparison is None:
             return None
-        starts = [node.initializer for node in self.header.initial.find("VAR_DECL")]
+        variable = self.comparison[0]
         for node in self.header.initial.walk():
-            if node.operation is not None and node.operation[0] == "=":
-                starts.append(node.operation[1][1])
-        return starts[0] if len(starts) == 1 else None
+            if node.kind == "VAR_DECL" and node.cursor.location.offset == variable:
+                return node.initializer
+            if (
+                node.operation is not None
+                and node.operation[0] == "="
+                and node.operation[1][0].declaration() == variable
+            ):
+                return node.operation[1][1]
+        return None
 
     def _has_constant_start(self) -> bool:
         return self.start is not None and constant.is_constant(self.start, self.unit)

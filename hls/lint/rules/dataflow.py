@@ -129,7 +129,7 @@ def _is_simple(loop: Loop, unit: Unit) -> bool:
     if loop.fault() is not None or loop.node.kind != "FOR_STMT" or loop.comparison is None:
         return False
     starts_at_zero = loop.start is not None and constant.value(loop.start, unit) == 0
-    return starts_at_zero and set(loop.steps.values()) == {"++"} and _is_plain_bound(loop.comparison[2], unit)
+    return starts_at_zero and list(loop.steps.values()) == ["++"] and _is_plain_bound(loop.comparison[2], unit)
 
 
 def _is_plain_bound(bound: Node, unit: Unit) -> bool:

@@ -69,6 +69,14 @@ mask:
   }
 }
 
+void reverse(const std::int32_t x[64], std::int32_t y[64]) {
+reverse:
+  for (int from = 0, to = 63; from < 64; ++from, --to) {
+    PIPELINE(from == 0, 1, 2);
+    y[to] = x[from];
+  }
+}
+
 void run(const std::int32_t x[192], std::int32_t y[192], int tokens) {
   normalize<192, Format<16, 8>>(x, y, tokens);
   masked(y, 64);
