@@ -46,14 +46,15 @@ def saturate(value: Tensor, bits: int) -> Tensor:
 
 
 def _unsaturated(value: Tensor, shift: Shift, bits: int) -> Tensor:
-    """Rounded by `shift` and beyond the range of `bits` exactly where the result does not fit."""
+    """Rounded by `shift`, and beyond the range of `bits` exactly where the result does not fit."""
     if not isinstance(shift, Tensor) and shift > 0:
         return round_shift(value, shift)
-    bound = 1 << (bits - 1)
+    # Cut to `bits - 1`, a left shift takes nothing but 0 into the range and cannot wrap.
+    bound, longest = 1 << (bits - 1), bits - 1
     held = value.clamp(-bound, bound)
     if not isinstance(shift, Tensor):
-        return held << min(-shift, bits)
-    return torch.where(shift > 0, round_shift(value, shift), held << (-shift).clamp(0, bits))
+        return held << min(-shift, longest)
+    return torch.where(shift > 0, round_shift(value, shift), held << (-shift).clamp(0, longest))
 
 
 def requantise(value: Tensor, shift: Shift, bits: int = 16) -> Tensor:

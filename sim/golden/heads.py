@@ -47,7 +47,7 @@ def listed_keys(keys: Tensor | None, batch: int, patches: int, queries: int) -> 
 
 
 def attend(q: Tensor, k: Tensor, listed: Tensor | None, fraction: int, scale: int, f: int) -> tuple[Tensor, Statistics]:
-    """Probabilities [batch, heads, queries, tokens] at `f`, 0 for keys that are not listed; `q` and `k` are at `fraction`."""
+    """Probabilities [batch, heads, queries, tokens] at `f`, 0 for unlisted keys; `q` and `k` are at `fraction`."""
     scores = exact_matmul(q, k.transpose(2, 3))
     if listed is None:
         e = exponential(scores.amax(3, keepdim=True) - scores, 2 * fraction, scale)

@@ -195,11 +195,10 @@ class _Draw:
         """Write the operand's data; the padding of what is read is zero, as every writer leaves it."""
         rows, columns = operand_shape(operand, self.dimensions)
         words = words_per_row(operand.element, columns)
-        values = self.values(operand, rows, columns)
-        padded = np.zeros((rows, words * WORD_BYTES // ELEMENT_BYTES[operand.element]), f"<{_CODE[operand.element]}")
-        padded[:, :columns] = values
-        if operand.access is not Access.READ:
-            padded[:, columns:] = -1  # padding must be written, whatever is there
+        # The padding of results must be written, whatever is there.
+        padding = 0 if operand.access is Access.READ else 0xFF
+        padded = np.full((rows, words * WORD_BYTES), padding, np.uint8).view(f"<{_CODE[operand.element]}")
+        padded[:, :columns] = self.values(operand, rows, columns)
         first = matrix.address * WORD_BYTES
         for row in range(rows):
             start = first + row * matrix.pitch * WORD_BYTES
