@@ -86,11 +86,6 @@ def model_tensors(model: ViTConfig, use: Use) -> list[Tensor]:
     return tensors + list(_parameter_tensors(model, use))
 
 
-def gradient_stream(index: int) -> str:
-    """Name of the gradient of block `index`'s input before its selector: that of the stream that came out before it."""
-    return f"d.{input_stream(index)}"
-
-
 def input_stream(index: int) -> str:
     """Name of the stream that enters block `index` (`depth` for the final norm) before its selector."""
     return f"blocks.{index - 1}.out" if index else "tokens"
@@ -184,7 +179,7 @@ class _Catalogue:
         yield self._gradient("tokens", self.rows, model.dim, "d.out")
         for index in range(model.depth):
             if index in self.use.selectors:
-                yield self._pruned(f"d.blocks.{index}.in", Group.GRADIENT, gradient_stream(index), "d.in")
+                yield self._pruned(f"d.blocks.{index}.in", Group.GRADIENT, "d." + input_stream(index), "d.in")
             yield from self._block_gradients(index)
 
     def _gradient(self, name: str, rows: int, columns: int, role: str, slots: Slot = Slot.GRADIENT) -> Tensor:

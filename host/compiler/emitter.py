@@ -9,6 +9,7 @@ from hls.spec.instruction import Instruction, Matrix, make
 from hls.spec.ops import BY_NAME, Access, Op, Slot
 from host.layout import Layout
 from host.model import BlockPlan, TokenPlan, ViTConfig
+from host.tensors import input_stream
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,7 @@ class Emitter:
 
     def input_of(self, index: int) -> str:
         """Name of the stream that block `index` reads: gathered when its selector prunes."""
-        return f"blocks.{index}.in" if self.plan.prunes(index) else self.stream(index)
-
-    def stream(self, index: int) -> str:
-        """Name of the stream in front of block `index` and its selector."""
-        return f"blocks.{index - 1}.out" if index else "tokens"
+        return f"blocks.{index}.in" if self.plan.prunes(index) else input_stream(index)
 
 
 def _only_used_fields(op: Op, operands: Mapping[str, Matrix]) -> dict[str, Matrix]:

@@ -12,6 +12,7 @@ from host.compiler.layers import (
     norm_backward,
 )
 from host.layout import skip_rows
+from host.tensors import input_stream
 
 TARGET_BITS = 30
 """Fraction bits of the target probabilities of the cross-entropy."""
@@ -42,7 +43,7 @@ def embedding_backward(e: Emitter) -> None:
 def head(e: Emitter) -> None:
     """Final norm, and the classifier on the class rows."""
     last = e.model.depth
-    norm(e, "norm", e.stream(last), e.rows_after(last - 1))
+    norm(e, "norm", input_stream(last), e.rows_after(last - 1))
     linear(e, "head", e.matrix("norm"), e.matrix("logits"), _class_rows(e))
 
 
@@ -61,7 +62,7 @@ def loss(e: Emitter, label_smoothing: float) -> None:
 
 def head_backward(e: Emitter) -> None:
     """From the gradient of the logits to that of the last block's output."""
-    dlogits, rows, stream = e.matrix("d.logits"), _class_rows(e), e.stream(e.model.depth)
+    dlogits, rows, stream = e.matrix("d.logits"), _class_rows(e), input_stream(e.model.depth)
     linear_input_gradient(e, "head", dlogits, e.matrix("d.norm"), rows)
     linear_weight_gradient(e, "head", dlogits, e.matrix("norm"), rows)
     norm_backward(e, "norm", stream, "d.norm", f"d.{stream}", rows)

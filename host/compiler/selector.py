@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from host.compiler.emitter import Emitter
+from host.tensors import input_stream
 
 
 def selector_forward(e: Emitter, index: int) -> None:
@@ -26,7 +27,7 @@ def selector_forward(e: Emitter, index: int) -> None:
             f"{block}select_keys", "select_keys", keys, batch=e.batch, patches=before, keep=keep, key_count=key_count
         )
     if e.plan.prunes(index):
-        gathered = {"x": e.matrix(e.stream(index)), "kept": kept, "y": e.matrix(block + "in")}
+        gathered = {"x": e.matrix(input_stream(index)), "kept": kept, "y": e.matrix(block + "in")}
         e.emit(
             f"{block}gather_tokens", "gather_tokens", gathered,
             batch=e.batch, patches=before, keep=keep, n=e.model.dim,
@@ -41,7 +42,7 @@ def selector_backward(e: Emitter, index: int) -> None:
     operands = {
         "dy": e.matrix(f"d.{block}in"),
         "kept": e.matrix(block + "kept", keep),
-        "dx": e.matrix(f"d.{e.stream(index)}"),
+        "dx": e.matrix(f"d.{input_stream(index)}"),
     }
     e.emit(
         f"{block}scatter_tokens", "scatter_tokens", operands, batch=e.batch, patches=before, keep=keep, n=e.model.dim
