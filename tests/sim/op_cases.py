@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hls.spec.config import HardwareConfig
-from hls.spec.formats import ELEMENT_BYTES, WORD_BYTES, scale_mantissa
+from hls.spec.formats import WORD_BYTES, scale_mantissa
 from hls.spec.instruction import Instruction, Matrix, assemble, make, slot_span
 from hls.spec.legality import words_per_row
 from hls.spec.ops import BY_NAME, OPS, Access, Op, Operand, evaluate

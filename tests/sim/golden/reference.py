@@ -1,4 +1,4 @@
-"""docs/numerics.md word by word in plain Python integers: slow, one element at a time, sharing nothing with the golden model.
+"""docs/numerics.md word by word in plain Python integers, one element at a time; shares nothing with the golden model.
 
 Only the specification's primitives (`hls.spec.formats`) and tables are used. Wide values wrap at 64 bits.
 """

@@ -1,0 +1,53 @@
+"""The C simulation against the golden model: the same random programs leave the same windows, byte for byte."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from hls.spec.config import HardwareConfig, load
+from host.device import Device, RunResult
+from host.devices.csim import BUILD, CsimDevice
+from sim.golden.device import GoldenDevice
+from tests.sim.op_cases import OP_NAMES, Case, random_case
+from tests.sim.windows import Window, first_difference
+
+RUNS = [("toy", "fast", range(60)), ("toy", "fidelity", range(60, 75)), ("zcu102", "fast", range(20))]
+"""Configuration, variant of the C simulation, and seeds."""
+
+_config = cache(load)
+
+
+@cache
+def _csim(config: HardwareConfig, variant: str) -> CsimDevice:
+    if not (BUILD / config.name / f"libpeelvit_{variant}.so").is_file():
+        pytest.skip(f"the {variant} C simulation of {config.name} is not built; `make csim-test` builds it")
+    return CsimDevice(config, variant=variant)
+
+
+@cache
+def _golden(config: HardwareConfig) -> GoldenDevice:
+    return GoldenDevice(config)
+
+
+def outcome(device: Device, case: Case) -> tuple[RunResult, Window]:
+    """How the run ended, and the window afterwards."""
+    device.allocate(case.window_words)
+    device.write(0, case.memory)
+    result = device.run(case.program)
+    return result, device.read(0, case.memory.shape, np.uint8)
+
+
+@pytest.mark.parametrize("config_name, variant, seeds", RUNS, ids=[f"{c}-{v}" for c, v, _ in RUNS])
+@pytest.mark.parametrize("op_name", OP_NAMES)
+def test_csim_equals_golden(op_name: str, config_name: str, variant: str, seeds: range) -> None:
+    config = _config(config_name)
+    csim, golden = _csim(config, variant), _golden(config)
+    for seed in seeds:
+        case = random_case(op_name, seed, config)
+        (wanted, expected), (got, window) = outcome(golden, case), outcome(csim, case)
+        difference = first_difference(case, expected, window)
+        assert difference is None, f"{op_name}, seed {seed}, golden against {variant}: {difference}"
+        assert (got.status, got.failed_instruction) == (wanted.status, wanted.failed_instruction), f"seed {seed}"
