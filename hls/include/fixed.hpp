@@ -38,7 +38,7 @@ inline wide_t round_shift(wide_t value, int shift) {
 inline wide_t requantise_unsaturated(wide_t value, int shift, int bits) {
     if (shift > 0) return round_shift(value, shift);
     const wide_t bound = wide_t(1) << (bits - 1);
-    return clamp(value, wide_t(-bound), bound) << smaller(-shift, bits);
+    return clamp(value, wide_t(-bound), bound) << smaller(-shift, bits - 1);
 }
 
 inline wide_t requantise(wide_t value, int shift, int bits) {

@@ -71,7 +71,7 @@ def requantise(value: int, shift: int, bits: int = 16) -> int:
     if shift > 0:
         return saturate(round_shift(value, shift), bits)
     bound = 1 << (bits - 1)
-    return saturate(max(-bound, min(bound, value)) << min(-shift, bits), bits)
+    return saturate(max(-bound, min(bound, value)) << min(-shift, bits - 1), bits)
 
 
 def bit_length(value: int) -> int:
