@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from hls.spec.formats import MAX_SEGMENT_SPREAD
 from sim.golden.calls import Flags, Fractions
-from sim.golden.fixed import Results, Stored, align, round_shift
+from sim.golden.fixed import Results, Stored, round_shift
 from sim.golden.norm import INVERSE_ROOT_BITS, unpacked
 from sim.golden.row_sums import store_gradient, sum_rows
 from sim.golden.tokens import row_parts, store_rows
@@ -38,7 +40,7 @@ def layernorm_backward(
         acc = _centred(wide[part] * gamma.long(), normal[part], n, fn).mul_(m[part])
         fraction = f["dy"][kind] + f["gamma"][0] + INVERSE_ROOT_BITS - f["rstd"][0] + e[part]
         if residual is not None:
-            acc += align(residual[part], f["residual"][kind], fraction)
+            acc, fraction = _joined(acc, fraction, residual[part].long(), f["residual"][kind])
         parts.append((kind, acc, fraction))
     product_fractions = [g + fn for g in f["dy"]]
     scaled = sum_rows(rows, split, product_fractions, lambda part: _column_sum(wide[part] * normal[part]))
@@ -55,6 +57,12 @@ def _centred(g: Tensor, normal: Tensor, n: int, fn: int) -> Tensor:
     first = g.sum(1, keepdim=True)
     second = round_shift((g * normal).sum(1, keepdim=True), fn)
     return (g * n).sub_(first).sub_(round_shift(normal * second, fn))
+
+
+def _joined(acc: Tensor, fraction: Tensor, residual: Tensor, f: int) -> tuple[Tensor, Tensor]:
+    """The sum at `reference_fraction`, which differs by row as `fraction` does."""
+    common = torch.minimum(fraction.clamp(min=f), fraction.clamp(max=f) + MAX_SEGMENT_SPREAD)
+    return round_shift(acc, fraction - common) + round_shift(residual, f - common), common
 
 
 def _column_sum(values: Tensor) -> Tensor:

@@ -314,11 +314,13 @@ class Reference:
             g = [a * b for a, b in zip(row, gamma, strict=True)]
             a1, a2 = sum(g), round_shift(dot(g, normal), fn)
             m, e = rstd[r] & 0xFFFFF, max(0, min(31, rstd[r] >> 20))
-            fraction = self.f("dy", kind) + fg + 16 + e - fx
+            own = fraction = self.f("dy", kind) + fg + 16 + e - fx
+            if residual is not None:
+                fraction = reference_fraction([own, self.f("residual", kind)])
             dx.append([])
             for i, (gi, ni) in enumerate(zip(g, normal, strict=True)):
                 w = wrap(d * gi - a1 - round_shift(wrap(ni * a2), fn))
-                acc = wrap(w * m)
+                acc = wrap(round_shift(wrap(w * m), own - fraction))
                 if residual is not None:
                     acc = wrap(acc + align(residual[r][i], self.f("residual", kind), fraction))
                 dx[-1].append(self.slot("dx", kind).store(acc, fraction))
