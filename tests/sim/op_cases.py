@@ -1,8 +1,9 @@
 """Random legal programs of one instruction, with everything that they read: how executors are held equal.
 
 `random_case` draws shapes (odd ones, and ones that cross the tiles of the configuration), strides, places, data and
-fractions from a seed. About a third of the cases have extreme fractions. Everything that no operand covers is noise, so
-that a write outside an operand shows.
+fractions from a seed. About a third of the cases have extreme fractions; most others have fractions that fit their
+results, found as training finds them: from the peaks of a run. Everything that no operand covers is noise, so that a
+write outside an operand shows.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from hls.spec.instruction import Instruction, Matrix, assemble, make, slot_span
 from hls.spec.legality import words_per_row
 from hls.spec.ops import BY_NAME, OPS, Access, Op, Operand, evaluate
 from hls.spec.slots import EMPTY, F_MAX, F_MIN, HISTORY, RECORD_WORDS
+from sim.golden.device import GoldenDevice
 
 OP_NAMES = [op.name for op in OPS if op.name != "end"]
 LOG2_E = math.log2(math.e)
@@ -66,6 +68,7 @@ class _Draw:
         self.dimensions: dict[str, int] = {}
         self.flags: set[str] = set()
         self.slot_count = 0
+        self.fractions: list[int] = []
 
     def chance(self, probability: float) -> bool:
         return bool(self.rng.random() < probability)
@@ -84,6 +87,7 @@ class _Draw:
         self.draw_dimensions()
         present = [o for o in self.op.operands if o.flag is None or o.flag in self.flags]
         matrices, slots, words = self.place(present)
+        self.fractions = [self.fraction(slots.get(i)) for i in range(self.slot_count)]
         slot_table, words = words, words + RECORD_WORDS * self.slot_count
         program = words + self.integer(0, 3)
         instruction = make(
@@ -98,9 +102,12 @@ class _Draw:
         for operand in present:
             if operand.access is not Access.NONE:
                 self.fill(memory, operand, matrices[operand.name])
-        memory[slot_table * WORD_BYTES :][: RECORD.size * self.slot_count] = self.records(slots)
         memory[program * WORD_BYTES :][: len(code)] = np.frombuffer(code, np.uint8)
-        return Case([instruction], memory, slot_table, self.slot_count, program)
+        case = Case([instruction], memory, slot_table, self.slot_count, program)
+        if not self.extreme and self.chance(0.8):
+            self.fit_fractions(case, slots)
+        self.put_records(case)
+        return case
 
     # Shapes
 
@@ -198,13 +205,13 @@ class _Draw:
         # The padding of results must be written, whatever is there.
         padding = 0 if operand.access is Access.READ else 0xFF
         padded = np.full((rows, words * WORD_BYTES), padding, np.uint8).view(f"<{_CODE[operand.element]}")
-        padded[:, :columns] = self.values(operand, rows, columns)
+        padded[:, :columns] = self.values(operand, matrix, rows, columns)
         first = matrix.address * WORD_BYTES
         for row in range(rows):
             start = first + row * matrix.pitch * WORD_BYTES
             memory[start : start + words * WORD_BYTES] = padded[row].view(np.uint8)
 
-    def values(self, operand: Operand, rows: int, columns: int) -> npt.NDArray[np.int64]:
+    def values(self, operand: Operand, matrix: Matrix, rows: int, columns: int) -> npt.NDArray[np.int64]:
         special: dict[str, Callable[[int, int], npt.NDArray[np.int64]]] = {
             "rstd": self.inverse_deviations,
             "map": self.probability_sums,
@@ -215,7 +222,15 @@ class _Draw:
         }
         if operand.name in special and operand.access is Access.READ:
             return special[operand.name](rows, columns)
-        return self.mantissas(rows, columns, 16 if operand.element != "i32" else 32)
+        bits = 16 if operand.element != "i32" else 32
+        if bits == 16 and operand.slot.value and not self.extreme and self.chance(0.5):
+            return self.unit_values(rows, columns, self.fractions[matrix.slot])
+        return self.mantissas(rows, columns, bits)
+
+    def unit_values(self, rows: int, columns: int, f: int) -> npt.NDArray[np.int64]:
+        """Values around one at fraction `f`."""
+        size = 2.0**f * self.rng.uniform(0.2, 2.0)
+        return np.clip(np.rint(self.rng.normal(0, size, (rows, columns))), -32767, 32767).astype(np.int64)
 
     def mantissas(self, rows: int, columns: int, bits: int) -> npt.NDArray[np.int64]:
         """Mantissas of a random magnitude; sometimes zeros, sometimes nothing but the ends of the range."""
@@ -268,17 +283,33 @@ class _Draw:
 
     # Fractions
 
-    def records(self, slots: dict[int, Operand]) -> npt.NDArray[np.uint8]:
-        packed = b"".join(self.record(slots.get(i)) for i in range(self.slot_count))
-        return np.frombuffer(packed, np.uint8)
+    def put_records(self, case: Case, **fixed: int) -> None:
+        """Write the slot table: the fractions, and the other fields random or as `fixed`."""
+        for slot, f in enumerate(self.fractions):
+            fields = {
+                "f_previous": max(F_MIN, min(F_MAX, f + self.integer(-3, 3))),
+                "peak": EMPTY if self.chance(0.4) else self.integer(-60, 60),
+                "saturations": int(self.rng.choice([0, 7, 0xFFFFFFFF])),
+            } | fixed
+            history = [EMPTY if self.chance(0.5) else self.integer(-40, 40) for _ in range(HISTORY)]
+            start = case.slot_table * WORD_BYTES + slot * RECORD.size
+            record = RECORD.pack(f, *fields.values(), *history)
+            case.memory[start : start + RECORD.size] = np.frombuffer(record, np.uint8)
 
-    def record(self, operand: Operand | None) -> bytes:
-        f = self.fraction(operand)
-        f_previous = max(F_MIN, min(F_MAX, f + self.integer(-3, 3)))
-        peak = EMPTY if self.chance(0.4) else self.integer(-60, 60)
-        saturations = int(self.rng.choice([0, 7, 0xFFFFFFFF]))
-        history = [EMPTY if self.chance(0.5) else self.integer(-40, 40) for _ in range(HISTORY)]
-        return RECORD.pack(f, f_previous, peak, saturations, *history)
+    def fit_fractions(self, case: Case, slots: dict[int, Operand]) -> None:
+        """Give results fractions that suit their peaks, a bit more or less; twice, since some results feed others."""
+        results = [slot for slot, operand in slots.items() if operand.access is not Access.READ]
+        device = GoldenDevice(self.config)
+        for _ in range(2):
+            self.put_records(case, peak=EMPTY)
+            device.allocate(case.window_words)
+            device.write(0, case.memory)
+            device.run(case.program)
+            table = device.read(case.slot_table, (case.slots, RECORD.size // 4), np.int32)
+            for slot in results:
+                peak, bits = int(table[slot, 2]), 31 if slots[slot].element == "i32" else 15
+                if peak != EMPTY:
+                    self.fractions[slot] = max(F_MIN, min(F_MAX, bits - peak - self.integer(-1, 3)))
 
     def fraction(self, operand: Operand | None) -> int:
         if operand is None or self.extreme:
