@@ -167,7 +167,7 @@ def check_subnormals() -> None:
     if not np.all(smallest_normal * np.float32(0.5)):
         raise PeelVitError(
             "this process flushes subnormal numbers to zero, so AdamW would not be reproducible; "
-            "do not load libraries built with -ffast-math, or use --opt sgd"
+            "do not load libraries built with -ffast-math, or use --opt momentum"
         )
 
 

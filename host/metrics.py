@@ -75,9 +75,11 @@ class RunLog:
     Arguments:
         out_dir: folder of the run, made when missing.
         total_steps: optimizer updates of the whole run.
-        resume_step: updates already done; rows after it (written between the last checkpoint and a crash) are dropped.
-            With 0 the files start empty.
+        resume_step: updates already done; rows after it (written between the last checkpoint and a crash) are dropped,
+            and so is the last row of a run that was to end early. With 0 the files start empty.
+        resume_epoch: epochs already closed; rows of summary.csv after them are dropped.
         log_interval: updates between two rows and, without a terminal, between two printed lines.
+        progress: whether to show anything.
         stream: where progress goes; a bar when it is a terminal and tqdm is installed, plain lines otherwise.
         clock: seconds from any origin, for the timings only.
     """
@@ -88,17 +90,24 @@ class RunLog:
         total_steps: int,
         *,
         resume_step: int = 0,
+        resume_epoch: int = 0,
         log_interval: int = 10,
+        progress: bool = True,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.out_dir, self.total_steps, self.log_interval = Path(out_dir), total_steps, log_interval
         self.out_dir.mkdir(parents=True, exist_ok=True)
-        self._steps = StepTable(self.out_dir / "steps.csv", resume_step)
-        self._summary = StepTable(self.out_dir / "summary.csv", resume_step)
-        self._timing = StepTable(self.out_dir / "timing.csv", resume_step)
+
+        def keep_step(row: Mapping[str, str]) -> bool:
+            step = int(row["step"])
+            return step <= resume_step and step % log_interval == 0
+
+        self._steps = StepTable(self.out_dir / "steps.csv", keep_step)
+        self._summary = StepTable(self.out_dir / "summary.csv", lambda row: int(row["epoch"]) < resume_epoch)
+        self._timing = StepTable(self.out_dir / "timing.csv", keep_step)
         self._epoch_totals = _Totals()
-        self._progress = _open_progress(stream or sys.stderr, total_steps, resume_step)
+        self._progress = _open_progress(stream or sys.stderr, total_steps, resume_step) if progress else _Silence()
         self._clock = clock
         self._restart_timing(clock())
 
@@ -151,6 +160,13 @@ class RunLog:
         rows = self._steps.rows()
         return [int(row["step"]) for row in rows], [float(row[column]) for row in rows]
 
+    def timing(self) -> dict[str, float]:
+        """Seconds of training so far, evaluations left out, and images a second, over all parts of a resumed run."""
+        rows = self._timing.rows()
+        seconds = sum(float(row["seconds"]) for row in rows)
+        images = sum(float(row["seconds"]) * float(row["images_per_second"]) for row in rows)
+        return {"train_seconds": seconds, "images_per_second": images / seconds if seconds else 0.0}
+
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Put `metrics` into metrics.json, in the order given and all at once."""
         with replaced_file(self.out_dir / "metrics.json") as file:
@@ -186,11 +202,10 @@ class RunLog:
 class StepTable:
     """A CSV file with a `step` column, appended a row at a time, each row on its way to the disk at once."""
 
-    def __init__(self, path: Path, resume_step: int) -> None:
-        """Open `path`, dropping every row after `resume_step` and any row torn by a crash."""
+    def __init__(self, path: Path, keep: Callable[[Mapping[str, str]], bool]) -> None:
+        """Open `path`, dropping every row that `keep` refuses and any row torn by a crash."""
         self.path = path
-        rows = self.rows() if resume_step else []
-        kept = [row for row in rows if int(row["step"]) <= resume_step]
+        kept = [row for row in self.rows() if keep(row)]
         self._columns = list(kept[0]) if kept else []
         with replaced_file(path) as file:
             if kept:
@@ -232,9 +247,10 @@ def _csv_lines(rows: Iterable[Iterable[Any]]) -> str:
 
 
 def _progress_text(row: Mapping[str, Value], images_per_second: float) -> str:
+    modelled = f"modelled {row['modelled_ms_per_image']:.2f} ms/image  " if row["modelled_ms_per_image"] else ""
     return (
         f"loss {row['loss']:.4f}  top1 {row['top1']:.1f} %  {images_per_second:.1f} images/s  "
-        f"modelled {row['modelled_ms_per_image']:.2f} ms/image  saturations {row['saturations']}"
+        f"{modelled}saturations {row['saturations']}"
     )
 
 
@@ -260,6 +276,16 @@ class _Lines:
 
     def close(self) -> None:
         """Nothing to close: the stream is the caller's."""
+
+
+class _Silence:
+    """No progress at all."""
+
+    def show(self, step: int, text: str) -> None: ...
+
+    def message(self, text: str) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class _Bar:

@@ -91,13 +91,40 @@ def test_resume_leaves_the_files_of_an_undisturbed_run(
     for name in ("steps.csv", "summary.csv", "timing.csv"):  # a row that was being written at the moment of the crash
         with open(resumed / name, "ab") as file:
             file.write(torn.replace(b"\n", b""))
-    with open_log(resumed, resume_step=saved) as log:
+    with open_log(resumed, resume_step=saved, resume_epoch=saved // STEPS_PER_EPOCH) as log:
         log.load_state(state)
         train(log, range(saved + 1, TOTAL + 1))
     assert contents(resumed) == contents(undisturbed)
     assert [row["step"] for row in table(resumed / "timing.csv")] == [
         row["step"] for row in table(undisturbed / "timing.csv")
     ]
+
+
+def test_an_epoch_that_was_not_closed_is_closed_once(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    train(log, range(1, STEPS_PER_EPOCH + 1))  # the checkpoint is from before the end of the epoch, the crash after it
+    log.close()
+    with open_log(tmp_path, resume_step=STEPS_PER_EPOCH, resume_epoch=0) as log:
+        log.end_epoch(0, STEPS_PER_EPOCH, eval_top1=0.5, lr=0.02)
+    assert [row["eval_top1"] for row in table(tmp_path / "summary.csv")] == ["0.5"]
+
+
+def test_a_run_that_ended_early_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
+    short = RunLog(tmp_path, 4, log_interval=3, stream=io.StringIO())
+    train(short, range(1, 5))
+    short.close()
+    assert [row["step"] for row in table(tmp_path / "steps.csv")] == ["3", "4"]
+    with open_log(tmp_path, resume_step=4) as log:
+        train(log, range(5, 7))
+        assert log.curve("step") == ([3, 6], [3.0, 6.0])
+
+
+def test_no_progress(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    with RunLog(tmp_path, 1, progress=False, stream=stream) as log:
+        log.end_step(1, StepResult(loss=1.0, correct=1, images=4))
+        log.message("a line")
+    assert stream.getvalue() == ""
 
 
 def test_evaluation_is_no_training_time(tmp_path: Path) -> None:
