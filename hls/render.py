@@ -1,7 +1,8 @@
 """Configuration -> ``build/<config>/``: the kernels of one accelerator, rendered from Jinja templates.
 
     python -m hls.render toy zcu102
-    python -m hls.render --check        # the committed snapshot of the toy configuration equals a fresh rendering
+    python -m hls.render --check        # committed renderings (toy snapshot, reference pages) equal fresh ones
+    python -m hls.render --snapshot     # write them again
 
 Python computes, a template only places text; an undefined name fails (StrictUndefined).
 """
@@ -9,19 +10,20 @@ Python computes, a template only places text; an undefined name fails (StrictUnd
 from __future__ import annotations
 
 import argparse
-import shutil
+import dataclasses
 import sys
 from pathlib import Path
 
 import jinja2
 
 from hls.spec import instruction, ops, registers, slots, tables
-from hls.spec.config import ConfigError, HardwareConfig, load
-from hls.spec.status import Status
+from hls.spec.config import CONFIGS, ConfigError, HardwareConfig, load
+from hls.spec.status import SENTENCES, Status
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent / "build"
 SNAPSHOT = HERE.parent / "tests" / "hls" / "snapshot" / "toy"
+REFERENCE = HERE.parent / "docs" / "reference"
 
 
 def camel(name: str) -> str:
@@ -41,10 +43,10 @@ def span(op: ops.Op, operand: ops.Operand) -> str:
     return str(operand.slot.value)
 
 
-def environment() -> jinja2.Environment:
-    """The one Jinja environment of the project."""
+def environment(folder: str = "templates") -> jinja2.Environment:
+    """The one kind of Jinja environment of the project."""
     env = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        loader=jinja2.FileSystemLoader(HERE / folder),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -75,9 +77,32 @@ def sources(config: HardwareConfig) -> dict[str, str]:
     return dict(sorted((rendered | included).items()))
 
 
+def reference() -> dict[str, str]:
+    """Pages of docs/reference by name."""
+    env = environment("reference")
+    configs = [load(path.stem) for path in sorted(CONFIGS.glob("*.json"))]
+    context = {
+        "configs": configs,
+        "instruction": instruction,
+        "ops": ops.OPS,
+        "registers": registers.REGISTERS,
+        "sentences": SENTENCES,
+        "sizes": [field.name for field in dataclasses.fields(HardwareConfig) if field.name != "name"],
+        "statuses": list(Status),
+    }
+    return {name.removesuffix(".j2"): env.get_template(name).render(context) for name in env.list_templates()}
+
+
+def committed() -> dict[Path, dict[str, str]]:
+    """What is rendered and committed: files by name, by folder."""
+    return {SNAPSHOT: sources(load("toy")), REFERENCE: reference()}
+
+
 def write(folder: Path, files: dict[str, str]) -> None:
     """Make `folder` hold exactly `files`; unchanged files keep their time stamps, so builds stay incremental."""
-    stale = {p for p in folder.rglob("*") if p.is_file() and p.suffix in (".hpp", ".cpp")} - {folder / n for n in files}
+    stale = {p for p in folder.rglob("*") if p.is_file() and p.suffix in (".hpp", ".cpp", ".md")} - {
+        folder / n for n in files
+    }
     for path in stale:
         path.unlink()
     for name, text in files.items():
@@ -102,16 +127,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.check:
-            different = drift(SNAPSHOT, sources(load("toy")))
-            for name in different:
-                print(
-                    f"{SNAPSHOT / name} differs from a fresh rendering; run `python -m hls.render --snapshot`",
-                    file=sys.stderr,
-                )
+            different = [folder / name for folder, files in committed().items() for name in drift(folder, files)]
+            for path in different:
+                print(f"{path} differs from a fresh rendering; run `python -m hls.render --snapshot`", file=sys.stderr)
             return 1 if different else 0
         if options.snapshot:
-            shutil.rmtree(SNAPSHOT, ignore_errors=True)
-            write(SNAPSHOT, sources(load("toy")))
+            for folder, files in committed().items():
+                write(folder, files)
             return 0
         for name in options.configs:
             config = load(name)
