@@ -20,11 +20,14 @@ class Evaluator:
     """Evaluates one token plan with the weights and fractions of one moment.
 
     Statistics go to a slot table of its own. With `coarsen_first` the first micro-batch is run until no fraction
-    saturates: with fewer tokens or keys than in training, attention probabilities are larger.
+    saturates: with fewer tokens or keys than in training, attention probabilities are larger. `all_tokens` computes all
+    rows behind the last attention.
     """
 
-    def __init__(self, runner: Runner, plan: TokenPlan, table: SlotTable, *, coarsen_first: bool) -> None:
-        self.plan = plan
+    def __init__(
+        self, runner: Runner, plan: TokenPlan, table: SlotTable, *, coarsen_first: bool, all_tokens: bool = False
+    ) -> None:
+        self.plan, self._all_tokens = plan, all_tokens
         self._runner, self._memory, self._layout = runner, runner.memory, runner.layout
         self._table, self._coarsen_first = cleared(table), coarsen_first
         self._ready = False
@@ -45,7 +48,7 @@ class Evaluator:
         """Logits [n, classes]."""
         logits = []
         for _ in self._batches(patches):
-            self._runner.run(self.plan, "forward")
+            self._forward()
             logits.append(self._activation("logits"))
         return np.concatenate(logits)[: len(patches)]
 
@@ -53,15 +56,15 @@ class Evaluator:
         """For every selector the surviving patches [n, K], as positions in the original image."""
         kept: list[list[NDArray[np.int64]]] = []
         for _ in self._batches(patches):
-            self._runner.run(self.plan, "forward")
+            self._forward()
             kept.append(self._kept())
         return [np.concatenate(parts)[: len(patches)] for parts in zip(*kept, strict=True)]
 
     def features(self, patches: Patches, names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-        """Token activations by name, [n, 1 + tokens, columns]."""
+        """Token activations by name, [n, 1 + tokens, columns]; the last block's want `all_tokens`."""
         parts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
         for _ in self._batches(patches):
-            self._runner.run(self.plan, "forward", all_tokens=True)
+            self._forward()
             for name in names:
                 parts[name].append(self._by_image(name))
         return {name: np.concatenate(arrays)[: len(patches)] for name, arrays in parts.items()}
@@ -75,12 +78,15 @@ class Evaluator:
             self._prepare()
             yield part
 
+    def _forward(self) -> None:
+        self._runner.run(self.plan, "forward", all_tokens=self._all_tokens)
+
     def _prepare(self) -> None:
         """Put the slot table in its place, once the first micro-batch is there."""
         if self._ready:
             return
         if self._coarsen_first:
-            run = partial(self._runner.run_with_slots, self.plan, "forward")
+            run = partial(self._runner.run_with_slots, self.plan, "forward", self._all_tokens)
             self._table = coarsen(self._table, self._layout.slots, run)
         self._memory.write_slots(self._layout.evaluation_slots, self._table)
         self._ready = True

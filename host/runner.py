@@ -56,12 +56,12 @@ class Runner:
         """Run the exponents' part of an optimizer step. Clock cycles."""
         return self._programs.run("exponent update", lambda: compile_exponent_update(self.layout))
 
-    def run_with_slots(self, plan: TokenPlan, mode: str, table: SlotTable) -> SlotTable:
+    def run_with_slots(self, plan: TokenPlan, mode: str, all_tokens: bool, table: SlotTable) -> SlotTable:
         """Run one micro-batch from a slot table; the table that it leaves."""
         layout = self.layout
         region = layout.training_slots if mode == "train" else layout.evaluation_slots
         self.memory.write_slots(region, table)
-        self.run(plan, mode)
+        self.run(plan, mode, all_tokens=all_tokens)
         return self.memory.read_slots(region)
 
     def write_patches(self, patches: Patches) -> None:

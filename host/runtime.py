@@ -146,12 +146,12 @@ class Session:
         steps = max(1, len(patches) // batch)
         headroom = {Group.WEIGHT_GRADIENT: WEIGHT_GRADIENT_HEADROOM + (steps - 1).bit_length()}
         self._runner.write_patches(patches[:batch])
-        run: Run = partial(self._runner.run_with_slots, self.plan, "forward")
+        run: Run = partial(self._runner.run_with_slots, self.plan, "forward", False)
         if self.options.training:
             if labels is None:
                 raise ValueError("calibration for training needs labels")
             self._runner.write_labels(labels[:batch])
-            run = partial(self._runner.run_with_slots, self.plan, "train")
+            run = partial(self._runner.run_with_slots, self.plan, "train", False)
         table = calibrate(self._table, self.layout.slots, run, headroom)
         self._keep_table(self._with_weights_of(self._table, cleared(table)))
         self._calibrated = True
@@ -229,7 +229,11 @@ class Session:
 
         Only in a session that traces. Names are those of `host.tensors`, such as `blocks.0.out` or `norm`.
         """
-        return self._evaluator(sparsity).features(patches, names)
+        self._need(self._calibrated, "calibrate")
+        plan = self.target if sparsity is None else self._plan_of(sparsity)
+        # Rows that training and evaluation leave out may be larger than those from which the fractions come.
+        self._last_evaluator = None
+        return Evaluator(self._runner, plan, self._table, coarsen_first=True, all_tokens=True).features(patches, names)
 
     def _evaluator(self, sparsity: Sparsity | None) -> Evaluator:
         """The evaluator for a sparsity; it starts from the fractions of now and lasts until something changes."""

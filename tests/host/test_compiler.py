@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import struct
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hls.spec.config import load
+from hls.spec.formats import WORD_BYTES
+from hls.spec.instruction import INSTRUCTION_BYTES, checksum, decode
+from host.compiler import compile_exponent_update, compile_program
+from host.errors import PeelVitError
+from host.layout import plan_layout
+from host.model import PRESETS, Sparsity, ViTConfig
+from host.parameters import device_parameters
+from host.tensors import Group, Use
+
+ZCU102, TOY = load("zcu102"), load("toy")
+SMALL = ViTConfig("small", 8, 2, 3, 24, 4, 3, 40, 7)
+BOTH = Sparsity(0.7, 0.5, (2, 4))
+
+
+def compiled(model=SMALL, sparsity=BOTH, batch=2, config=ZCU102, trace=False, **options):
+    plan = sparsity.plan(model)
+    layout = plan_layout(config, model, Use(batch, selectors=plan.selectors, trace=trace))
+    return layout, compile_program(layout, plan, **options)
+
+
+def ops_of(program):
+    return Counter(instruction.op.name for instruction in program.instructions)
+
+
+def named(program, name):
+    return program.instructions[program.names.index(name)]
+
+
+ODD_MODELS = st.builds(
+    lambda edge, patch, channels, head_dim, depth, heads, hidden, classes: ViTConfig(
+        "odd", edge * patch, patch, channels, head_dim * heads, depth, heads, hidden, classes
+    ),
+    st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(1, 20), st.integers(1, 4),
+    st.integers(1, 4), st.integers(1, 50), st.integers(2, 30),
+)  # fmt: skip
+
+
+@given(
+    ODD_MODELS, st.integers(1, 5), st.floats(0.05, 1.0), st.floats(0.05, 1.0), st.sampled_from([(), (2,), (2, 3, 4)])
+)
+def test_every_instruction_of_odd_models_is_legal(model, batch, tokens, attention, places):
+    sparsity = Sparsity(tokens, attention, places)
+    for mode in ("train", "eval", "forward"):
+        update = 16 if mode == "train" else None
+        layout, program = compiled(model, sparsity, batch, mode=mode, update_images=update, accumulate=mode == "train")
+        assert len(program.names) == len(program.instructions)
+        assert len(program.data) <= layout.programs.words * WORD_BYTES / 4
+    if model.patches > 1:
+        compiled(model, sparsity, batch, mode="forward", all_tokens=True, trace=True)
+
+
+@pytest.mark.parametrize("name, batch", [("deit_tiny_patch16_224", 16), ("deit_small_patch16_224", 4)])
+@pytest.mark.parametrize("keep", [1.0, 0.9, 0.8, 0.7])
+def test_deit_compiles_for_the_board(name, batch, keep):
+    layout, program = compiled(PRESETS[name], Sparsity(keep, keep), batch, update_images=batch)
+    assert len(program.data) * 4 <= layout.programs.words * WORD_BYTES
+    assert ops_of(program)["sgd_update"] == len(device_parameters(PRESETS[name]))
+
+
+def test_the_bytes_are_a_header_the_instructions_and_an_end():
+    layout, program = compiled()
+    header = struct.unpack("<9I", program.data[:36])
+    body = program.data[INSTRUCTION_BYTES:]
+    assert header[2] == len(program.instructions) + 1
+    assert header[3] | header[4] << 32 == ZCU102.hash
+    assert header[5] | header[6] << 32 == checksum(body)
+    assert header[7:] == (layout.training_slots.address, layout.slots.count)
+    decoded = [decode(body[i : i + INSTRUCTION_BYTES]) for i in range(0, len(body), INSTRUCTION_BYTES)]
+    assert decoded[-1].op.name == "end"
+    assert tuple(i.op for i in decoded[:-1]) == tuple(i.op for i in program.instructions)
+
+
+def test_the_last_block_computes_class_rows_only_behind_its_attention():
+    _, program = compiled()
+    assert named(program, "blocks.3.attn forward").dimensions["queries"] == 1
+    assert named(program, "blocks.3.attn.qkv forward").dimensions["rows"] > 2
+    for name in ("attn.proj forward", "norm2 forward", "mlp.fc1 forward", "mlp.fc2 dX", "norm2 backward"):
+        assert named(program, f"blocks.3.{name}").dimensions["rows"] == 2
+    assert named(program, "blocks.2.mlp.fc1 forward").dimensions["rows"] > 2
+
+
+def test_all_tokens_computes_every_row():
+    _, program = compiled(mode="forward", all_tokens=True, trace=True)
+    rows = named(program, "blocks.3.attn.qkv forward").dimensions["rows"]
+    assert named(program, "norm forward").dimensions["rows"] == rows
+    assert named(program, "head forward").dimensions["rows"] == 2
+
+
+def test_selectors_emit_what_they_need():
+    _, program = compiled()
+    # The second selector feeds the last block alone, whose patch queries nobody reads: no keys there.
+    assert (
+        ops_of(program)["select_tokens"] == ops_of(program)["gather_tokens"] == ops_of(program)["scatter_tokens"] == 2
+    )
+    assert ops_of(program)["select_keys"] == 1
+    assert named(program, "blocks.0.attn forward").dimensions["map_rows"] == 17
+    assert named(program, "blocks.2.attn forward").dimensions["map_rows"] == 1
+    assert named(program, "blocks.1.attn forward").flags == {"SPARSE"}
+    assert named(program, "blocks.2.attn backward").flags == {"SPARSE"}
+
+
+def test_a_selector_that_keeps_all_tokens_gathers_nothing():
+    _, program = compiled(sparsity=Sparsity(1.0, 0.5, (2, 3)))
+    assert ops_of(program)["gather_tokens"] == ops_of(program)["scatter_tokens"] == 0
+    assert ops_of(program)["select_keys"] == 2
+    assert named(program, "blocks.1.select_tokens").dimensions["keep"] == 16
+
+
+def test_a_selector_that_keeps_everything_is_nothing():
+    _, program = compiled(sparsity=Sparsity(1.0, 1.0, (2, 4)))
+    assert not {"select_tokens", "select_keys", "gather_tokens"} & ops_of(program).keys()
+    assert "MAP" not in named(program, "blocks.0.attn forward").flags
+
+
+def test_tokens_alone_need_only_the_class_row_of_the_map():
+    _, program = compiled(sparsity=Sparsity(0.7, 1.0, (2, 4)))
+    assert ops_of(program)["select_keys"] == 0
+    assert named(program, "blocks.0.attn forward").dimensions["map_rows"] == 1
+
+
+def test_only_matrices_decay():
+    _, program = compiled(update_images=2)
+    decaying = {n for n, i in zip(program.names, program.instructions, strict=True) if "DECAY" in i.flags}
+    assert "blocks.0.attn.qkv.weight update" in decaying
+    assert all(name.endswith(".weight update") and "norm" not in name for name in decaying)
+    assert len(decaying) == 2 + 4 * SMALL.depth
+
+
+def test_exponents_follow_the_update_in_three_ranges():
+    layout, program = compiled(update_images=8)
+    last = program.instructions[-3:]
+    assert [i.dimensions["bits"] for i in last] == [15, 15, 31]
+    first, *_, end = (layout.slots.groups[g] for g in (Group.ACTIVATION, Group.GRADIENT, Group.WEIGHT_GRADIENT))
+    assert last[0].dimensions["first"] == first.start
+    assert last[2].dimensions["first"] + last[2].dimensions["count"] == end.stop
+    assert named(program, "head.weight update").immediates["average_shift"] == 3
+    assert ops_of(compile_exponent_update(layout)) == {"exponent_update": 3}
+
+
+def test_every_sum_accumulates_or_none_does():
+    for accumulate in (False, True):
+        _, program = compiled(accumulate=accumulate)
+        sums = [i for i in program.instructions if "ACCUMULATE" in i.op.flags]
+        assert len(sums) > 20
+        assert {"ACCUMULATE" in i.flags for i in sums} == {accumulate}
+
+
+def test_modes_end_where_they_should():
+    assert compiled(mode="forward")[1].names[-1] == "head forward"
+    layout, program = compiled(mode="eval")
+    assert program.names[-1] == "cross_entropy"
+    assert not program.instructions[-1].flags
+    assert program.slot_table is layout.evaluation_slots
+
+
+def test_label_smoothing_sums_to_one():
+    _, program = compiled(label_smoothing=0.1)
+    targets = named(program, "cross_entropy").immediates
+    assert targets["target_on"] + (SMALL.classes - 1) * targets["target_off"] == pytest.approx(2**30, abs=SMALL.classes)
+    with pytest.raises(PeelVitError, match=r"label smoothing is 1\.0"):
+        compiled(label_smoothing=1.0)
+
+
+def test_the_scale_is_that_of_the_unpadded_head():
+    model = ViTConfig("m", 4, 2, 1, 12, 1, 3, 8, 2)
+    _, program = compiled(model, Sparsity())
+    attention = named(program, "blocks.0.attn backward")
+    assert attention.dimensions["head_dim"] == 8
+    assert attention.immediates["scale"] / 2**20 == pytest.approx(1.4426950408889634 / 2, rel=1e-6)
+    mantissa, shift = attention.immediates["gradient_mantissa"], attention.immediates["gradient_shift"]
+    assert mantissa * 2.0**-shift == 0.5
+
+
+@pytest.mark.parametrize("images", [0, 3, 24])
+def test_an_average_must_be_a_shift(images):
+    with pytest.raises(PeelVitError, match="not a power of two"):
+        compiled(update_images=images)
+
+
+def test_a_model_too_large_for_the_hardware_is_refused_by_name():
+    with pytest.raises(PeelVitError, match="configuration toy: cls_token forward needs batch = 9 and max_split is 8"):
+        compiled(config=TOY, batch=9)
+    wide = ViTConfig("wide", 8, 2, 3, 300, 1, 4, 8, 2)
+    with pytest.raises(
+        PeelVitError, match=r"wide with micro-batches of 1 does not fit .* n = 300 and max_columns is 256"
+    ):
+        compiled(wide, config=TOY, batch=1)
