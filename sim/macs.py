@@ -1,0 +1,17 @@
+"""Multiply-accumulates that an instruction really does."""
+
+from __future__ import annotations
+
+from hls.spec.instruction import Instruction
+from hls.spec.ops import evaluate
+
+
+def macs(instruction: Instruction) -> int:
+    """Those of the op table, less the keys that sparse attention does not read."""
+    d = instruction.dimensions
+    dense = evaluate(instruction.op.macs, d)
+    if "SPARSE" not in instruction.flags:
+        return dense
+    tokens, patch_queries = 1 + d["patches"], d["queries"] - 1
+    pairs = tokens + patch_queries * (1 + d["key_count"])
+    return dense * pairs // (tokens * d["queries"])

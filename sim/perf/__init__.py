@@ -1,0 +1,1 @@
+"""Modelled cycles of the accelerator, counted while its kernels run in C simulation."""
