@@ -25,6 +25,11 @@ def _interpolate(table: Tensor, i: Tensor, v: Tensor, bits: int) -> Tensor:
     return low + (((table[i + 1] - low) * v + (1 << (bits - 1))) >> bits)
 
 
+def _look_up(table: Tensor, index: Tensor) -> Tensor:
+    # Faster than `take` and than indexing.
+    return table.index_select(0, index.reshape(-1)).view(index.shape)
+
+
 @cache
 def _exponentials(device: torch.device) -> Tensor:
     """2**-t as U1.20 for every t of 16 fraction bits up to `_LONGEST`, where it is 0."""
@@ -47,7 +52,7 @@ def exponential(d: Tensor, fraction: int, scale: int) -> Tensor:
     """2**-(d * 2**-fraction * scale * 2**-20) as U1.20, for d >= 0."""
     scale = max(0, min(1 << 23, scale))
     t = (distance(d, fraction) * scale).add_(1 << 19).bitwise_right_shift_(20).clamp_(max=_LONGEST << 16)
-    return torch.take(_exponentials(d.device), t)
+    return _look_up(_exponentials(d.device), t)
 
 
 def probabilities(e: Tensor, total: Tensor) -> Tensor:
@@ -97,9 +102,9 @@ def _gelu_slopes(fraction: int, device: torch.device) -> Tensor:
 
 def gelu_value(x: Tensor, fraction: int) -> Tensor:
     """GELU of int16 mantissas at `fraction`, as accumulators at fraction 20."""
-    return torch.take(_gelu_values(fraction, x.device), x.long() & 0xFFFF)
+    return _look_up(_gelu_values(fraction, x.device), x.long() & 0xFFFF)
 
 
 def gelu_slope(x: Tensor, fraction: int) -> Tensor:
     """GELU' of int16 mantissas at `fraction`, with 16 fraction bits."""
-    return torch.take(_gelu_slopes(fraction, x.device), x.long() & 0xFFFF)
+    return _look_up(_gelu_slopes(fraction, x.device), x.long() & 0xFFFF)

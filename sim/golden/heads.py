@@ -14,7 +14,7 @@ from sim.golden.selection import indices
 from sim.golden.slots import Statistics
 from sim.golden.tokens import tokens_of
 
-_ELEMENTS = 1 << 21
+_ELEMENTS = 1 << 17
 """Scores worked on at once: images are taken in groups, so that large batches stay in the cache and in memory."""
 
 
