@@ -22,14 +22,18 @@ _MAX_SHIFT = 64
 _MOMENTUM_BITS = 16
 
 
-def sgd_hyperparameters(learning_rate: float, momentum: float, weight_decay: float) -> NDArray[np.int32]:
-    """The int32 row [1, 8] that `sgd_update` reads: mantissa and shift of the rate, momentum, those of the decay."""
+def check_hyperparameters(learning_rate: float, momentum: float, weight_decay: float) -> None:
+    """Refuse what no optimizer can use, NaN included."""
     if not learning_rate >= 0.0:
         raise PeelVitError(f"the learning rate is {learning_rate}; give 0 or more")
     if not 0.0 <= momentum < 1.0:
         raise PeelVitError(f"the momentum is {momentum}; give a number from 0 to below 1")
     if not weight_decay >= 0.0:
         raise PeelVitError(f"the weight decay is {weight_decay}; give 0 or more")
+
+
+def sgd_hyperparameters(learning_rate: float, momentum: float, weight_decay: float) -> NDArray[np.int32]:
+    """The int32 row [1, 8] that `sgd_update` reads: mantissa and shift of the rate, momentum, those of the decay."""
     row = np.zeros((1, LANES), np.int32)
     row[0, :5] = (*_scale(learning_rate), round(momentum * 2**_MOMENTUM_BITS), *_scale(weight_decay))
     return row

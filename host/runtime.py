@@ -17,7 +17,7 @@ from host.evaluation import Evaluator
 from host.layout import plan_layout
 from host.memory import DEFAULT_LIMIT
 from host.model import Sparsity, TokenPlan, ViTConfig
-from host.optimizers import OPTIMIZERS, HostAdamW, sgd_hyperparameters
+from host.optimizers import OPTIMIZERS, HostAdamW, check_hyperparameters, sgd_hyperparameters
 from host.parameters import FloatArray
 from host.results import EvalResult, StepResult, Terms, decode_terms, decode_variance
 from host.runner import Labels, Patches, Runner
@@ -180,6 +180,7 @@ class Session:
         batch, images = self.options.batch, len(patches)
         if images % batch or not images:
             raise PeelVitError(f"a step of {images} images is not a whole number of micro-batches of {batch}")
+        check_hyperparameters(learning_rate, momentum, weight_decay)
         if self._adamw is None:
             self.memory.write("hyperparameters", sgd_hyperparameters(learning_rate, momentum, weight_decay))
         terms, variances, cycles = [], [], 0
