@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hls.spec.config import ConfigError, HardwareConfig, load
+from hls.spec.config import HardwareConfig
 from hls.spec.instruction import Instruction
 from host.compiler import compile_program
 from host.device import Counters, Device, RunResult
@@ -30,7 +30,7 @@ from host.runtime import Session, SessionOptions
 from sim.csim import build
 from sim.golden.device import GoldenDevice
 from sim.macs import macs
-from sim.workload import LEARNING_RATE, random_batch, random_parameters
+from sim.workload import LEARNING_RATE, load_hardware, random_batch, random_parameters
 
 MEMORY_LIMIT = 2 << 30
 
@@ -194,10 +194,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.repeats < 1:
         raise PeelVitError("give at least one repeat")
-    try:
-        config = load(options.config)
-    except ConfigError as error:
-        raise PeelVitError(str(error)) from None
+    config = load_hardware(options.config)
     model = parse_model(options.model)
     build(config, "fast")
     figures = bench(config, model, options.repeats)

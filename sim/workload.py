@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hls.spec.config import ConfigError, HardwareConfig, load
 from host.compiler import Program
 from host.data.pixels import PixelQuantiser, to_patches
 from host.data.registry import load_dataset
 from host.device import Device
+from host.errors import PeelVitError
 from host.layout import Layout
 from host.model import ViTConfig
 from host.optimizers import sgd_hyperparameters
@@ -21,6 +23,14 @@ from host.weights import Weights
 
 WEIGHT_DEVIATION = 0.02
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.01, 0.9, 1e-3
+
+
+def load_hardware(name: str) -> HardwareConfig:
+    """The hardware configuration that a user named; `PeelVitError` when there is none or it cannot be built."""
+    try:
+        return load(name)
+    except ConfigError as error:
+        raise PeelVitError(str(error)) from None
 
 
 class Batch(NamedTuple):

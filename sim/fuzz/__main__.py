@@ -14,11 +14,11 @@ from collections import Counter
 
 from tqdm import tqdm
 
-from hls.spec.config import load
 from host.errors import PeelVitError, run_main
 from sim.csim import VARIANTS, build
 from sim.fuzz.guarded import EscapeError, GuardedDevice
 from sim.fuzz.trial import VerdictError, compiled_bases, run_trial
+from sim.workload import load_hardware
 
 SECONDS = 120
 """Longest that one program may run."""
@@ -41,7 +41,7 @@ def main() -> int:
 
 def _work(options: argparse.Namespace) -> int:
     """Print each seed before its run and the status after it."""
-    device = GuardedDevice(load(options.config), options.variant)
+    device = GuardedDevice(load_hardware(options.config), options.variant)
     bases = compiled_bases(device)
     for seed in range(options.seed, options.seed + options.count):
         print(seed, end=" ", flush=True)
@@ -56,7 +56,7 @@ def _work(options: argparse.Namespace) -> int:
 
 
 def _supervise(options: argparse.Namespace) -> int:
-    build(load(options.config), options.variant)
+    build(load_hardware(options.config), options.variant)
     command = [sys.executable, "-m", "sim.fuzz", "--worker"]
     for name in ("count", "seed", "config", "variant"):
         command += [f"--{name}", str(getattr(options, name))]

@@ -10,7 +10,7 @@ from contextlib import closing
 
 from tqdm import tqdm
 
-from hls.spec.config import ConfigError, HardwareConfig, load
+from hls.spec.config import HardwareConfig
 from host.compiler import compile_program
 from host.devices.csim import CsimDevice
 from host.errors import PeelVitError, run_main
@@ -20,7 +20,16 @@ from sim.csim import VARIANTS, build
 from sim.golden.device import GoldenDevice
 from sim.parity.float_comparison import compare_with_float
 from sim.parity.lockstep import DifferenceError, LockstepDevice
-from sim.workload import LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, Batch, random_batch, random_parameters, real_batch
+from sim.workload import (
+    LEARNING_RATE,
+    MOMENTUM,
+    WEIGHT_DECAY,
+    Batch,
+    load_hardware,
+    random_batch,
+    random_parameters,
+    real_batch,
+)
 
 EXIT_DIFFERENT = 1
 LABEL_SMOOTHING = 0.1
@@ -33,10 +42,7 @@ def main() -> int:
     options = _parser().parse_args()
     if options.steps < 1:
         raise PeelVitError(f"{options.steps} steps compare nothing; give 1 or more")
-    try:
-        config = load(options.config)
-    except ConfigError as error:
-        raise PeelVitError(str(error)) from None
+    config = load_hardware(options.config)
     model = parse_model(options.model)
     sparsity = Sparsity(options.tokens, options.attention, tuple(options.select_before))
     batches = _batches(options, model, options.batch * options.accumulate)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from hls.spec.config import ConfigError, load
 from host.devices.csim import CsimDevice
 from host.errors import PeelVitError, run_main
 from host.model import parse_model
@@ -16,6 +15,7 @@ from sim.csim import build
 from sim.perf.levels import LEVELS
 from sim.perf.measure import PASSES, measure
 from sim.perf.report import instruction_table, tables, write_json
+from sim.workload import load_hardware
 
 MEMORY_LIMIT = 2 << 30
 """Of the board's memory that the processor maps low."""
@@ -24,10 +24,7 @@ MEMORY_LIMIT = 2 << 30
 def main() -> None:
     """Command line."""
     options = _parser().parse_args()
-    try:
-        config = load(options.config)
-    except ConfigError as error:
-        raise PeelVitError(str(error)) from None
+    config = load_hardware(options.config)
     if options.batch < 1 or not options.clock_mhz > 0:
         raise PeelVitError("give a micro-batch of at least 1 and a clock above 0 MHz")
     models = [parse_model(name) for name in options.models]

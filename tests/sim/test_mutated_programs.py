@@ -61,10 +61,11 @@ def test_mutated_instruction_on_the_c_simulation(op_name: str) -> None:
         run_trial(csim(), base, seed)
 
 
-def test_mutated_programs_on_the_c_simulation() -> None:
+@pytest.mark.parametrize("variant", ["fast", pytest.param("sanitized", marks=pytest.mark.slow)])
+def test_mutated_programs_on_the_c_simulation(variant: str) -> None:
     # In processes of their own: a crash there is a failed test here.
     csim()
-    command = [sys.executable, "-m", "sim.fuzz", "--count", str(COMPILED_SEEDS)]
+    command = [sys.executable, "-m", "sim.fuzz", "--count", str(COMPILED_SEEDS), "--variant", variant]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert "OK" in run.stdout
