@@ -45,6 +45,7 @@ ODD_MODELS = st.builds(
 )  # fmt: skip
 
 
+@settings(max_examples=40)
 @given(
     ODD_MODELS, st.integers(1, 5), st.floats(0.05, 1.0), st.floats(0.05, 1.0), st.sampled_from([(), (2,), (2, 3, 4)])
 )
