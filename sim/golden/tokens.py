@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -14,26 +14,36 @@ from sim.golden.slots import Statistics
 PATCH, CLASS = 0, CLASS_ROWS
 """Which of a gradient's two slots, and so of its two fractions, a row has."""
 
-
-def row_parts(rows: int, split: int) -> list[tuple[int, slice]]:
-    """The kinds of rows that exist, in memory order: (CLASS or PATCH, its rows)."""
-    parts = [(CLASS, slice(0, split)), (PATCH, slice(split, rows))]
-    return [(kind, part) for kind, part in parts if part.start < part.stop]
+_ELEMENTS = 1 << 17
+"""Elements of a range of rows: larger ones are faster only until their temporaries leave the cache."""
 
 
-def store_rows(
-    parts: Sequence[tuple[int, Tensor, Shift]], f: Sequence[int]
-) -> tuple[Tensor, tuple[Statistics, Statistics]]:
-    """Mantissas and (patch, class) statistics of a gradient from (kind, accumulators, fraction) of its parts.
+def row_parts(rows: int, split: int, columns: int = 0) -> list[tuple[int, slice]]:
+    """The rows that exist, in memory order: (CLASS or PATCH, a range of rows).
 
-    The parts come in memory order; `f` is (patch, class).
+    With `columns` the ranges are short enough for what is computed of them to stay in the cache.
     """
-    changes = [Statistics(), Statistics()]
+    longest = max(1, _ELEMENTS // columns) if columns else max(1, rows)
+    ranges = [(CLASS, 0, split), (PATCH, split, rows)]
+    return [
+        (kind, slice(first, min(first + longest, end)))
+        for kind, start, end in ranges
+        for first in range(start, end, longest)
+    ]
+
+
+def store_rows(parts: Iterable[tuple[int, Tensor, Shift]], f: Sequence[int]) -> tuple[Tensor, tuple[Statistics, ...]]:
+    """Mantissas and statistics of a tensor from (kind, accumulators, fraction) of its parts in memory order.
+
+    `f` and the statistics are of one slot a kind: (patch, class) of a gradient, one where all rows are `PATCH` ones.
+    """
+    changes = [Statistics()] * len(f)
     values = []
     for kind, acc, fraction in parts:
-        mantissas, changes[kind] = store(acc, fraction, f[kind])
+        mantissas, seen = store(acc, fraction, f[kind])
         values.append(mantissas)
-    return torch.cat(values), (changes[PATCH], changes[CLASS])
+        changes[kind] += seen
+    return torch.cat(values), tuple(changes)
 
 
 def tokens_of(matrix: Tensor, batch: int) -> Tensor:

@@ -65,7 +65,7 @@ def attention_backward(
 
 def _score_gradients(
     p: Tensor, dp: Tensor, listed: Tensor | None, f: Fractions
-) -> tuple[Tensor, tuple[Statistics, Statistics]]:
+) -> tuple[Tensor, tuple[Statistics, ...]]:
     """Stored gradients of the scores [batch, heads, queries, tokens], and their statistics (patch, class)."""
     wide, fp = p.long(), f["probability"][0]
     mean = round_shift(counted(wide * dp, listed).sum(3, keepdim=True), fp)
@@ -90,9 +90,7 @@ def _sum_queries(weights: Tensor, values: Tensor, fractions: Sequence[int]) -> t
     )
 
 
-def _store_tokens(
-    acc: Tensor, fractions: Sequence[int], f: Sequence[int]
-) -> tuple[Tensor, tuple[Statistics, Statistics]]:
+def _store_tokens(acc: Tensor, fractions: Sequence[int], f: Sequence[int]) -> tuple[Tensor, tuple[Statistics, ...]]:
     """Stored rows of accumulators [batch, tokens, columns]; `fractions` and `f` are (patch, class)."""
     parts = [(CLASS, acc[:, 0], fractions[CLASS]), (PATCH, acc[:, 1:].flatten(0, 1), fractions[PATCH])]
     return store_rows(parts, f)

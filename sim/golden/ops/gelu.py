@@ -8,10 +8,12 @@ from torch import Tensor
 
 from sim.golden.calls import Fractions
 from sim.golden.curves import GELU_BITS, gelu_value
-from sim.golden.fixed import Results, Stored, store
+from sim.golden.fixed import Results, Stored
+from sim.golden.tokens import row_parts, store_rows
 
 
 def gelu(*, x: Tensor, f: Fractions, **_: Any) -> Results:
     """y [rows, n] = GELU(x [rows, n])."""
-    y, statistics = store(gelu_value(x, f["x"][0]), GELU_BITS, f["y"][0])
-    return {"y": Stored(y, (statistics,))}
+    rows, n = x.shape
+    parts = ((kind, gelu_value(x[part], f["x"][0]), GELU_BITS) for kind, part in row_parts(rows, 0, n))
+    return {"y": Stored(*store_rows(parts, f["y"]))}

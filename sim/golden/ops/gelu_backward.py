@@ -12,8 +12,10 @@ from sim.golden.fixed import Results, Stored
 from sim.golden.tokens import row_parts, store_rows
 
 
-def gelu_backward(*, dy: Tensor, x: Tensor, rows: int, split: int, f: Fractions, **_: Any) -> Results:
+def gelu_backward(*, dy: Tensor, x: Tensor, rows: int, split: int, n: int, f: Fractions, **_: Any) -> Results:
     """dx [rows, n] = dy * GELU'(x)."""
-    acc = gelu_slope(x, f["x"][0]).mul_(dy)
-    parts = [(kind, acc[part], f["dy"][kind] + SLOPE_BITS) for kind, part in row_parts(rows, split)]
+    parts = (
+        (kind, gelu_slope(x[part], f["x"][0]).mul_(dy[part]), f["dy"][kind] + SLOPE_BITS)
+        for kind, part in row_parts(rows, split, n)
+    )
     return {"dx": Stored(*store_rows(parts, f["dx"]))}

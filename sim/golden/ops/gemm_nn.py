@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor
@@ -20,6 +21,7 @@ def gemm_nn(
     pre: Tensor | None,
     rows: int,
     split: int,
+    n: int,
     k: int,
     segments: int,
     f: Fractions,
@@ -27,16 +29,18 @@ def gemm_nn(
 ) -> Results:
     """dx [rows, n] = (dy [rows, k] w [k, n]) * GELU'(pre [rows, n]) + residual [rows, n]."""
     width = k // segments
-    products = [
-        exact_matmul(dy[:, s * width : (s + 1) * width], w[s * width : (s + 1) * width]) for s in range(segments)
-    ]
-    parts = []
-    for kind, part in row_parts(rows, split):
-        acc, fraction = join([(p[part], f["dy"][2 * s + kind] + f["w"][0]) for s, p in enumerate(products)])
-        if pre is not None:
-            acc = acc * gelu_slope(pre[part], f["pre"][0])
-            fraction += SLOPE_BITS
-        if residual is not None:
-            acc = acc + align(residual[part], f["residual"][kind], fraction)
-        parts.append((kind, acc, fraction))
-    return {"dx": Stored(*store_rows(parts, f["dx"]))}
+    segment_columns = [slice(s * width, (s + 1) * width) for s in range(segments)]
+    weights = w.double()  # once, not for every range of rows
+
+    def accumulators() -> Iterator[tuple[int, Tensor, int]]:
+        for kind, part in row_parts(rows, split, n):
+            sums = [exact_matmul(dy[part, columns], weights[columns]) for columns in segment_columns]
+            acc, fraction = join([(acc, f["dy"][2 * s + kind] + f["w"][0]) for s, acc in enumerate(sums)])
+            if pre is not None:
+                acc *= gelu_slope(pre[part], f["pre"][0])
+                fraction += SLOPE_BITS
+            if residual is not None:
+                acc += align(residual[part], f["residual"][kind], fraction)
+            yield kind, acc, fraction
+
+    return {"dx": Stored(*store_rows(accumulators(), f["dx"]))}

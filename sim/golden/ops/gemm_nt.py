@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sim.golden.calls import Flags, Fractions
-from sim.golden.curves import GELU_BITS, gelu_value
-from sim.golden.fixed import Results, Stored, align, exact_matmul, store
+from sim.golden.fixed import Results, Stored, align, exact_matmul
+from sim.golden.ops.gelu import gelu
+from sim.golden.tokens import row_parts, store_rows
 
 
 def gemm_nt(
@@ -19,21 +21,33 @@ def gemm_nt(
     bias: Tensor | None,
     residual: Tensor | None,
     rows: int,
+    n: int,
     period: int,
     f: Fractions,
     flags: Flags,
     **_: Any,
 ) -> Results:
     """y [rows, n] = x [rows, k] w^T [n, k] + bias [1, n] + residual [period, n], GELU of it with the flag."""
-    acc, fraction = exact_matmul(x, w.T), f["x"][0] + f["w"][0]
-    if bias is not None:
-        acc += align(bias, f["bias"][0], fraction)
-    if residual is not None:
-        aligned = align(residual, f["residual"][0], fraction)
-        acc += aligned if period == rows else aligned[torch.arange(rows, device=acc.device) % period]
+    fraction = f["x"][0] + f["w"][0]
+    weights = w.double().T  # once, not for every range of rows
+
+    def accumulators() -> Iterator[tuple[int, Tensor, int]]:
+        for kind, part in row_parts(rows, 0, n):
+            acc = exact_matmul(x[part], weights)
+            if bias is not None:
+                acc += align(bias, f["bias"][0], fraction)
+            if residual is not None:
+                acc += align(_periodic_rows(residual, part, period), f["residual"][0], fraction)
+            yield kind, acc, fraction
+
     if "GELU" not in flags:
-        y, statistics = store(acc, fraction, f["y"][0])
-        return {"y": Stored(y, (statistics,))}
-    pre, pre_statistics = store(acc, fraction, f["pre"][0])
-    y, statistics = store(gelu_value(pre, f["pre"][0]), GELU_BITS, f["y"][0])
-    return {"y": Stored(y, (statistics,)), "pre": Stored(pre, (pre_statistics,))}
+        return {"y": Stored(*store_rows(accumulators(), f["y"]))}
+    pre, pre_statistics = store_rows(accumulators(), f["pre"])
+    return {"y": gelu(x=pre, f={"x": f["pre"], "y": f["y"]})["y"], "pre": Stored(pre, pre_statistics)}
+
+
+def _periodic_rows(matrix: Tensor, part: slice, period: int) -> Tensor:
+    """The rows r % period of a matrix for the rows r of a range."""
+    if part.stop <= period:
+        return matrix[part]
+    return matrix[torch.arange(part.start, part.stop, device=matrix.device) % period]

@@ -10,14 +10,14 @@ import pytest
 from hls.spec.config import load
 from hls.spec.ops import OPS, Access
 from hls.spec.status import Status
-from sim.golden import heads
+from sim.golden import heads, tokens
 from sim.golden.device import GoldenDevice
 from sim.golden.ops import FUNCTIONS
 from tests.sim.golden.reference import Reference
 from tests.sim.op_cases import OP_NAMES, Case, random_case
 from tests.sim.windows import Window, first_difference
 
-SEEDS = range(40)
+SEEDS = range(30)
 TOY = load("toy")
 
 
@@ -37,11 +37,12 @@ def test_op_follows_the_definition(op_name: str) -> None:
         assert first_difference(case, golden_window(case), Reference(case).run()) is None, f"seed {seed}"
 
 
-@pytest.mark.parametrize("op_name", ["attention", "attention_backward"])
-def test_images_in_groups_change_nothing(op_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("module", [heads, tokens], ids=["images", "rows"])
+@pytest.mark.parametrize("op_name", ["gemm_nt", "gemm_nn", "gelu", "gelu_backward", "attention", "attention_backward"])
+def test_the_size_of_groups_changes_nothing(op_name: str, module, monkeypatch: pytest.MonkeyPatch) -> None:
     cases = [random_case(op_name, seed, TOY) for seed in range(8)]
     together = [golden_window(case) for case in cases]
-    monkeypatch.setattr(heads, "_ELEMENTS", 1)
+    monkeypatch.setattr(module, "_ELEMENTS", 1)
     assert all(np.array_equal(golden_window(case), window) for case, window in zip(cases, together, strict=True))
 
 
