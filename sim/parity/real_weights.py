@@ -1,6 +1,6 @@
 """A real ViT-S through the fixed-point model: how close its features stay to floating point.
 
-    python -m sim.real_weights
+    python -m sim.parity.real_weights
 
 The weights are those of a public ONNX file (`trainer.onnx_weights`), LayerScale folded into the projections. The golden
 model runs all tokens of a few pictures forward; each block's output is compared with float64 torch.
@@ -86,7 +86,7 @@ def _error(name: str, found: npt.NDArray[np.float64], expected: npt.NDArray[np.f
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m sim.real_weights", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m sim.parity.real_weights", description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data-dir", type=Path, default=default_data_dir())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from host.data.registry import default_data_dir
-from sim.real_weights import compare, pictures
+from sim.parity.real_weights import compare, pictures
 from trainer.onnx_weights import fetch_vit_s
 
 
