@@ -9,7 +9,7 @@ from host.compiler import compile_program
 from host.layout import plan_layout
 from host.model import dense_plan, parse_model
 from host.tensors import Use
-from sim.bench import bench, products, table, time_steps
+from sim.bench import bench, calibrated_state, products, table, time_steps
 from sim.csim import library
 from sim.golden.device import GoldenDevice
 from sim.macs import macs
@@ -24,7 +24,8 @@ def test_products_are_the_multiply_accumulates_of_the_program() -> None:
 
 
 def test_steps_are_timed() -> None:
-    timing = time_steps(GoldenDevice(load("toy")), MODEL, repeats=1)
+    golden = GoldenDevice(load("toy"))
+    timing = time_steps(golden, MODEL, calibrated_state(golden, MODEL), repeats=1)
     assert timing.step > 0
     assert timing.step_with_update > 0
     assert timing.host > 0
