@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 
 import numpy as np
@@ -10,9 +11,6 @@ from numpy.typing import NDArray
 from host.model import ViTConfig
 from host.parameters import timm_shapes
 
-INIT_STD = 0.02
-"""Standard deviation of weights and embeddings, as timm's."""
-
 _DRAWS = 12
 _DRAW_BITS = 16
 
@@ -20,17 +18,20 @@ _DRAW_BITS = 16
 def initial_parameters(model: ViTConfig, seed: int) -> dict[str, NDArray[np.float32]]:
     """float32 arrays by timm's names: matrices and embeddings about normal, biases 0, LayerNorm weights 1.
 
-    Every tensor has a random stream of its own, so one of another shape (a new head) leaves the others as they are.
+    The deviation is sqrt(2 / (5 dim)), "SmallInit" (Nguyen and Salazar, 2019): timm's fixed 0.02 suits dimensions of
+    hundreds, and a small model with it does not leave chance within the few epochs of a run on the board. Every tensor
+    has a random stream of its own, so one of another shape (a new head) leaves the others as they are.
     """
-    return {name: _initial(name, shape, seed) for name, shape in timm_shapes(model).items()}
+    deviation = math.sqrt(2 / (5 * model.dim))
+    return {name: _initial(name, shape, seed, deviation) for name, shape in timm_shapes(model).items()}
 
 
-def _initial(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
+def _initial(name: str, shape: tuple[int, ...], seed: int, deviation: float) -> NDArray[np.float32]:
     if name.endswith("bias"):
         return np.zeros(shape, np.float32)
     if len(shape) == 1:
         return np.ones(shape, np.float32)
-    return (INIT_STD * _nearly_normal(shape, seed, name)).astype(np.float32)
+    return (deviation * _nearly_normal(shape, seed, name)).astype(np.float32)
 
 
 def _nearly_normal(shape: tuple[int, ...], seed: int, name: str) -> NDArray[np.float64]:

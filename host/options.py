@@ -35,6 +35,9 @@ LEVELS = {"dense": (1.0, 1.0, 1.0), "0.9": (0.95, 0.9, 0.8), "0.8": (0.90, 0.8, 
 PAPER_WARMUP = (10 / 300, 110 / 300)
 """Begin and end of the keep ratios' warm-up as parts of a run: the paper's epochs 10 to 110 of 300."""
 
+_PASSING = frozenset({"mode", "resume", "output", "no_progress"})
+"""Options that say nothing of a run itself."""
+
 _TRAIN = frozenset({"train"})
 _SCORED = frozenset({"train", "eval"})
 _EXECUTE = frozenset({"execute"})
@@ -232,7 +235,7 @@ class Options:
 
     def lasting(self) -> dict[str, Any]:
         """What makes the run what it is, wherever it lies and however often it is resumed; as JSON can hold it."""
-        return {name: value for name, value in as_json(self).items() if name not in ("mode", "resume", "output")}
+        return {name: value for name, value in as_json(self).items() if name not in _PASSING}
 
 
 _ROWS: dict[str, _Row] = {f.name: f.metadata["row"] for f in fields(Options)}

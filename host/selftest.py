@@ -24,7 +24,7 @@ from host.options import Options
 from host.resume import Saved
 from host.runtime import Session, SessionOptions
 
-EXPECTED_CHECKSUM = "9fcf3cc180fc2cff5aacae1b87fcfb9c4789237c80cc50657dc4363afd50c816"
+EXPECTED_CHECKSUM = "7e50ad8cbdea79deac9b8d349e70f80ba5c3ae6242bff4f2cb2c40bdf50f307d"
 """SHA-256 of the state after `_training_step`, made with the golden device."""
 
 _WINDOW_WORDS = 256

@@ -148,7 +148,7 @@ def test_a_fresh_run_starts_empty(tmp_path: Path) -> None:
 
 
 def test_columns_may_not_change(tmp_path: Path) -> None:
-    steps = StepTable(tmp_path / "t.csv", 0)
+    steps = StepTable(tmp_path / "t.csv", lambda row: True)
     steps.append({"step": 1, "loss": 0.1})
     with pytest.raises(ValueError, match="columns"):
         steps.append({"step": 2, "top1": 0.1})
