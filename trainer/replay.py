@@ -126,7 +126,7 @@ def _counts(plan: TokenPlan) -> dict[str, Any]:
 def _metrics(
     options: Options, data: Data, evaluation: Evaluation, losses: list[float], seconds: float
 ) -> dict[str, Any]:
-    steps = [*range(options.log_interval, len(losses) + 1, options.log_interval)]
+    steps = [step for step in range(1, len(losses) + 1) if step % options.log_interval == 0 or step == len(losses)]
     return {
         "dataset": options.dataset,
         "model": options.model,

@@ -1,1 +1,1 @@
-"""The demonstration: a sparse Vision Transformer trained by the simulated accelerator, beside a dense and a float one."""
+"""The demonstration: a sparse Vision Transformer trained on the simulated accelerator, beside a dense one and fp32."""

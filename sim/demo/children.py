@@ -30,7 +30,7 @@ class Child:
     def __init__(self, name: str, arguments: Sequence[str | Path], log: Path | None = None) -> None:
         self.name, self.log = name, log
         command = [sys.executable, *map(str, arguments)]
-        # A session of its own, so that Ctrl-C reaches it once, through `ask_to_stop`, and not from the terminal as well.
+        # In a session of its own, Ctrl-C reaches it once, through `ask_to_stop`, and not from the terminal as well.
         with contextlib.ExitStack() as stack:
             output = None if log is None else stack.enter_context(open(log, "w", encoding="utf-8"))
             self._process = subprocess.Popen(

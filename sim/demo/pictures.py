@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from host.checkpoint import replaced_file
@@ -23,10 +24,11 @@ LABELS = {
     "fp32": "tri-level, fp32",
 }
 
-_DARKENED = 0.28
-"""Brightness of a pruned patch."""
-_SMOOTHED_OVER = 400
-"""Training images over which a drawn loss is averaged."""
+_SHADE = np.array([0.10, 0.14, 0.30])
+_SHADED = 0.72
+"""A pruned patch is this much dark blue; the rest is the image, so that dark things still show which patch is gone."""
+_SMOOTHED_OVER = 1 / 12
+"""Part of a run over which a drawn loss is averaged."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,10 @@ def draw_kept_tokens(
     """A column a test image; its rows are the image and what each selector, before the blocks `places`, left of it."""
     rows, columns = 1 + len(places), len(examples)
     with _style():
-        figure = Figure(figsize=(1.05 * columns + 1.5, 1.08 * rows + 1.15), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.03, wspace=0.02, hspace=0.02)  # type: ignore[union-attr]
+        figure = Figure(
+            figsize=(1.05 * columns + 1.5, 1.08 * rows + 1.15),
+            layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.03, wspace=0.02, hspace=0.02),
+        )
         figure.suptitle(title, fontsize=11)
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes_of_image, example in zip(grid.T, examples, strict=True):
@@ -91,19 +95,19 @@ def draw_kept_tokens(
 
 
 def pruned_darkened(image: NDArray[np.uint8], kept: NDArray[np.int64], patch: int) -> NDArray[np.float64]:
-    """`image` [H, W, C] in 0..1 with every patch that is not in `kept` darkened."""
+    """`image` [H, W, C] as RGB in 0..1, [H, W, 3], with every patch that is not in `kept` darkened."""
     height, width = image.shape[0] // patch, image.shape[1] // patch
-    light = np.full(height * width, _DARKENED)
-    light[kept] = 1.0
-    return image / 255.0 * light.reshape(height, width).repeat(patch, 0).repeat(patch, 1)[:, :, None]
+    shaded = np.full(height * width, _SHADED)
+    shaded[kept] = 0.0
+    shaded_HW1 = shaded.reshape(height, width).repeat(patch, 0).repeat(patch, 1)[:, :, None]
+    return (1 - shaded_HW1) * (image / 255.0) + shaded_HW1 * _SHADE
 
 
 def _draw_example(column: NDArray[Any], example: KeptExample, patch: int) -> None:
     image = _on_white(example.image)
     everything = np.arange((image.shape[0] // patch) * (image.shape[1] // patch))
     for axes, kept in zip(column, [everything, *example.kept], strict=True):
-        shown = pruned_darkened(image, kept, patch)
-        axes.imshow(shown.repeat(3, 2) if shown.shape[2] == 1 else shown, interpolation="nearest")
+        axes.imshow(pruned_darkened(image, kept, patch), interpolation="nearest")
         axes.set_xticks([])
         axes.set_yticks([])
     right = example.label == example.predicted
@@ -112,15 +116,13 @@ def _draw_example(column: NDArray[Any], example: KeptExample, patch: int) -> Non
 
 
 def _on_white(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Grey images, which are bright on black, in negative: on black a darkened patch could not be told from a kept one."""
-    return 255 - image if image.shape[2] == 1 else image
+    """Grey images, which are bright on black, in negative: on black nobody sees that a patch is darkened."""
+    return np.invert(image) if image.shape[2] == 1 else image
 
 
 def _smoothed(curve: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Running means of the loss, each drawn at the middle of the images it is over."""
-    if len(curve.images) < 2:
-        return curve.images, curve.loss
-    width = max(1, min(round(_SMOOTHED_OVER / float(np.diff(curve.images).mean())), len(curve.loss)))
+    width = max(1, round(_SMOOTHED_OVER * len(curve.loss)))
     window = np.full(width, 1 / width)
     return np.convolve(curve.images, window, "valid"), np.convolve(curve.loss, window, "valid")
 

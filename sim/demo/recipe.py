@@ -29,8 +29,8 @@ class Recipe:
     eval_images: int = 4000
     epochs: int = 4
     batch_size: int = 16
-    learning_rate: float = 0.02
-    warmup_epochs: float = 0.25
+    learning_rate: float = 0.04
+    warmup_epochs: float = 0.5
     weight_decay: float = 1e-4
     keep: tuple[float, float, float] = LEVELS["0.7"]
     select_before: tuple[int, ...] = (3, 4, 5)

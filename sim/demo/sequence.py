@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ class Sequence:
     def newcomers(self) -> list[int]:
         """How many examples of each epoch from the second on were not in the one before."""
         shown = [self.of_epoch(epoch) for epoch in range(int(self.epoch.max()) + 1)]
-        return [int((~np.isin(now, before)).sum()) for before, now in zip(shown, shown[1:], strict=False)]
+        return [int((~np.isin(now, before)).sum()) for before, now in pairwise(shown)]
 
 
 class Recorder:
