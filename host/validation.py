@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 
+from host.backends import load_config
 from host.data.dataset import Dataset
 from host.data.loader import EvalBatches
 from host.data.pixels import PixelQuantiser
@@ -62,5 +63,7 @@ def evaluate(options: Options, saved: Saved | None) -> Validation:
         calibration = next(first).patches
     with closing(ready_learner(options, saved, data.model, calibration)) as learner:
         validation = validate(learner, data.test, data.test_pool, options.batch_size, quantiser, patch)
-    print(json.dumps({"dataset": options.dataset, "model": options.model} | asdict(validation), indent=2))
+    modelled = validation.cycles_per_image / (load_config(options.config).clock_mhz * 1000.0) or None
+    shown = {"dataset": options.dataset, "model": options.model, "modelled_ms_per_image": modelled}
+    print(json.dumps(shown | asdict(validation), indent=2))
     return validation
