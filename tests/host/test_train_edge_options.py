@@ -37,9 +37,7 @@ def test_levels_set_all_three_ratios(level: str) -> None:
     assert (options.example_keep, options.token_keep, options.attention_keep) == LEVELS[level]
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--level", "0.7", "--token-keep", "0.5"], ["--token-keep", "0.5", "--level", "0.7"]]
-)
+@pytest.mark.parametrize("arguments", ["--level 0.7 --token-keep 0.5", "--token-keep 0.5 --level 0.7"])
 def test_a_ratio_of_its_own_wins_over_the_level(arguments: str) -> None:
     options = Options(**parse(arguments.split()))
     assert (options.example_keep, options.token_keep, options.attention_keep) == (0.9, 0.5, 0.6)
