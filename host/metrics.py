@@ -101,7 +101,7 @@ class RunLog:
 
         def keep_step(row: Mapping[str, str]) -> bool:
             step = int(row["step"])
-            return step <= resume_step and step % log_interval == 0
+            return step <= resume_step and self._is_logged(step)
 
         self._steps = StepTable(self.out_dir / "steps.csv", keep_step)
         self._summary = StepTable(self.out_dir / "summary.csv", lambda row: int(row["epoch"]) < resume_epoch)
@@ -121,7 +121,7 @@ class RunLog:
         """Note update number `step` (the first is 1)."""
         self._epoch_totals.add(result)
         self._images_since += result.images
-        if step % self.log_interval and step != self.total_steps:
+        if not self._is_logged(step):
             return
         row: dict[str, Value] = {
             "step": step,
@@ -132,6 +132,9 @@ class RunLog:
         }
         self._steps.append(row)
         self._progress.show(step, _progress_text(row, self._log_timing(step)))
+
+    def _is_logged(self, step: int) -> bool:
+        return step % self.log_interval == 0 or step == self.total_steps
 
     def _log_timing(self, step: int) -> float:
         """Append a row of timing and return the images per second since the last row or the start of the epoch."""
