@@ -1,0 +1,1 @@
+"""What drives the accelerator; numpy only, for it runs on the board."""

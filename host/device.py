@@ -32,7 +32,7 @@ class Counters:
     instruction_cycles: npt.NDArray[np.int64]
     """Modelled cycles of every executed instruction."""
     instruction_words: npt.NDArray[np.int64]
-    """[instructions, 6]: DDR words read and written through ports 0, 1, 2 (read0, read1, read2, write0, write1, write2)."""
+    """[instructions, 6]: DDR words by port: read 0, read 1, read 2, write 0, write 1, write 2."""
 
 
 class Device(Protocol):

@@ -1,0 +1,1 @@
+"""The single source of truth: formats, operations, instructions, registers, configurations."""

@@ -124,7 +124,7 @@ def decode(data: bytes) -> Instruction:
 
 
 def checksum(body: bytes) -> int:
-    """64-bit sum over the 32-bit fields of all instructions: ``s1 += field; s2 += s1``, each modulo 2**32, ``s2 << 32 | s1``."""
+    """64-bit sum over all fields: ``s1 += field; s2 += s1``, each modulo 2**32, then ``s2 << 32 | s1``."""
     s1 = s2 = 0
     for (value,) in struct.iter_unpack("<I", body):
         s1 = (s1 + value) & 0xFFFFFFFF

@@ -151,7 +151,7 @@ OPS: tuple[Op, ...] = (
         ),
         _GEMM_LIMITS | {"period": (1, "max_rows")},
         "acc[i][j] = sum_k x[i][k] * w[j][k] + bias[j] + residual[i % period][j]; y = round(acc), or with GELU "
-        "pre = round(acc), y = GELU(pre). The forward linear layer; with a residual of `period` rows the patch embedding.",
+        "pre = round(acc), y = GELU(pre). A linear layer forward; with a residual of `period` rows patch embedding.",
         flags=("BIAS", "RESIDUAL", "GELU"),
         rules=("split <= rows", "period <= rows"),
         macs="rows * n * k",
@@ -170,7 +170,7 @@ OPS: tuple[Op, ...] = (
         ),
         _GEMM_LIMITS | {"segments": (1, "max_segments")},
         "acc[i][j] = sum_k dy[i][k] * w[k][j], each of the `segments` equal parts of k with its own fraction; with "
-        "GELU_BACKWARD times GELU'(pre[i][j]); + residual[i][j]; dx = round(acc). The gradient of a linear layer's input.",
+        "GELU_BACKWARD times GELU'(pre[i][j]); + residual[i][j]; dx = round(acc). A linear layer's input gradient.",
         flags=("RESIDUAL", "GELU_BACKWARD"),
         rules=("split <= rows", "segments == 1 || k % 24 == 0", "segments != 2"),
         macs="rows * n * k",
@@ -243,7 +243,7 @@ OPS: tuple[Op, ...] = (
         ),
         _VECTOR_LIMITS,
         "g = dy * gamma; dx = round(rstd * (g - mean(g) - normalised * mean(g * normalised)) + residual); "
-        "dgamma (+)= sum_rows dy * normalised; dbeta (+)= sum_rows dy. The slot of `rstd` is that of the layer's input x.",
+        "dgamma (+)= sum_rows dy * normalised; dbeta (+)= sum_rows dy. The slot of `rstd` is that of the input x.",
         flags=("RESIDUAL", "ACCUMULATE"),
         rules=("split <= rows",),
     ),
@@ -300,7 +300,7 @@ OPS: tuple[Op, ...] = (
         ),
         _ATTENTION_LIMITS,
         "per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its "
-        "`key_count` listed patch keys; with MAP the probabilities of the first `map_rows` queries are summed over heads.",
+        "`key_count` listed patch keys; with MAP probabilities of the first `map_rows` queries are summed over heads.",
         flags=("SPARSE", "MAP"),
         rules=(
             "head_dim % 8 == 0",
@@ -349,7 +349,7 @@ OPS: tuple[Op, ...] = (
             _write("kept", "batch", "keep", Slot.NONE, "u16"),
         ),
         _SELECT_LIMITS,
-        "kept[b] = the `keep` patches with the largest map[b * map_rows][1 + i], the lowest index winning ties, ascending.",
+        "kept[b] = the `keep` patches with the largest map[b * map_rows][1 + i], lowest index first in ties, ascending.",
         rules=("keep <= patches",),
     ),
     Op(
@@ -440,7 +440,7 @@ OPS: tuple[Op, ...] = (
         ),
         {"rows": (1, "max_rows"), "n": (1, "max_rows")},
         "v = mu * v + g / 2^average_shift + decay * w; w = w - lr * v; weight = round(w / 2^16). Hyperparameters: "
-        "(lr mantissa, lr shift, mu in Q16, decay mantissa, decay shift, 0, 0, 0). Fractions and rescaling: numerics.md.",
+        "(lr mantissa, lr shift, mu in Q16, decay mantissa, decay shift, 0, 0, 0). Fractions: numerics.md.",
         flags=("DECAY",),
         immediates=("average_shift",),
     ),

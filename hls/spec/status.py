@@ -1,4 +1,4 @@
-"""What the accelerator reports when a program stops. The index of the failing instruction is in a register of its own."""
+"""What the accelerator reports when a program stops; the failing instruction's index is in a register of its own."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Status(IntEnum):
 
 SENTENCES = {
     Status.OK: "the program ran to its end",
-    Status.PROGRAM_OUTSIDE_WINDOW: "the program does not lie inside the memory window; compile it again for this window",
+    Status.PROGRAM_OUTSIDE_WINDOW: "the program does not lie inside the memory window; compile it for this one",
     Status.BAD_MAGIC: "there is no program at the given address; write the program before starting it",
-    Status.BAD_VERSION: "the program was compiled for another instruction format; compile it again with this version",
-    Status.CONFIGURATION_MISMATCH: "the program was compiled for another hardware configuration; compile it for this one",
+    Status.BAD_VERSION: "the program was compiled for another instruction format; compile it again",
+    Status.CONFIGURATION_MISMATCH: "the program was compiled for another hardware configuration; compile it again",
     Status.BAD_CHECKSUM: "the program in memory is damaged (checksum); write it again",
-    Status.BAD_SLOT_TABLE: "the slot table is larger than the hardware's or outside the window; compile the program again",
+    Status.BAD_SLOT_TABLE: "the slot table does not fit the hardware or the window; compile the program again",
     Status.UNKNOWN_OPCODE: "the instruction's opcode is unknown; compile the program again",
     Status.BAD_FIELD: "the instruction sets a flag or field that its op does not have; compile the program again",
     Status.BAD_SHAPE: "the instruction's shape is not legal on this hardware configuration; compile for a larger one",

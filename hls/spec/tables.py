@@ -15,13 +15,13 @@ EXP2_BITS = 20
 """Fraction bits of `exp2`: entry i is ``2**(-i/256)``, 257 entries, interpolated."""
 
 RSQRT_BITS = 16
-"""Fraction bits of `rsqrt`: entry i is ``1/sqrt(1 + (i + 0.5)/128)`` for i < 384: the start of one Newton step on [1, 4)."""
+"""Fraction bits of `rsqrt`: entry i is ``1/sqrt(1 + (i + 0.5)/128)``, 384 entries: starts of a Newton step."""
 
 GELU_BITS = 20
 """Fraction bits of `gelu`: entry i is ``a * Phi(-a)`` at ``a = i/64``, 513 entries on [0, 8], interpolated."""
 
 GELU_SLOPE_BITS = 16
-"""Fraction bits of `gelu_slope`: entry i is ``Phi(-a) - a * phi(a)`` at ``a = i/64``: GELU'(-a); GELU'(a) is one minus it."""
+"""Fraction bits of `gelu_slope`: entry i is ``Phi(-a) - a * phi(a) = GELU'(-a)`` at ``a = i/64``; the slope at a is 1 - it."""
 
 
 def _normal_tail(a: float) -> float:

@@ -26,14 +26,29 @@ INIT_STD = 0.02
 class VitShape(Protocol):
     """The attributes that a configuration must have; `host.model.ViTConfig` has them."""
 
-    image_size: int
-    patch_size: int
-    channels: int
-    dim: int
-    depth: int
-    heads: int
-    mlp_hidden: int
-    classes: int
+    @property
+    def image_size(self) -> int: ...  # noqa: D102
+
+    @property
+    def patch_size(self) -> int: ...  # noqa: D102
+
+    @property
+    def channels(self) -> int: ...  # noqa: D102
+
+    @property
+    def dim(self) -> int: ...  # noqa: D102
+
+    @property
+    def depth(self) -> int: ...  # noqa: D102
+
+    @property
+    def heads(self) -> int: ...  # noqa: D102
+
+    @property
+    def mlp_hidden(self) -> int: ...  # noqa: D102
+
+    @property
+    def classes(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
