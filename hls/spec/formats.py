@@ -2,7 +2,8 @@
 
 A number is an integer mantissa ``m`` with a fraction ``f``: its value is ``m * 2**-f``. Every fraction is an entry of
 the slot table (`hls.spec.slots`). These functions *are* the definition; `hls/include/fixed.hpp` and
-`sim/golden/fixed.py` state the same in C++ and in torch, and the tests hold the three equal. Source: research/numerics.md, "Specification".
+`sim/golden/fixed.py` state the same in C++ and in torch, and the tests hold the three equal.
+Source: research/numerics.md, "Specification".
 """
 
 from __future__ import annotations
