@@ -349,7 +349,7 @@ OPS: tuple[Op, ...] = (
             _write("kept", "batch", "keep", Slot.NONE, "u16"),
         ),
         _SELECT_LIMITS,
-        "kept[b] = the `keep` patches with the largest map[b * map_rows][1 + i], lowest index first in ties, ascending.",
+        "kept[b] = the `keep` patches with largest map[b * map_rows][1 + i], lowest index first in ties, ascending.",
         rules=("keep <= patches",),
     ),
     Op(

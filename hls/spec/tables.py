@@ -21,7 +21,7 @@ GELU_BITS = 20
 """Fraction bits of `gelu`: entry i is ``a * Phi(-a)`` at ``a = i/64``, 513 entries on [0, 8], interpolated."""
 
 GELU_SLOPE_BITS = 16
-"""Fraction bits of `gelu_slope`: entry i is the slope ``Phi(-a) - a * phi(a)`` at -a, ``a = i/64``; at a it is 1 - that."""
+"""Fraction bits of `gelu_slope`: entry i is the slope ``Phi(-a) - a * phi(a)`` at -a = -i/64; at a it is 1 - that."""
 
 
 def _normal_tail(a: float) -> float:
