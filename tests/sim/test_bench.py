@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-
 from hls.spec.config import load
 from host.compiler import compile_program
 from host.layout import plan_layout
 from host.model import dense_plan, parse_model
 from host.tensors import Use
 from sim.bench import bench, calibrated_state, products, table, time_steps
-from sim.csim import library
+from sim.csim import build
 from sim.golden.device import GoldenDevice
 from sim.macs import macs
 
@@ -33,8 +31,7 @@ def test_steps_are_timed() -> None:
 
 def test_table_shows_every_figure() -> None:
     config = load("toy")
-    if not library(config, "fast").is_file():
-        pytest.skip("the fast C simulation of toy is not built; `make csim-test` builds it")
+    build(config, "fast")
     figures = bench(config, MODEL, repeats=1)
     text = table(figures)
     for word in ("C simulation", "golden", "BLAS", "host work", "update"):

@@ -9,7 +9,8 @@ import pytest
 
 from hls.spec.config import HardwareConfig, load
 from host.device import Device, RunResult
-from host.devices.csim import BUILD, CsimDevice
+from host.devices.csim import CsimDevice
+from sim.csim import build
 from sim.golden.device import GoldenDevice
 from tests.sim.op_cases import OP_NAMES, Case, random_case
 from tests.sim.windows import Window, first_difference
@@ -22,8 +23,7 @@ _config = cache(load)
 
 @cache
 def _csim(config: HardwareConfig, variant: str) -> CsimDevice:
-    if not (BUILD / config.name / f"libpeelvit_{variant}.so").is_file():
-        pytest.skip(f"the {variant} C simulation of {config.name} is not built; `make csim-test` builds it")
+    build(config, variant)
     return CsimDevice(config, variant=variant)
 
 

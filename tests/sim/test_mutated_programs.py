@@ -14,7 +14,7 @@ from hls.spec.formats import WORD_BYTES
 from hls.spec.instruction import INSTRUCTION_BYTES, MAGIC, assemble
 from hls.spec.status import Status
 from host.device import RunResult
-from sim.csim import library
+from sim.csim import build
 from sim.fuzz.guarded import EscapeError, GuardedDevice
 from sim.fuzz.mutation import mutate
 from sim.fuzz.trial import ROOM_WORDS, Base, VerdictError, compiled_bases, mutated_window, run_trial
@@ -34,8 +34,7 @@ def toy() -> HardwareConfig:
 
 @cache
 def csim() -> GuardedDevice:
-    if not library(toy(), "fast").is_file():
-        pytest.skip("the fast C simulation of toy is not built; `make csim-test` builds it")
+    build(toy(), "fast")
     return GuardedDevice(toy())
 
 

@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.reference
+import onnxruntime
 import pytest
 import torch
 
+from host.data.registry import default_data_dir
 from host.errors import PeelVitError
 from trainer import onnx_weights
 from trainer.models.timm_state import load_timm_state
 from trainer.models.vit import VisionTransformer
 from trainer.onnx_weights import fetch_vit_s, vit_state_from_onnx
 
-DATA_DIR = Path(__file__).parents[2] / "data"
+DATA_DIR = default_data_dir()
 GRAPH_NAMES = {
     "tokens": "/backbone/embeddings/Add_output_0",
     **{f"blocks.{i}.out": f"/backbone/encoder/layer.{i}/Add_1_output_0" for i in range(12)},
@@ -29,10 +31,7 @@ GRAPH_NAMES = {
 
 @pytest.fixture(scope="module")
 def vit_s_file() -> Path:
-    try:
-        return fetch_vit_s(DATA_DIR)
-    except PeelVitError as error:
-        pytest.skip(str(error))
+    return fetch_vit_s(DATA_DIR)
 
 
 def run_reference(graph: Any, image: np.ndarray) -> list[np.ndarray]:
@@ -42,7 +41,6 @@ def run_reference(graph: Any, image: np.ndarray) -> list[np.ndarray]:
 
 
 def run_onnxruntime(graph: Any, image: np.ndarray) -> list[np.ndarray]:
-    onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(graph.SerializeToString())
     return session.run(list(GRAPH_NAMES.values()), {"input_image": image})
 

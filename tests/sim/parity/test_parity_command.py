@@ -9,7 +9,7 @@ import pytest
 import sim.parity.__main__ as command
 from hls.spec.config import load
 from host.errors import PeelVitError
-from sim.csim import library
+from sim.csim import build
 
 SMALL = ["--config", "toy", "--model", "vit:image=15,patch=3,dim=20,depth=3,heads=2,mlp=28,classes=7"]
 
@@ -19,16 +19,11 @@ def run(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
     return command.main()
 
 
-def needs(variant: str) -> None:
-    if not library(load("toy"), variant).is_file():
-        pytest.skip(f"the {variant} C simulation of toy is not built; `make csim-test` builds it")
-
-
 @pytest.mark.parametrize("variant", ["fast", "fidelity"])
 def test_training_steps_are_equal(
     variant: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    needs(variant)
+    build(load("toy"), variant)
     options = ["--select-before", "2", "3", "--steps", "2", "--accumulate", "2", "--variant", variant]
     assert run(monkeypatch, *options) == 0
     printed = capsys.readouterr().out
@@ -37,7 +32,7 @@ def test_training_steps_are_equal(
 
 
 def test_a_difference_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    needs("fast")
+    build(load("toy"), "fast")
 
     def broken(device: command.LockstepDevice, *_: object) -> None:
         raise command.DifferenceError("instruction 3 (head forward): ...")

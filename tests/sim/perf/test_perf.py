@@ -14,7 +14,7 @@ from hls.spec.instruction import Instruction
 from hls.spec.ops import BY_NAME
 from host.devices.csim import CsimDevice
 from host.model import parse_model
-from sim.csim import library
+from sim.csim import build
 from sim.macs import macs
 from sim.perf.levels import EPOCH_IMAGES, LEVELS
 from sim.perf.measure import OTHER, Run, measure
@@ -86,8 +86,7 @@ def test_report_says_what_is_modelled(tmp_path: Path) -> None:
 @cache
 def toy() -> CsimDevice:
     config = load("toy")
-    if not library(config, "fast").is_file():
-        pytest.skip("the fast C simulation of toy is not built; `make csim-test` builds it")
+    build(config, "fast")
     return CsimDevice(config)
 
 
