@@ -17,7 +17,8 @@ _COUNTS = ("train_images", "eval_images", "epochs")
 def main() -> None:
     """Command line."""
     for number in (signal.SIGTERM, signal.SIGHUP):  # end like Ctrl-C, children included
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+            signal.signal(number, signal.default_int_handler)
     options = _parser().parse_args()
     demonstrate(_recipe(options), options.out)
 

@@ -16,6 +16,7 @@ class Recipe:
 
     Attributes:
         train_images, eval_images: chosen once and for all from the training and the held-out split.
+        augment: random crops and flips; a run of a few epochs learns more without.
         keep: ratios of examples, tokens and attention connections of the sparse run.
         select_before: blocks, counted from 1, in front of which tokens and connections are selected.
         sparsity_warmup: epochs between which the keep ratios fall from 1.
@@ -31,6 +32,7 @@ class Recipe:
     batch_size: int = 16
     learning_rate: float = 0.04
     warmup_epochs: float = 0.5
+    augment: bool = False
     weight_decay: float = 1e-4
     keep: tuple[float, float, float] = LEVELS["0.7"]
     select_before: tuple[int, ...] = (3, 4, 5)
@@ -81,7 +83,8 @@ class Recipe:
         }
         if self.data_dir is not None:
             options["--data-dir"] = self.data_dir
-        return [text for name, value in options.items() for text in (name, str(value))]
+        given = [text for name, value in options.items() for text in (name, str(value))]
+        return given if self.augment else [*given, "--no-aug"]
 
 
 RECIPES = {

@@ -22,6 +22,7 @@ TINY = Recipe(
     epochs=3,
     batch_size=8,
     select_before=(2, 3, 4),
+    augment=True,
     example_remove=0.1,
     example_iterations=2,
     config="toy",
