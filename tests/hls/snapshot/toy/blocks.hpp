@@ -1,0 +1,187 @@
+// How the vector unit streams matrices: blocks of several rows go through load / compute / store, eight elements a
+// cycle.
+//
+// Rows that lie next to each other are one burst; others are a burst each and pay the read latency each.
+#pragma once
+
+#include "config.hpp"
+#include "cycles.hpp"
+#include "fixed.hpp"
+#include "instruction.hpp"
+#include "slots.hpp"
+
+namespace peelvit {
+
+constexpr int kMaxWords = kMaxColumns / kLanes;  // of an int16 row
+constexpr int kBlockWords = 2 * kMaxWords;
+constexpr int kBlockRowBits = 6;
+constexpr int kBlockRows = 1 << kBlockRowBits;
+constexpr int kCopyDepth = 4;
+constexpr int kVectorDepth = 24;  // multiply, add, align, round
+
+// A matrix of int16 rows cut into blocks of a power of two of rows. Every block pays a read latency, and filling the
+// pipeline costs a block for each process; with blocks of about 4 * sqrt(all words) the two cost about the same.
+struct Blocks {
+    int rows;
+    int words;    // of a row
+    int columns;  // elements of a row
+    int row_bits;
+    int count;
+};
+
+inline Blocks cut(int rows, int words, int columns) {
+    Blocks blocks;
+    blocks.rows = rows;
+    blocks.words = words;
+    blocks.columns = columns;
+    blocks.row_bits = 0;
+block_rows:
+    for (int bits = 1; bits <= kBlockRowBits; ++bits) {
+#pragma HLS unroll
+        const bool fits = words << bits <= kBlockWords;
+        const bool is_short = words << 2 * bits <= rows << 4;
+        if (fits && is_short) blocks.row_bits = bits;
+    }
+    blocks.count = (rows + (1 << blocks.row_bits) - 1) >> blocks.row_bits;
+    return blocks;
+}
+
+inline Blocks cut(int rows, int columns) { return cut(rows, words16(columns), columns); }
+
+inline int first_row(const Blocks& blocks, int b) { return b << blocks.row_bits; }
+inline int rows_in(const Blocks& blocks, int b) {
+    return smaller(1 << blocks.row_bits, blocks.rows - first_row(blocks, b));
+}
+inline int words_in(const Blocks& blocks, int b) { return rows_in(blocks, b) * blocks.words; }
+
+// Elements of word `word` of a row; lanes from there on are padding.
+inline int lanes_in(const Blocks& blocks, int word) { return smaller(kLanes, blocks.columns - kLanes * word); }
+
+// Where a walk over the words of a block stands.
+struct Cursor {
+    int row;
+    int word;
+};
+
+inline Cursor start_of_block() {
+    Cursor at;
+    at.row = 0;
+    at.word = 0;
+    return at;
+}
+
+inline void advance(Cursor& at, int words) {
+    ++at.word;
+    if (at.word == words) {
+        at.word = 0;
+        ++at.row;
+    }
+}
+
+// How a block lies in memory.
+struct Bursts {
+    unsigned address;
+    unsigned pitch;
+    int count;
+    int words;
+};
+
+inline Bursts bursts_of(const Matrix& matrix, const Blocks& blocks, int b) {
+    const int rows = rows_in(blocks, b);
+    const bool is_dense = matrix.pitch == blocks.words;
+    Bursts bursts;
+    bursts.pitch = unsigned(matrix.pitch);
+    bursts.address = matrix.address + unsigned(first_row(blocks, b)) * bursts.pitch;
+    bursts.count = is_dense ? 1 : rows;
+    bursts.words = is_dense ? rows * blocks.words : blocks.words;
+    return bursts;
+}
+
+template <int kPort>
+inline void load_block(const word_t* mem, const Matrix& matrix, const Blocks& blocks, int b,
+                       word_t block[kBlockWords]) {
+    const Bursts bursts = bursts_of(matrix, blocks, b);
+    int place = 0;
+load_bursts:
+    for (int i = 0; i < bursts.count; ++i) {
+#pragma HLS loop_tripcount max = 64
+        const unsigned address = bursts.address + unsigned(i) * bursts.pitch;
+    load_words:
+        for (int w = 0; w < bursts.words; ++w) {
+#pragma HLS loop_tripcount max = 64
+            PIPELINE(w == 0, 1, kReadLatency);
+            block[place + w] = read_word<kPort>(mem, address + unsigned(w));
+        }
+        place += bursts.words;
+    }
+}
+
+template <int kPort>
+inline void store_block(word_t* mem, const Matrix& matrix, const Blocks& blocks, int b,
+                        const word_t block[kBlockWords]) {
+    const Bursts bursts = bursts_of(matrix, blocks, b);
+    int place = 0;
+store_bursts:
+    for (int i = 0; i < bursts.count; ++i) {
+#pragma HLS loop_tripcount max = 64
+        const unsigned address = bursts.address + unsigned(i) * bursts.pitch;
+    store_words:
+        for (int w = 0; w < bursts.words; ++w) {
+#pragma HLS loop_tripcount max = 64
+            PIPELINE(w == 0, 1, kCopyDepth);
+            write_word<kPort>(mem, address + unsigned(w), block[place + w]);
+        }
+        place += bursts.words;
+    }
+}
+
+// One row on chip: `words` words from `address`.
+template <int kPort>
+inline void load_row(const word_t* mem, unsigned address, int words, word_t row[kMaxWords]) {
+load_row:
+    for (int w = 0; w < words; ++w) {
+#pragma HLS loop_tripcount max = 32
+        PIPELINE(w == 0, 1, kReadLatency);
+        row[w] = read_word<kPort>(mem, address + unsigned(w));
+    }
+}
+
+// Group of a gradient's row: 0 patch rows, 1 class rows; as an offset to its slot.
+inline int row_kind(int row, int split) { return row < split ? 1 : 0; }
+
+// Statistics of stores whose fraction may differ from row to row.
+struct Observed {
+    int peak;
+    unsigned saturations;
+};
+
+inline Observed nothing_observed() {
+    Observed observed;
+    observed.peak = kEmpty;
+    observed.saturations = 0;
+    return observed;
+}
+
+inline void observe(Observed& observed, const Statistics& statistics, int fraction) {
+    const int length = bit_length(wide_t(statistics.bits));
+    const int peak = larger(-127, smaller(127, length - fraction));
+    if (length > 0) observed.peak = larger(observed.peak, peak);
+    observed.saturations += statistics.saturations;
+}
+
+inline void record(Slots& slots, int slot, const Observed& observed) {
+    slots.peak[slot] = larger(slots.peak[slot], observed.peak);
+    slots.saturations[slot] += observed.saturations;
+}
+
+// Store the first `lanes` accumulators as a word of int16; the other lanes are padding.
+inline word_t store_word(const wide_t acc[kLanes], int lanes, int shift, Statistics& statistics) {
+    word_t word = zero_word();
+    for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+        if (lane < lanes) put16(word, lane, i16(store(acc[lane], shift, 16, statistics)));
+    }
+    return word;
+}
+
+}  // namespace peelvit

@@ -1,0 +1,30 @@
+// Sizes of configuration toy. Rendered from hls/configs/toy.json.
+#pragma once
+
+namespace peelvit {
+
+constexpr unsigned kHashLow = 0x87b19416u;
+constexpr unsigned kHashHigh = 0x6aa3a09eu;
+
+constexpr int kRowTile = 8;
+constexpr int kColumnTile = 16;
+constexpr int kPanelDepth = 512;
+constexpr int kPanelRows = 24;
+constexpr int kChunk = 16;
+constexpr int kKeyLanes = 4;
+constexpr int kSelectLanes = 8;
+constexpr int kReadLatency = 48;
+constexpr int kMaxColumns = 256;
+constexpr int kMaxContraction = 512;
+constexpr int kMaxExponentBits = 31;
+constexpr int kMaxHeadDim = 32;
+constexpr int kMaxHeads = 4;
+constexpr int kMaxMargin = 8;
+constexpr int kMaxPatches = 80;
+constexpr int kMaxRows = 4096;
+constexpr int kMaxSegments = 3;
+constexpr int kMaxSlots = 512;
+constexpr int kMaxSplit = 8;
+constexpr int kMaxTokens = 81;
+
+}  // namespace peelvit

@@ -1,0 +1,89 @@
+// Rounding, saturation and statistics: hls/spec/formats.py in C++. docs/numerics.md is the definition.
+#pragma once
+
+#include "types.hpp"
+
+namespace peelvit {
+
+constexpr int kMaxAlign = 31;
+constexpr int kMaxSegmentSpread = 16;
+constexpr int kMomentumGuard = 4;
+constexpr int kMasterShift = 16;
+constexpr int kProbabilityBits = 48;
+constexpr int kEmpty = -128;  // peak of a slot that saw nothing but zeros
+
+inline wide_t magnitude_limit(int bits) { return (wide_t(1) << (bits - 1)) - 1; }
+
+inline wide_t clamp(wide_t value, wide_t low, wide_t high) {
+    return value < low ? low : (value > high ? high : value);
+}
+
+inline wide_t saturate(wide_t value, int bits) {
+    const wide_t bound = magnitude_limit(bits);
+    return clamp(value, wide_t(-bound), bound);
+}
+
+// value * 2^-shift, rounded half up; a negative shift is a left shift of at most kMaxAlign.
+inline wide_t round_shift(wide_t value, int shift) {
+    if (shift > 62) return 0;
+    if (shift > 0) {
+        const wide_t half = wide_t(1) << (shift - 1);
+        const wide_t sum = value + half;
+        return sum >> shift;
+    }
+    return value << smaller(-shift, kMaxAlign);
+}
+
+// Rounded by `shift`, not yet saturated to `bits`, but small enough to be saturated afterwards without wrapping.
+inline wide_t requantise_unsaturated(wide_t value, int shift, int bits) {
+    if (shift > 0) return round_shift(value, shift);
+    const wide_t bound = wide_t(1) << (bits - 1);
+    return clamp(value, wide_t(-bound), bound) << smaller(-shift, bits - 1);
+}
+
+inline wide_t requantise(wide_t value, int shift, int bits) {
+    return saturate(requantise_unsaturated(value, shift, bits), bits);
+}
+
+// Bring a value from one fraction to another.
+inline wide_t align(wide_t value, int from, int to) { return round_shift(value, from - to); }
+
+inline int bit_length(wide_t value) {
+    const uwide_t magnitude = uwide_t(value ^ (value >> 63));
+    int length = 0;
+bits:
+    for (int i = 0; i < 64; ++i) {
+#pragma HLS unroll
+        if ((magnitude >> i) & 1) length = i + 1;
+    }
+    return length;
+}
+
+inline int reference_fraction(int a, int b) { return smaller(larger(a, b), smaller(a, b) + kMaxSegmentSpread); }
+inline int reference_fraction(int a, int b, int c) {
+    return smaller(larger(larger(a, b), c), smaller(smaller(a, b), c) + kMaxSegmentSpread);
+}
+
+// What a store learns about the tensor it writes: an OR of magnitudes (independent of order) and a count.
+struct Statistics {
+    uwide_t bits;
+    unsigned saturations;
+};
+
+inline Statistics no_statistics() {
+    Statistics statistics;
+    statistics.bits = 0;
+    statistics.saturations = 0;
+    return statistics;
+}
+
+// A stored mantissa of `bits` bits from an accumulator, with its part in the statistics.
+inline wide_t store(wide_t value, int shift, int bits, Statistics& statistics) {
+    statistics.bits |= uwide_t(value ^ (value >> 63));
+    const wide_t rounded = requantise_unsaturated(value, shift, bits);
+    const wide_t kept = saturate(rounded, bits);
+    if (kept != rounded) ++statistics.saturations;
+    return kept;
+}
+
+}  // namespace peelvit

@@ -1,0 +1,128 @@
+// Instructions as the accelerator holds them. Rendered from hls/spec/instruction.py.
+#pragma once
+
+#include "config.hpp"
+#include "cycles.hpp"
+#include "types.hpp"
+
+namespace peelvit {
+
+constexpr unsigned kMagic = 0x564c4550u;
+constexpr unsigned kVersion = 1u;
+constexpr int kFields = 32;
+constexpr int kInstructionWords = 8;
+constexpr int kMaxOperands = 8;
+constexpr int kMaxDimensions = 10;
+constexpr int kMaxImmediates = 4;
+
+constexpr int kHeaderMagic = 0;
+constexpr int kHeaderVersion = 1;
+constexpr int kHeaderInstructions = 2;
+constexpr int kHeaderHashLow = 3;
+constexpr int kHeaderHashHigh = 4;
+constexpr int kHeaderSumLow = 5;
+constexpr int kHeaderSumHigh = 6;
+constexpr int kHeaderSlotTable = 7;
+constexpr int kHeaderSlots = 8;
+
+constexpr int kOpEnd = 0;
+constexpr int kOpGemmNt = 1;
+constexpr int kOpGemmNn = 2;
+constexpr int kOpGemmTn = 3;
+constexpr int kOpColumnSum = 4;
+constexpr int kOpEmbedClass = 5;
+constexpr int kOpLayernorm = 6;
+constexpr int kOpLayernormBackward = 7;
+constexpr int kOpSoftmax = 8;
+constexpr int kOpSoftmaxBackward = 9;
+constexpr int kOpGelu = 10;
+constexpr int kOpGeluBackward = 11;
+constexpr int kOpAttention = 12;
+constexpr int kOpAttentionBackward = 13;
+constexpr int kOpSelectTokens = 14;
+constexpr int kOpSelectKeys = 15;
+constexpr int kOpGatherTokens = 16;
+constexpr int kOpScatterTokens = 17;
+constexpr int kOpClassVariance = 18;
+constexpr int kOpCrossEntropy = 19;
+constexpr int kOpSgdUpdate = 20;
+constexpr int kOpExponentUpdate = 21;
+
+constexpr int kStatusOk = 0;
+constexpr int kStatusProgramOutsideWindow = 1;
+constexpr int kStatusBadMagic = 2;
+constexpr int kStatusBadVersion = 3;
+constexpr int kStatusConfigurationMismatch = 4;
+constexpr int kStatusBadChecksum = 5;
+constexpr int kStatusBadSlotTable = 6;
+constexpr int kStatusUnknownOpcode = 7;
+constexpr int kStatusBadField = 8;
+constexpr int kStatusBadShape = 9;
+constexpr int kStatusOutsideWindow = 10;
+constexpr int kStatusBadSlot = 11;
+constexpr int kStatusMissingEnd = 12;
+
+// Where an operand lies: word address, words between rows, first slot.
+struct Matrix {
+    unsigned address;
+    int pitch;
+    int slot;
+};
+
+struct Instruction {
+    int opcode;
+    unsigned flags;
+    unsigned reserved;
+    unsigned address[kMaxOperands];
+    unsigned layout[kMaxOperands];
+    unsigned dimension[kMaxDimensions];
+    unsigned immediate[kMaxImmediates];
+};
+
+inline Matrix operand(const Instruction& in, int index) {
+    Matrix matrix;
+    matrix.address = in.address[index];
+    matrix.pitch = int(in.layout[index] & 0xFFFFu);
+    matrix.slot = int(in.layout[index] >> 16);
+    return matrix;
+}
+
+// The 32-bit fields of `kInstructionWords` words.
+inline void read_fields(const word_t* mem, unsigned address, unsigned fields[kFields]) {
+read_fields:
+    for (int w = 0; w < kInstructionWords; ++w) {
+        PIPELINE(w == 0, 1, kReadLatency);
+        const word_t word = read_word<0>(mem, address + w);
+        for (int lane = 0; lane < kWideLanes; ++lane) {
+#pragma HLS unroll
+            fields[kWideLanes * w + lane] = unsigned(u32(get32(word, lane)));
+        }
+    }
+}
+
+inline Instruction decode(const unsigned fields[kFields]) {
+#pragma HLS inline
+    Instruction in;
+    in.opcode = int(fields[0] & 0xFFu);
+    in.flags = fields[0] >> 8;
+    in.reserved = fields[1];
+decode_operands:
+    for (int i = 0; i < kMaxOperands; ++i) {
+#pragma HLS unroll
+        in.address[i] = fields[2 + i];
+        in.layout[i] = fields[10 + i];
+    }
+decode_dimensions:
+    for (int i = 0; i < kMaxDimensions; ++i) {
+#pragma HLS unroll
+        in.dimension[i] = fields[18 + i];
+    }
+decode_immediates:
+    for (int i = 0; i < kMaxImmediates; ++i) {
+#pragma HLS unroll
+        in.immediate[i] = fields[28 + i];
+    }
+    return in;
+}
+
+}  // namespace peelvit

@@ -1,0 +1,37 @@
+// per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its `key_count` listed patch keys; with MAP probabilities of the first `map_rows` queries are summed over heads.
+#pragma once
+
+#include "../attention/unit.hpp"
+
+namespace peelvit {
+
+inline void attention(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+    const Matrix qkv = operand(in, 0);
+    const Matrix keys = operand(in, 1);
+    const Matrix probability = operand(in, 2);
+    const Matrix y = operand(in, 3);
+    const Matrix map = operand(in, 4);
+    const int batch = int(in.dimension[0]);
+    const int patches = int(in.dimension[1]);
+    const int heads = int(in.dimension[2]);
+    const int head_dim = int(in.dimension[3]);
+    const int key_count = int(in.dimension[4]);
+    const int queries = int(in.dimension[5]);
+    const int map_rows = int(in.dimension[6]);
+    const bool has_sparse = (in.flags & 1u) != 0;
+    const bool has_map = (in.flags & 2u) != 0;
+    const int scale = int(in.immediate[0]);
+
+    AttentionJob job = attention_job(batch, patches, heads, head_dim, key_count, queries, has_sparse, scale, qkv, keys,
+                                     probability, y, slots);
+    job.has_map = has_map;
+    job.map_rows = map_rows;
+    job.map = map;
+    const AttentionStatistics statistics = attend(mem0, mem1, mem2, job);
+    const int fraction = job.f_probability + job.f_qkv;
+    record(slots, probability.slot, statistics.probability, kProbabilityBits);
+    record(slots, y.slot, statistics.out[kPatchQuery], fraction);
+    record(slots, y.slot, statistics.out[kClassQuery], fraction);
+}
+
+}  // namespace peelvit

@@ -1,0 +1,65 @@
+// per image and head, with p computed again: dp = dy v^T, ds = p * (dp - sum_j p dp), dq = scale ds k, dk = scale ds^T q, dv = p^T dy.
+#pragma once
+
+#include "../attention/unit.hpp"
+
+namespace peelvit {
+
+inline void attention_backward(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+    const Matrix qkv = operand(in, 0);
+    const Matrix keys = operand(in, 1);
+    const Matrix probability = operand(in, 2);
+    const Matrix dy = operand(in, 3);
+    const Matrix dscore = operand(in, 4);
+    const Matrix dqkv = operand(in, 5);
+    const int batch = int(in.dimension[0]);
+    const int patches = int(in.dimension[1]);
+    const int heads = int(in.dimension[2]);
+    const int head_dim = int(in.dimension[3]);
+    const int key_count = int(in.dimension[4]);
+    const int queries = int(in.dimension[5]);
+    const bool has_sparse = (in.flags & 1u) != 0;
+    const int scale = int(in.immediate[0]);
+    const int gradient_mantissa = int(in.immediate[1]);
+    const int gradient_shift = int(in.immediate[2]);
+
+    AttentionJob job = attention_job(batch, patches, heads, head_dim, key_count, queries, has_sparse, scale, qkv, keys,
+                                     probability, dqkv, slots);
+    job.backward = true;
+    job.dy = dy;
+    job.gradient_mantissa = gradient_mantissa;
+    job.gradient_shift = gradient_shift;
+    int f_key[2];
+    int f_value[2];
+    for (int kind = 0; kind < 2; ++kind) {
+#pragma HLS unroll
+        job.f_dy[kind] = slots.f[dy.slot + kind];
+        job.f_dscore[kind] = slots.f[dscore.slot + kind];
+        job.f_out[kind] = slots.f[dqkv.slot + kind];
+        job.f_dkey[kind] = slots.f[dqkv.slot + 2 + kind];
+        job.f_dvalue[kind] = slots.f[dqkv.slot + 4 + kind];
+        f_key[kind] = job.f_dscore[kind] + job.f_qkv;
+        f_value[kind] = job.f_probability + job.f_dy[kind];
+    }
+    // Without patch queries the class query's sum is the whole one.
+    const bool only_class = queries == 1;
+    const int common_key = only_class ? f_key[kClassQuery] : reference_fraction(f_key[kPatchQuery], f_key[kClassQuery]);
+    const int common_value =
+        only_class ? f_value[kClassQuery] : reference_fraction(f_value[kPatchQuery], f_value[kClassQuery]);
+    job.dkey_fraction = common_key + gradient_shift;
+    job.dvalue_fraction = common_value;
+    for (int kind = 0; kind < 2; ++kind) {
+#pragma HLS unroll
+        job.dkey_shift[kind] = f_key[kind] - common_key;
+        job.dvalue_shift[kind] = f_value[kind] - common_value;
+    }
+    const AttentionStatistics statistics = attend(mem0, mem1, mem2, job);
+    for (int kind = 0; kind < 2; ++kind) {
+        record(slots, dscore.slot + kind, statistics.dscore[kind], job.f_probability + job.f_dy[kind] + job.f_qkv);
+        record(slots, dqkv.slot + kind, statistics.out[kind], f_key[kind] + gradient_shift);
+        record(slots, dqkv.slot + 2 + kind, statistics.dkey[kind], job.dkey_fraction);
+        record(slots, dqkv.slot + 4 + kind, statistics.dvalue[kind], job.dvalue_fraction);
+    }
+}
+
+}  // namespace peelvit

@@ -1,0 +1,48 @@
+// v = patches * sum_i m^2 - (sum_i m)^2 over m = map[b * map_rows][1 + i]; variance[b] = (low 32 bits of v, high 32 bits of v, fraction of the map, patches, 0, 0, 0, 0).
+#pragma once
+
+#include "../blocks.hpp"
+
+namespace peelvit {
+
+inline void class_variance(word_t* /*mem0*/, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+    const Matrix map = operand(in, 0);
+    const Matrix variance = operand(in, 1);
+    const int batch = int(in.dimension[0]);
+    const int patches = int(in.dimension[1]);
+    const int map_rows = int(in.dimension[2]);
+
+    const int words = patches / kWideLanes + 1;  // of 1 + patches int32
+variance_images:
+    for (int b = 0; b < batch; ++b) {
+#pragma HLS loop_tripcount max = 8
+        const unsigned address = map.address + unsigned(b) * unsigned(map_rows) * unsigned(map.pitch);
+        wide_t sum = 0;
+        wide_t square = 0;
+    variance_words:
+        for (int w = 0; w < words; ++w) {
+#pragma HLS loop_tripcount max = 21
+            PIPELINE(w == 0, 1, kReadLatency + 12);
+            const word_t word = read_word<1>(mem1, address + unsigned(w));
+            for (int lane = 0; lane < kWideLanes; ++lane) {
+#pragma HLS unroll
+                const int token = kWideLanes * w + lane;
+                const bool is_patch = token > 0 && token <= patches;
+                const wide_t value = is_patch ? wide_t(get32(word, lane)) : wide_t(0);
+                sum += value;
+                square += value * value;
+            }
+        }
+        const wide_t variance_value = wide_t(patches) * square - sum * sum;
+        word_t first = zero_word();
+        put32(first, 0, i32(variance_value));
+        put32(first, 1, i32(wide_t(variance_value >> 32)));
+        put32(first, 2, i32(slots.f[map.slot]));
+        put32(first, 3, i32(patches));
+        const unsigned target = variance.address + unsigned(b) * unsigned(variance.pitch);
+        write_word<2>(mem2, target, first);
+        write_word<2>(mem2, target + 1, zero_word());
+    }
+}
+
+}  // namespace peelvit

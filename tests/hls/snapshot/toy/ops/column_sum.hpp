@@ -1,0 +1,112 @@
+// dw[p][j] (+)= sum over rows r with r % period == p of dy[r][j]. The gradient of a bias (period 1) and of the position embedding (period: patches, no class rows).
+#pragma once
+
+#include "../sums.hpp"
+
+namespace peelvit {
+
+// Row by row, a short row stretched to kSumDistance cycles so that additions to one sum stay apart.
+inline void add_rows(const word_t block[kBlockWords], const Blocks& blocks, int b, int split, ColumnSums& sums) {
+    const int steps = larger(blocks.words, kSumDistance);
+    Cursor at = start_of_block();
+    int place = 0;
+add_rows:
+    for (int i = 0; i < rows_in(blocks, b) * steps; ++i) {
+#pragma HLS loop_tripcount max = 64
+        PIPELINE(i == 0, 1, kCopyDepth);
+#pragma HLS dependence variable=sums type=inter direction=raw distance=4 dependent=true
+        if (at.word < blocks.words) {
+            const int kind = row_kind(first_row(blocks, b) + at.row, split);
+            const word_t dy = block[place];
+            for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+                sums[kind][at.word][lane] += get16(dy, lane);
+            }
+            ++place;
+        }
+        advance(at, steps);
+    }
+}
+
+inline void sum_rows(const word_t* mem1, const Matrix& dy, const Blocks& blocks, int split, ColumnSums& sums) {
+sum_blocks:
+    for (int b = 0; b < blocks.count; ++b) {
+#pragma HLS loop_tripcount max = 4096
+        DATAFLOW(b == 0);
+        word_t block[kBlockWords];
+        PROCESS(load_block<1>(mem1, dy, blocks, b, block));
+        PROCESS(add_rows(block, blocks, b, split, sums));
+    }
+}
+
+// `count` whole periods of `period` rows, and the rows that are left.
+struct Periods {
+    int count;
+    int rest;
+};
+
+inline Periods whole_periods(int rows, int period) {
+    Periods periods;
+    periods.count = 0;
+    periods.rest = rows;
+whole_periods:
+    for (int i = 0; i <= 16; ++i) {
+        PIPELINE(i == 0, 1, 1);
+        const wide_t part = wide_t(period) << (16 - i);
+        if (wide_t(periods.rest) >= part) {
+            periods.rest -= int(part);
+            periods.count += 1 << (16 - i);
+        }
+    }
+    return periods;
+}
+
+// Output rows summed at once: as many as the sums hold when their rows lie next to each other. Those rows of a period
+// are then one long row.
+inline int rows_at_once(const Matrix& dy, int period, int words) {
+    int count = 1;
+rows_at_once:
+    for (int bits = 1; bits <= kBlockRowBits; ++bits) {
+#pragma HLS unroll
+        if (dy.pitch == words && words << bits <= kMaxWords) count = 1 << bits;
+    }
+    return smaller(count, period);
+}
+
+inline void column_sum(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+    const Matrix dy = operand(in, 0);
+    const Matrix dw = operand(in, 1);
+    const int rows = int(in.dimension[0]);
+    const int split = int(in.dimension[1]);
+    const int n = int(in.dimension[2]);
+    const int period = int(in.dimension[3]);
+    const bool has_accumulate = (in.flags & 1u) != 0;
+
+    const int f_dw = slots.f[dw.slot];
+    const Contraction joined = contraction(rows, split, slots.f[dy.slot], slots.f[dy.slot + 1]);
+    const int words = words16(n);
+    const Periods periods = whole_periods(rows, period);
+    const int group = rows_at_once(dy, period, words);
+    ColumnSums sums;
+#pragma HLS array_partition variable=sums type=complete dim=1
+#pragma HLS array_partition variable=sums type=complete dim=3
+    Statistics statistics = no_statistics();
+output_rows:
+    for (int p = 0; p < period; p += group) {
+#pragma HLS loop_tripcount max = 4096
+        const int width = smaller(group, period - p);
+        Matrix long_rows = dy;  // one from each period
+        long_rows.address = dy.address + unsigned(p) * unsigned(dy.pitch);
+        long_rows.pitch = period == 1 ? dy.pitch : int(unsigned(period) * unsigned(dy.pitch));
+        clear(sums, width * words);
+        sum_rows(mem1, long_rows, cut(periods.count, width * words, n), split, sums);
+        const int rest = larger(0, smaller(width, periods.rest - p));
+        Matrix last_row = long_rows;  // of the period that the rows do not fill
+        last_row.address = long_rows.address + unsigned(periods.count) * unsigned(long_rows.pitch);
+        if (rest > 0) sum_rows(mem1, last_row, cut(1, rest * words, n), 0, sums);
+        store_sums(mem0, mem2, dw, p, width, n, sums, joined, has_accumulate, f_dw, statistics);
+    }
+    record(slots, dw.slot, statistics, joined.fraction);
+}
+
+}  // namespace peelvit

@@ -1,0 +1,161 @@
+// dlogits = softmax(logits) - target, target = off everywhere and on at the label; terms[b] = (sum of exponentials U.20, sum of target * distance to the largest logit Q.16, predicted class, 1 if right, 0...): loss = ln(terms[0] * 2^-20) + terms[1] * 2^-16.
+#pragma once
+
+#include "../blocks.hpp"
+#include "../functions.hpp"
+
+namespace peelvit {
+
+constexpr int kNaturalScale = 1512775;  // log2(e) * 2^20
+constexpr int kTargetBits = 30;         // fraction of targets and of dlogits before it is stored
+
+// The largest logit of an image and the first class that has it.
+struct Prediction {
+    i16 logit;
+    int label;
+};
+
+struct LogitSums {
+    wide_t exponentials;    // U.20
+    wide_t distances;       // to the largest logit, Q16, over all classes
+    wide_t label_distance;  // of the label alone
+};
+
+inline void load_labels(const word_t* mem0, const Matrix& labels, int batch, int classes, int label_of[kMaxSplit]) {
+load_labels:
+    for (int w = 0; w < (batch + kWideLanes - 1) / kWideLanes; ++w) {
+#pragma HLS loop_tripcount max = 2
+        PIPELINE(w == 0, 2, kReadLatency);
+        const word_t word = read_word<0>(mem0, labels.address + unsigned(w));
+        for (int lane = 0; lane < kWideLanes; ++lane) {
+#pragma HLS unroll
+            const int image = kWideLanes * w + lane;
+            const int label = int(get32(word, lane));
+            if (image < batch) label_of[image] = larger(0, smaller(classes - 1, label));
+        }
+    }
+}
+
+inline Prediction predict(const word_t logits[kMaxWords], int classes) {
+    Prediction best;
+    best.logit = get16(logits[0], 0);
+    best.label = 0;
+predict:
+    for (int w = 0; w < words16(classes); ++w) {
+#pragma HLS loop_tripcount max = 32
+        PIPELINE(w == 0, 1, 8);
+        for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+            const i16 logit = get16(logits[w], lane);
+            if (kLanes * w + lane < classes && logit > best.logit) {
+                best.logit = logit;
+                best.label = kLanes * w + lane;
+            }
+        }
+    }
+    return best;
+}
+
+inline LogitSums sum_logits(const word_t logits[kMaxWords], int classes, const Prediction& best, int label,
+                            int f_logits, int exponentials[kMaxWords][kLanes]) {
+    const wide_t largest = best.logit;
+    LogitSums sums;
+    sums.exponentials = 0;
+    sums.distances = 0;
+    sums.label_distance = 0;
+sum_logits:
+    for (int w = 0; w < words16(classes); ++w) {
+#pragma HLS loop_tripcount max = 32
+        PIPELINE(w == 0, 1, kVectorDepth);
+        for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+            const bool is_class = kLanes * w + lane < classes;
+            const wide_t logit = get16(logits[w], lane);
+            const wide_t distance = is_class ? wide_t(largest - logit) : wide_t(0);
+            const int e = int(exponential(distance, f_logits, kNaturalScale));
+            const int rounded = distance_q16(distance, f_logits);
+            exponentials[w][lane] = e;
+            if (is_class) sums.exponentials += e;
+            sums.distances += rounded;
+            if (kLanes * w + lane == label) sums.label_distance = rounded;
+        }
+    }
+    return sums;
+}
+
+// dlogits = probability - target.
+inline void store_gradient(word_t* mem2, unsigned address, int classes, const int exponentials[kMaxWords][kLanes],
+                           wide_t inverse, int label, int target_on, int target_off, int f_out,
+                           Statistics& statistics) {
+store_gradient:
+    for (int w = 0; w < words16(classes); ++w) {
+#pragma HLS loop_tripcount max = 32
+        PIPELINE(w == 0, 1, kVectorDepth);
+        wide_t acc[kLanes];
+#pragma HLS array_partition variable=acc type=complete
+        for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+            const wide_t product = wide_t(exponentials[w][lane]) * inverse;
+            const int target = kLanes * w + lane == label ? target_on : target_off;
+            acc[lane] = round_shift(product, kProbabilityBits - kTargetBits) - wide_t(target);
+        }
+        const word_t word = store_word(acc, smaller(kLanes, classes - kLanes * w), kTargetBits - f_out, statistics);
+        write_word<2>(mem2, address + unsigned(w), word);
+    }
+}
+
+// The eight int32 of an image from which the host computes the loss.
+inline void store_terms(word_t* mem2, unsigned address, const LogitSums& sums, const Prediction& best, int label,
+                        int target_on, int target_off) {
+    const wide_t everywhere = wide_t(target_off) * sums.distances;
+    const wide_t at_label = (wide_t(target_on) - wide_t(target_off)) * sums.label_distance;
+    const wide_t weighted = everywhere + at_label;
+    word_t word = zero_word();
+    put32(word, 0, i32(saturate(sums.exponentials, 32)));
+    put32(word, 1, i32(saturate(round_shift(weighted, kTargetBits), 32)));
+    put32(word, 2, i32(best.label));
+    put32(word, 3, i32(best.label == label ? 1 : 0));
+    write_word<2>(mem2, address, word);
+    write_word<2>(mem2, address + 1, zero_word());
+}
+
+inline void cross_entropy(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+    const Matrix logits = operand(in, 0);
+    const Matrix labels = operand(in, 1);
+    const Matrix dlogits = operand(in, 2);
+    const Matrix terms = operand(in, 3);
+    const int batch = int(in.dimension[0]);
+    const int n = int(in.dimension[1]);
+    const bool has_gradient = (in.flags & 1u) != 0;
+    const int target_on = int(in.immediate[0]);
+    const int target_off = int(in.immediate[1]);
+
+    const int f_logits = slots.f[logits.slot];
+    const int class_slot = dlogits.slot + 1;
+    const int words = words16(n);
+    int label_of[kMaxSplit];
+    word_t row[kMaxWords];
+    int exponentials[kMaxWords][kLanes];
+#pragma HLS array_partition variable=exponentials type=complete dim=2
+    load_labels(mem0, labels, batch, n, label_of);
+    Statistics statistics = no_statistics();
+entropy_images:
+    for (int b = 0; b < batch; ++b) {
+#pragma HLS loop_tripcount max = 8
+        load_row<1>(mem1, logits.address + unsigned(b) * unsigned(logits.pitch), words, row);
+        const int label = label_of[b];
+        const Prediction best = predict(row, n);
+        const LogitSums sums = sum_logits(row, n, best, label, f_logits, exponentials);
+        if (has_gradient) {
+            const unsigned address = dlogits.address + unsigned(b) * unsigned(dlogits.pitch);
+            const wide_t inverse = reciprocal(sums.exponentials);
+            store_gradient(mem2, address, n, exponentials, inverse, label, target_on, target_off, slots.f[class_slot],
+                           statistics);
+        }
+        store_terms(mem2, terms.address + unsigned(b) * unsigned(terms.pitch), sums, best, label, target_on,
+                    target_off);
+    }
+    if (has_gradient) record(slots, class_slot, statistics, kTargetBits);
+}
+
+}  // namespace peelvit

@@ -1,0 +1,52 @@
+// acc[i][j] = sum_k dy[i][k] * w[k][j], each of the `segments` equal parts of k with its own fraction; with GELU_BACKWARD times GELU'(pre[i][j]); + residual[i][j]; dx = round(acc). A linear layer's input gradient.
+#pragma once
+
+#include "../gemm/engine.hpp"
+
+namespace peelvit {
+
+inline void gemm_nn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+    const Matrix dy = operand(in, 0);
+    const Matrix w = operand(in, 1);
+    const Matrix residual = operand(in, 2);
+    const Matrix pre = operand(in, 3);
+    const Matrix dx = operand(in, 4);
+    const int rows = int(in.dimension[0]);
+    const int split = int(in.dimension[1]);
+    const int n = int(in.dimension[2]);
+    const int k = int(in.dimension[3]);
+    const int segments = int(in.dimension[4]);
+    const bool has_residual = (in.flags & 1u) != 0;
+    const bool has_gelu_backward = (in.flags & 2u) != 0;
+
+    GemmJob job = plain_job(kNn, rows, n, k, split, dy, w, dx);
+    const int length = segments == 3 ? k / 3 : k;
+segments:
+    for (int segment = 0; segment < 3; ++segment) {
+        if (segment < segments) add_segment(job, segment * length, length, segment);
+    }
+    job.residual = residual;
+    job.pre = pre;
+    job.has_residual = has_residual;
+    job.has_gelu_backward = has_gelu_backward;
+    job.f_pre = slots.f[pre.slot];
+    const int slope_bits = has_gelu_backward ? 16 : 0;
+groups:
+    for (int group = 0; group < 2; ++group) {
+        // With one segment the further slots may not exist.
+        const int f0 = slots.f[dy.slot + group] + slots.f[w.slot];
+        const int f1 = segments == 3 ? slots.f[dy.slot + 2 + group] + slots.f[w.slot] : f0;
+        const int f2 = segments == 3 ? slots.f[dy.slot + 4 + group] + slots.f[w.slot] : f0;
+        const int common = reference_fraction(f0, f1, f2);
+        job.segment_shift[0][group] = f0 - common;
+        job.segment_shift[1][group] = f1 - common;
+        job.segment_shift[2][group] = f2 - common;
+        job.fraction[group] = common + slope_bits;
+        job.slot[group] = dx.slot + group;
+        job.f_out[group] = slots.f[dx.slot + group];
+        job.f_residual[group] = has_residual ? slots.f[residual.slot + group] : 0;
+    }
+    gemm(mem0, mem1, mem2, job, slots);
+}
+
+}  // namespace peelvit

@@ -1,0 +1,44 @@
+// acc[i][j] = sum_k x[i][k] * w[j][k] + bias[j] + residual[i % period][j]; y = round(acc), or with GELU pre = round(acc), y = GELU(pre). A linear layer forward; with a residual of `period` rows patch embedding.
+#pragma once
+
+#include "../gemm/engine.hpp"
+
+namespace peelvit {
+
+inline void gemm_nt(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+    const Matrix x = operand(in, 0);
+    const Matrix w = operand(in, 1);
+    const Matrix bias = operand(in, 2);
+    const Matrix residual = operand(in, 3);
+    const Matrix y = operand(in, 4);
+    const Matrix pre = operand(in, 5);
+    const int rows = int(in.dimension[0]);
+    const int split = int(in.dimension[1]);
+    const int n = int(in.dimension[2]);
+    const int k = int(in.dimension[3]);
+    const int period = int(in.dimension[4]);
+    const bool has_bias = (in.flags & 1u) != 0;
+    const bool has_residual = (in.flags & 2u) != 0;
+    const bool has_gelu = (in.flags & 4u) != 0;
+
+    // Activations have one fraction for all rows.
+    GemmJob job = plain_job(kNt, rows, n, k, 0, x, w, y);
+    add_segment(job, 0, k, 0);
+    job.bias = bias;
+    job.residual = residual;
+    job.pre = pre;
+    job.has_bias = has_bias;
+    job.has_residual = has_residual;
+    job.has_gelu = has_gelu;
+    job.residual_period = period;
+    job.fraction[kPatchRows] = slots.f[x.slot] + slots.f[w.slot];
+    job.fraction[kClassRows] = job.fraction[kPatchRows];
+    job.f_out[kPatchRows] = slots.f[y.slot];
+    job.f_out[kClassRows] = job.f_out[kPatchRows];
+    job.f_residual[kPatchRows] = slots.f[residual.slot];
+    job.f_bias = slots.f[bias.slot];
+    job.f_pre = slots.f[pre.slot];
+    gemm(mem0, mem1, mem2, job, slots);
+}
+
+}  // namespace peelvit

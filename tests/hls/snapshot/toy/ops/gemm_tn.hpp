@@ -1,0 +1,34 @@
+// dw[i][j] (+)= sum_r dy[r][i] * x[r][j], patch rows and class rows summed apart. The gradient of a weight.
+#pragma once
+
+#include "../gemm/engine.hpp"
+
+namespace peelvit {
+
+inline void gemm_tn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+    const Matrix dy = operand(in, 0);
+    const Matrix x = operand(in, 1);
+    const Matrix dw = operand(in, 2);
+    const int rows = int(in.dimension[0]);
+    const int split = int(in.dimension[1]);
+    const int n = int(in.dimension[2]);
+    const int k = int(in.dimension[3]);
+    const bool has_accumulate = (in.flags & 1u) != 0;
+
+    GemmJob job = plain_job(kTn, n, k, rows, split, dy, x, dw);
+    const int f_patch = slots.f[dy.slot + kPatchRows] + slots.f[x.slot];
+    const int f_class = slots.f[dy.slot + kClassRows] + slots.f[x.slot];
+    const int common = split == 0 ? f_patch : (split == rows ? f_class : reference_fraction(f_patch, f_class));
+    // Patch rows first, then class rows; a kind that has no rows is no segment.
+    const int class_segment = split < rows ? 1 : 0;
+    if (split < rows) add_segment(job, split, rows - split, 0);
+    if (split > 0) add_segment(job, 0, split, class_segment);
+    job.segment_shift[0][kPatchRows] = (split < rows ? f_patch : f_class) - common;
+    job.segment_shift[1][kPatchRows] = f_class - common;
+    job.accumulates = has_accumulate;
+    job.fraction[kPatchRows] = common;
+    job.f_out[kPatchRows] = slots.f[dw.slot];
+    gemm(mem0, mem1, mem2, job, slots);
+}
+
+}  // namespace peelvit

@@ -1,0 +1,201 @@
+// The accelerator: reads a program from memory and runs it instruction by instruction. Rendered for toy.
+#include "instruction.hpp"
+#include "legality.hpp"
+#include "slots.hpp"
+#include "ops/gemm_nt.hpp"
+#include "ops/gemm_nn.hpp"
+#include "ops/gemm_tn.hpp"
+#include "ops/column_sum.hpp"
+#include "ops/embed_class.hpp"
+#include "ops/layernorm.hpp"
+#include "ops/layernorm_backward.hpp"
+#include "ops/softmax.hpp"
+#include "ops/softmax_backward.hpp"
+#include "ops/gelu.hpp"
+#include "ops/gelu_backward.hpp"
+#include "ops/attention.hpp"
+#include "ops/attention_backward.hpp"
+#include "ops/select_tokens.hpp"
+#include "ops/select_keys.hpp"
+#include "ops/gather_tokens.hpp"
+#include "ops/scatter_tokens.hpp"
+#include "ops/class_variance.hpp"
+#include "ops/cross_entropy.hpp"
+#include "ops/sgd_update.hpp"
+#include "ops/exponent_update.hpp"
+
+namespace peelvit {
+
+// Run one legal instruction. An opcode branch stands here, outside every dataflow region.
+inline void execute(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+#pragma HLS inline off
+    // The three GEMM forms share one array, attention and its backward one unit.
+#pragma HLS allocation function instances=gemm limit=1
+#pragma HLS allocation function instances=attend limit=1
+    switch (in.opcode) {
+        case kOpGemmNt:
+            gemm_nt(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpGemmNn:
+            gemm_nn(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpGemmTn:
+            gemm_tn(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpColumnSum:
+            column_sum(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpEmbedClass:
+            embed_class(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpLayernorm:
+            layernorm(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpLayernormBackward:
+            layernorm_backward(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpSoftmax:
+            softmax(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpSoftmaxBackward:
+            softmax_backward(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpGelu:
+            gelu(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpGeluBackward:
+            gelu_backward(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpAttention:
+            attention(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpAttentionBackward:
+            attention_backward(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpSelectTokens:
+            select_tokens(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpSelectKeys:
+            select_keys(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpGatherTokens:
+            gather_tokens(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpScatterTokens:
+            scatter_tokens(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpClassVariance:
+            class_variance(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpCrossEntropy:
+            cross_entropy(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpSgdUpdate:
+            sgd_update(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpExponentUpdate:
+            exponent_update(mem0, mem1, mem2, in, slots);
+            break;
+        default:
+            break;
+    }
+}
+
+// Sum over the fields of all instructions (hls/spec/instruction.py, checksum).
+inline void checksum(const word_t* mem, unsigned address, int instructions, unsigned& low, unsigned& high) {
+    low = 0;
+    high = 0;
+checksum:
+    for (int w = 0; w < instructions * kInstructionWords; ++w) {
+#pragma HLS loop_tripcount max = 16384
+        PIPELINE(w == 0, 1, kReadLatency);
+        const word_t word = read_word<0>(mem, address + w);
+        for (int lane = 0; lane < kWideLanes; ++lane) {
+#pragma HLS unroll
+            low += unsigned(u32(get32(word, lane)));
+            high += low;
+        }
+    }
+}
+
+// Check the program's header and checksum; `header` holds its fields.
+inline int check_program(const word_t* mem, unsigned window_words, unsigned program, unsigned header[kFields]) {
+    const unsigned long long end_of_header = static_cast<unsigned long long>(program) + kInstructionWords;
+    if (end_of_header > window_words) return kStatusProgramOutsideWindow;
+    read_fields(mem, program, header);
+    if (header[kHeaderMagic] != kMagic) return kStatusBadMagic;
+    if (header[kHeaderVersion] != kVersion) return kStatusBadVersion;
+    if (header[kHeaderHashLow] != kHashLow || header[kHeaderHashHigh] != kHashHigh) return kStatusConfigurationMismatch;
+    const unsigned long long instructions = header[kHeaderInstructions];
+    if (instructions == 0) return kStatusMissingEnd;
+    if (end_of_header + instructions * kInstructionWords > window_words) return kStatusProgramOutsideWindow;
+    unsigned last[kFields];
+    read_fields(mem, program + unsigned(instructions) * kInstructionWords, last);
+    if ((last[0] & 0xFFu) != unsigned(kOpEnd)) return kStatusMissingEnd;
+    unsigned low = 0;
+    unsigned high = 0;
+    checksum(mem, program + kInstructionWords, int(instructions), low, high);
+    if (low != header[kHeaderSumLow] || high != header[kHeaderSumHigh]) return kStatusBadChecksum;
+    const unsigned long long table_end =
+        static_cast<unsigned long long>(header[kHeaderSlotTable]) + kSlotWords * static_cast<unsigned long long>(header[kHeaderSlots]);
+    if (header[kHeaderSlots] > unsigned(kMaxSlots) || table_end > window_words) return kStatusBadSlotTable;
+    return kStatusOk;
+}
+
+// Run the instructions until `end`, or until one is refused.
+inline int run_program(word_t* mem0, word_t* mem1, word_t* mem2, unsigned window_words, unsigned program, int slot_count,
+                       int instructions, Slots& slots, unsigned& index) {
+    int status = kStatusOk;
+    MARK_START();
+instructions:
+    for (int i = 0; i < instructions; ++i) {
+#pragma HLS loop_tripcount max = 2048
+        unsigned fields[kFields];
+        read_fields(mem0, program + unsigned(i + 1) * kInstructionWords, fields);
+        const Instruction in = decode(fields);
+        index = unsigned(i);
+        status = check_instruction(in, window_words, slot_count);
+        if (status != kStatusOk || in.opcode == kOpEnd) break;
+        execute(mem0, mem1, mem2, in, slots);
+        MARK_INSTRUCTION();
+    }
+    return status;
+}
+
+}  // namespace peelvit
+
+// Top function. mem0, mem1 and mem2 are three ports to the same window of `window_words` words; `program` is a word
+// address in it. Registers: hls/spec/registers.py.
+extern "C" void peelvit_top(peelvit::word_t* mem0, peelvit::word_t* mem1, peelvit::word_t* mem2, unsigned window_words,
+                            unsigned program, unsigned* status, unsigned* failed_instruction, unsigned* hash_low,
+                            unsigned* hash_high) {
+#pragma HLS interface mode=m_axi port=mem0 bundle=gmem0 offset=slave depth=1048576 max_read_burst_length=16 max_write_burst_length=16 num_read_outstanding=16 num_write_outstanding=16 latency=48
+#pragma HLS interface mode=m_axi port=mem1 bundle=gmem1 offset=slave depth=1048576 max_read_burst_length=16 max_write_burst_length=16 num_read_outstanding=16 num_write_outstanding=16 latency=48
+#pragma HLS interface mode=m_axi port=mem2 bundle=gmem2 offset=slave depth=1048576 max_read_burst_length=16 max_write_burst_length=16 num_read_outstanding=16 num_write_outstanding=16 latency=48
+#pragma HLS interface mode=s_axilite port=mem0 offset=0x10 bundle=control
+#pragma HLS interface mode=s_axilite port=mem1 offset=0x1c bundle=control
+#pragma HLS interface mode=s_axilite port=mem2 offset=0x28 bundle=control
+#pragma HLS interface mode=s_axilite port=window_words offset=0x34 bundle=control
+#pragma HLS interface mode=s_axilite port=program offset=0x3c bundle=control
+#pragma HLS interface mode=s_axilite port=status offset=0x44 bundle=control
+#pragma HLS interface mode=s_axilite port=failed_instruction offset=0x54 bundle=control
+#pragma HLS interface mode=s_axilite port=hash_low offset=0x64 bundle=control
+#pragma HLS interface mode=s_axilite port=hash_high offset=0x74 bundle=control
+#pragma HLS interface mode=s_axilite port=return bundle=control
+    using namespace peelvit;
+    Slots slots;
+#pragma HLS array_partition variable=slots.history type=complete dim=2
+    unsigned header[kFields];
+    unsigned index = 0;
+    *hash_low = kHashLow;
+    *hash_high = kHashHigh;
+    int result = check_program(mem0, window_words, program, header);
+    if (result == kStatusOk) {
+        const int slot_count = int(header[kHeaderSlots]);
+        load_slots(mem0, header[kHeaderSlotTable], slot_count, slots);
+        result = run_program(mem0, mem1, mem2, window_words, program, slot_count, int(header[kHeaderInstructions]), slots, index);
+        store_slots(mem0, header[kHeaderSlotTable], slot_count, slots);
+    }
+    *status = unsigned(result);
+    *failed_instruction = index;
+}

@@ -1,0 +1,69 @@
+// Number types of the kernels, named once: arbitrary-precision types for synthesis and the `fidelity` C simulation,
+// native integers for the `fast` one (PEELVIT_NATIVE, built with -fwrapv so that 64-bit sums wrap alike).
+//
+// Loop counters, addresses and shift amounts are plain int in both: they are never data.
+#pragma once
+
+#ifdef PEELVIT_NATIVE
+#include <cstdint>
+#else
+#include <ap_int.h>
+#endif
+
+namespace peelvit {
+
+#ifdef PEELVIT_NATIVE
+using i16 = std::int16_t;
+using i32 = std::int32_t;
+using u32 = std::uint32_t;
+using factor_t = std::int32_t;  // a 16-bit factor held as the machine multiplies fastest
+using acc_t = std::int64_t;   // 48 bits are enough (legal shapes), 64 are what the machine has
+using wide_t = std::int64_t;  // epilogues
+using uwide_t = std::uint64_t;
+
+struct alignas(16) word_t {
+    std::int16_t lane[8];
+};
+
+inline word_t zero_word() { return word_t{{0, 0, 0, 0, 0, 0, 0, 0}}; }
+inline i16 get16(const word_t& word, int lane) { return word.lane[lane]; }
+inline void put16(word_t& word, int lane, i16 value) { word.lane[lane] = value; }
+inline i32 get32(const word_t& word, int lane) {
+    return i32(u32(std::uint16_t(word.lane[2 * lane])) | u32(std::uint16_t(word.lane[2 * lane + 1])) << 16);
+}
+inline void put32(word_t& word, int lane, i32 value) {
+    word.lane[2 * lane] = i16(u32(value) & 0xFFFF);
+    word.lane[2 * lane + 1] = i16(u32(value) >> 16);
+}
+#else
+using i16 = ap_int<16>;
+using i32 = ap_int<32>;
+using u32 = ap_uint<32>;
+using factor_t = ap_int<16>;
+using acc_t = ap_int<48>;
+using wide_t = ap_int<64>;
+using uwide_t = ap_uint<64>;
+using word_t = ap_uint<128>;
+
+inline word_t zero_word() { return word_t(0); }
+inline i16 get16(const word_t& word, int lane) { return i16(ap_uint<16>(word.range(16 * lane + 15, 16 * lane))); }
+inline void put16(word_t& word, int lane, i16 value) { word.range(16 * lane + 15, 16 * lane) = ap_uint<16>(value); }
+inline i32 get32(const word_t& word, int lane) { return i32(ap_uint<32>(word.range(32 * lane + 31, 32 * lane))); }
+inline void put32(word_t& word, int lane, i32 value) { word.range(32 * lane + 31, 32 * lane) = ap_uint<32>(value); }
+#endif
+
+#ifdef PEELVIT_NATIVE
+inline acc_t product(factor_t a, factor_t b) { return acc_t(a) * b; }
+#else
+inline ap_int<32> product(factor_t a, factor_t b) { return a * b; }  // one DSP48E2 with the addition that follows
+#endif
+
+constexpr int kLanes = 8;        // int16 elements of a word
+constexpr int kWideLanes = 4;    // int32 elements of a word
+
+inline int smaller(int a, int b) { return a < b ? a : b; }
+inline int larger(int a, int b) { return a > b ? a : b; }
+inline int words16(int columns) { return (columns + kLanes - 1) / kLanes; }  // words of an int16 row
+inline int words32(int columns) { return 2 * words16(columns); }            // words of an int32 row
+
+}  // namespace peelvit
