@@ -14,9 +14,7 @@ constexpr int kEmpty = -128;  // peak of a slot that saw nothing but zeros
 
 inline wide_t magnitude_limit(int bits) { return (wide_t(1) << (bits - 1)) - 1; }
 
-inline wide_t clamp(wide_t value, wide_t low, wide_t high) {
-    return value < low ? low : (value > high ? high : value);
-}
+inline wide_t clamp(wide_t value, wide_t low, wide_t high) { return value < low ? low : (value > high ? high : value); }
 
 inline wide_t saturate(wide_t value, int bits) {
     const wide_t bound = magnitude_limit(bits);

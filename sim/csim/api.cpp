@@ -1,4 +1,5 @@
-// The C interface of a C-simulation library: the rendered accelerator as it is, plus its modelled cycles and DDR traffic.
+// The C interface of a C-simulation library: the rendered accelerator as it is, plus its modelled cycles and DDR
+// traffic.
 #include "peelvit.cpp"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -7,7 +8,8 @@ extern "C" {
 
 // Run the program at word `program` of a window of `window_words` words. `result` receives status, failed instruction,
 // hash low, hash high; `cycles` the modelled cycles.
-EXPORT void peelvit_run(void* window, unsigned window_words, unsigned program, unsigned result[4], unsigned long long* cycles) {
+EXPORT void peelvit_run(void* window, unsigned window_words, unsigned program, unsigned result[4],
+                        unsigned long long* cycles) {
     peelvit::cycles::reset();
     auto* memory = static_cast<peelvit::word_t*>(window);
     peelvit_top(memory, memory, memory, window_words, program, &result[0], &result[1], &result[2], &result[3]);

@@ -1,5 +1,5 @@
-// The schedule is part of the source: each pipelined loop states its initiation interval and depth in PIPELINE, which is
-// the pragma for synthesis and counts modelled cycles in C simulation. The first statement of the loop body is
+// The schedule is part of the source: each pipelined loop states its initiation interval and depth in PIPELINE, which
+// is the pragma for synthesis and counts modelled cycles in C simulation. The first statement of the loop body is
 //
 //     PIPELINE(first, interval, depth);
 //
@@ -44,14 +44,14 @@ inline void write_word(word_t* mem, unsigned address, word_t value) {
 namespace peelvit {
 namespace cycles {
 
-static std::uint64_t total = 0;                                      // modelled cycles since the start of the run
-static std::uint32_t words[6] = {0, 0, 0, 0, 0, 0};                  // read ports 0-2, write ports 0-2
+static std::uint64_t total = 0;                      // modelled cycles since the start of the run
+static std::uint32_t words[6] = {0, 0, 0, 0, 0, 0};  // read ports 0-2, write ports 0-2
 struct Mark {
     std::uint64_t cycles;
     std::uint32_t words[6];
 };
-static Mark origin;                                                  // state before the first instruction
-static std::vector<Mark> marks;                                      // state after every instruction
+static Mark origin;              // state before the first instruction
+static std::vector<Mark> marks;  // state after every instruction
 
 inline void reset() {
     total = 0;

@@ -17,8 +17,8 @@ using i16 = std::int16_t;
 using i32 = std::int32_t;
 using u32 = std::uint32_t;
 using factor_t = std::int32_t;  // a 16-bit factor held as the machine multiplies fastest
-using acc_t = std::int64_t;   // 48 bits are enough (legal shapes), 64 are what the machine has
-using wide_t = std::int64_t;  // epilogues
+using acc_t = std::int64_t;     // 48 bits are enough (legal shapes), 64 are what the machine has
+using wide_t = std::int64_t;    // epilogues
 using uwide_t = std::uint64_t;
 
 struct alignas(16) word_t {
@@ -58,12 +58,12 @@ inline acc_t product(factor_t a, factor_t b) { return acc_t(a) * b; }
 inline ap_int<32> product(factor_t a, factor_t b) { return a * b; }  // one DSP48E2 with the addition that follows
 #endif
 
-constexpr int kLanes = 8;        // int16 elements of a word
-constexpr int kWideLanes = 4;    // int32 elements of a word
+constexpr int kLanes = 8;      // int16 elements of a word
+constexpr int kWideLanes = 4;  // int32 elements of a word
 
 inline int smaller(int a, int b) { return a < b ? a : b; }
 inline int larger(int a, int b) { return a > b ? a : b; }
 inline int words16(int columns) { return (columns + kLanes - 1) / kLanes; }  // words of an int16 row
-inline int words32(int columns) { return 2 * words16(columns); }            // words of an int32 row
+inline int words32(int columns) { return 2 * words16(columns); }             // words of an int32 row
 
 }  // namespace peelvit
