@@ -106,9 +106,10 @@ def _report(recipe: Recipe, options: Options, data: Data, out: Path, began: floa
     curves = {name: read_curve(out / name, runs[name], recipe.batch_size) for name in RUNS}
     exchanged = load_sequence(out / "trilevel").newcomers()
     accuracy = {name: runs[name]["test_accuracy"] for name in RUNS}
-    draw_learning_curves(out / names.LEARNING_CURVES, curves, accuracy, f"{recipe.dataset} on {recipe.config}")
-    kept_title = f"Patches kept in {recipe.dataset} test images by the trained model, asked of the {recipe.config}"
-    draw_kept_tokens(out / names.KEPT_TOKENS, examples, data.model.patch_size, recipe.select_before, kept_title)
+    where = f"the simulated {recipe.config}"
+    draw_learning_curves(out / names.LEARNING_CURVES, curves, accuracy, f"{recipe.dataset} on {where}")
+    title = f"{recipe.dataset} test images, and the patches that the trained tri-level model keeps on {where}"
+    draw_kept_tokens(out / names.KEPT_TOKENS, examples, data.model.patch_size, recipe.select_before, title)
     metrics = collect(recipe, runs, exchanged, memory, time.perf_counter() - began)
     with replaced_file(out / names.METRICS) as file:
         file.write((json.dumps(metrics, indent=2) + "\n").encode())

@@ -65,7 +65,7 @@ def draw_learning_curves(path: Path, curves: Mapping[str, Curve], accuracy: Mapp
         loss.legend(title="run: accuracy on test images", frameon=False)
         _label(loss, "training loss", "cross-entropy (measured)")
         time.set_ylim(bottom=0)
-        _label(time, "time of a training image on the ZCU102", "ms (modelled)")
+        _label(time, "time of a training image on the board", "ms (modelled)")
         _save(figure, path, dpi=110)
 
 

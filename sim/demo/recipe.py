@@ -30,7 +30,7 @@ class Recipe:
     eval_images: int = 4000
     epochs: int = 4
     batch_size: int = 16
-    learning_rate: float = 0.02
+    learning_rate: float = 0.01
     warmup_epochs: float = 0.5
     augment: bool = False
     weight_decay: float = 1e-4
