@@ -1,0 +1,65 @@
+"""Hardware configurations: the shipped ones are legal, what does not fit is one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hls.spec.config import CONFIGS, ConfigError, load
+
+SHIPPED = sorted(path.stem for path in CONFIGS.glob("*.json"))
+
+
+def changed(tmp_path: Path, **values: Any) -> Path:
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps(json.loads((CONFIGS / "toy.json").read_text()) | values))
+    return path
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_configurations_load(name: str) -> None:
+    config = load(name)
+    assert config.name == name
+    assert config.macs <= config.dsp
+    assert 0 < config.hash < 2**64
+
+
+@pytest.mark.parametrize(
+    "values, sentence",
+    [
+        ({"row_tile": 7}, "row_tile must be a multiple of 8"),
+        ({"column_tile": 20}, "column_tile must be a multiple of 8"),
+        ({"panel_rows": 20}, "panel_rows must be a multiple of row_tile"),
+        ({"key_lanes": 3}, "key_lanes must be even"),
+        ({"max_split": 17}, "max_split must not exceed chunk"),
+        ({"max_contraction": 1 << 17}, "48-bit sums would wrap"),
+        ({"panel_elements": 100}, "panel_elements must hold one row tile"),
+        ({"max_patches": 1 << 15}, "token indices are 16 bits"),
+        ({"dsp": 10}, "multipliers do not fit the 10 DSP slices"),
+        ({"chunk": 0}, "chunk must be a positive integer"),
+        ({"chunk": "16"}, "chunk must be a positive integer"),
+        ({"colour": "red"}, "unknown \\['colour'\\]"),
+    ],
+)
+def test_what_does_not_fit_is_said(tmp_path: Path, values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        load(changed(tmp_path, **values))
+
+
+def test_a_missing_file_names_the_shipped_ones() -> None:
+    with pytest.raises(ConfigError, match="the shipped ones are toy, zcu102"):
+        load("zcu999")
+
+
+def test_broken_json_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "broken.json"
+    path.write_text("{")
+    with pytest.raises(ConfigError, match="is not valid JSON"):
+        load(path)
+
+
+def test_every_size_counts_in_the_hash(tmp_path: Path) -> None:
+    assert load(changed(tmp_path, read_latency=49)).hash != load("toy").hash
