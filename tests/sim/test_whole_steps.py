@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from host.model import PRESETS, Sparsity, ViTConfig, parse_model
 from host.runtime import Session, SessionOptions
 from sim.csim import build
 from sim.golden.device import GoldenDevice
-from sim.workload import random_batch, random_parameters
+from sim.workload import Batch, random_batch, random_parameters
+
+State = dict[str, NDArray[Any]]
 
 # No tile of the toy accelerator (8 x 16, chunks of 16, 4 keys) divides these sizes.
 ODD = [
@@ -37,35 +40,53 @@ def executor(name: str, config: HardwareConfig) -> Device:
     return CsimDevice(config, name)
 
 
-def trained(
-    device: Device, model: ViTConfig, sparsity: Sparsity, batch: int, steps: int, seed: int
-) -> dict[str, NDArray[Any]]:
-    """State, losses and logits after calibration and `steps` steps of two micro-batches each."""
-    session = Session(device, model, sparsity, SessionOptions(batch))
-    session.load_parameters(random_parameters(model, seed))
-    images = random_batch(model, 2 * batch, seed)
-    session.calibrate(images.patches, images.labels)
-    losses = []
-    for step in range(steps):
-        images = random_batch(model, 2 * batch, seed + step)
-        result = session.train_step(images.patches, images.labels, learning_rate=0.02, weight_decay=1e-3)
-        losses += [result.losses, result.attention_variance]
-    found = session.state() | {"losses": np.array(losses), "logits": session.logits(images.patches[:batch])}
-    session.close()
-    return found
+@dataclass(frozen=True)
+class Case:
+    """A short training: `steps` steps of two micro-batches each, after calibration unless it starts from a state."""
 
+    config: HardwareConfig
+    model: ViTConfig
+    sparsity: Sparsity
+    batch: int
+    steps: int
+    seed: int
 
-def assert_same(
-    config_name: str, executors: list[str], model: ViTConfig, sparsity: Sparsity, batch: int, steps: int, seed: int
-) -> None:
-    config = load(config_name)
-    expected = trained(GoldenDevice(config), model, sparsity, batch, steps, seed)
-    for name in executors:
-        found = trained(executor(name, config), model, sparsity, batch, steps, seed)
-        different = [key for key in expected if not np.array_equal(expected[key], found[key])]
-        assert not different, (
-            f"{name} differs from golden in {different[:5]}; `make parity` names the first tensor (seed {seed})"
-        )
+    def session(self, device: Device) -> Session:
+        session = Session(device, self.model, self.sparsity, SessionOptions(self.batch))
+        session.load_parameters(random_parameters(self.model, self.seed))
+        return session
+
+    def images(self, step: int) -> Batch:
+        return random_batch(self.model, 2 * self.batch, self.seed + step)
+
+    def calibrated(self) -> State:
+        session = self.session(GoldenDevice(self.config))
+        session.calibrate(*self.images(0))
+        return session.state()
+
+    def trained(self, name: str, start: State | None) -> State:
+        """State, losses, attention variances and logits at the end."""
+        session = self.session(executor(name, self.config))
+        if start is None:
+            session.calibrate(*self.images(0))
+        else:
+            session.load_state(start)
+        results = [
+            session.train_step(*self.images(step), learning_rate=0.02, weight_decay=1e-3) for step in range(self.steps)
+        ]
+        found = {
+            "losses": np.concatenate([result.losses for result in results]),
+            "variances": np.concatenate([result.attention_variance for result in results]),
+            "logits": session.logits(self.images(0).patches[: self.batch]),
+        }
+        return session.state() | found
+
+    def assert_same(self, executors: list[str], start: State | None = None) -> None:
+        expected = self.trained("golden", start)
+        for name in executors:
+            found = self.trained(name, start)
+            different = [key for key in expected if not np.array_equal(expected[key], found[key])]
+            assert not different, f"{name} differs from golden in {different[:5]} (seed {self.seed}); try `make parity`"
 
 
 @pytest.mark.parametrize("sparsity", SPARSITIES.values(), ids=SPARSITIES)
@@ -73,12 +94,12 @@ def assert_same(
 def test_small_models_of_odd_sizes(shape: str, sparsity: Sparsity) -> None:
     seed = int(np.random.SeedSequence().generate_state(1)[0])
     batch = int(np.random.default_rng(seed).choice([1, 2, 4]))
-    assert_same("toy", ["fast", "fidelity"], parse_model(shape), sparsity, batch, 2, seed)
+    Case(load("toy"), parse_model(shape), sparsity, batch, 2, seed).assert_same(["fast", "fidelity"])
 
 
 @pytest.mark.parametrize("sparsity", [SPARSITIES["sparse"]], ids=["sparse"])
 def test_small_model_on_the_real_accelerator(sparsity: Sparsity) -> None:
-    assert_same("zcu102", ["fast", "fidelity"], parse_model(ODD[1]), sparsity, 2, 1, 5)
+    Case(load("zcu102"), parse_model(ODD[1]), sparsity, 2, 1, 5).assert_same(["fast", "fidelity"])
 
 
 @pytest.mark.parametrize(
@@ -90,4 +111,5 @@ def test_small_model_on_the_real_accelerator(sparsity: Sparsity) -> None:
     ],
 )
 def test_deit_at_one_image(model: str, executors: list[str]) -> None:
-    assert_same("zcu102", executors, PRESETS[model], Sparsity(0.7, 0.6), 1, 1, 11)
+    case = Case(load("zcu102"), PRESETS[model], Sparsity(0.7, 0.6), 1, 1, 11)
+    case.assert_same(executors, case.calibrated())
