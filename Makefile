@@ -80,7 +80,7 @@ format: setup  ## format the Python and the C++
 	tools/clang_format.sh -i
 
 parity: csim  ## compare every tensor of training steps, golden and C simulation [MODEL TOKENS ATTENTION STEPS ARGS]
-	$(PY) -m sim.parity --model $(MODEL) --tokens $(TOKENS) --attention $(ATTENTION) --steps $(STEPS) $(ARGS)
+	$(PY) -m sim.parity --config $(CONFIG) --variant $(VARIANT) --model $(MODEL) --tokens $(TOKENS) --attention $(ATTENTION) --steps $(STEPS) $(ARGS)
 
 bench: csim  ## measure C simulation and golden model on this machine [ARGS]
 	$(PY) -m sim.bench $(ARGS)

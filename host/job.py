@@ -44,7 +44,18 @@ def model_of(options: Options, *, classes: int | None = None, channels: int | No
             )
         classes = options.num_classes
     model = parse_model(options.model, classes=classes, channels=channels)
+    _check_selectors(options, model)
     return model if options.img_size is None else replace(model, image_size=options.img_size)
+
+
+def _check_selectors(options: Options, model: ViTConfig) -> None:
+    """Refuse keep ratios that nothing in the model would apply."""
+    if min(options.token_keep, options.attention_keep) < 1 and min(options.select_before) > model.depth:
+        places = ", ".join(map(str, options.select_before))
+        raise PeelVitError(
+            f"the selectors stand before blocks {places} but the model has {model.depth}; "
+            "name earlier ones with --select-before or keep all tokens and connections"
+        )
 
 
 @dataclass(frozen=True)

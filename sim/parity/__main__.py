@@ -14,7 +14,7 @@ from hls.spec.config import HardwareConfig
 from host.compiler import compile_program
 from host.devices.csim import CsimDevice
 from host.errors import PeelVitError, run_main
-from host.model import Sparsity, ViTConfig, parse_model
+from host.model import SELECT_BEFORE, Sparsity, ViTConfig, parse_model
 from host.runtime import Session, SessionOptions
 from sim.csim import VARIANTS, build
 from sim.golden.device import GoldenDevice
@@ -44,7 +44,7 @@ def main() -> int:
         raise PeelVitError(f"{options.steps} steps compare nothing; give 1 or more")
     config = load_hardware(options.config)
     model = parse_model(options.model)
-    sparsity = Sparsity(options.tokens, options.attention, tuple(options.select_before))
+    sparsity = Sparsity(options.tokens, options.attention, tuple(options.select_before or _places(model)))
     batches = _batches(options, model, options.batch * options.accumulate)
     if options.float:
         return (
@@ -55,12 +55,17 @@ def main() -> int:
     return _compare_devices(options, config, model, sparsity, batches)
 
 
+def _places(model: ViTConfig) -> tuple[int, ...]:
+    """The paper's places of selectors; in a model too small for them, before every block but the first."""
+    return SELECT_BEFORE if model.depth >= max(SELECT_BEFORE) else tuple(range(2, model.depth + 1))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sim.parity", description="Golden model against C simulation.")
     parser.add_argument("--model", default="vit_micro_patch4_32", help="a preset, or vit:image=32,patch=4,...")
     parser.add_argument("--tokens", type=float, default=0.7, help="token keep ratio")
     parser.add_argument("--attention", type=float, default=0.5, help="attention keep ratio")
-    parser.add_argument("--select-before", type=int, nargs="+", default=[4, 7, 10], help="selectors, counted from 1")
+    parser.add_argument("--select-before", type=int, nargs="+", help="selectors; default 4 7 10, earlier if small")
     parser.add_argument("--steps", type=int, default=1, help="optimizer steps")
     parser.add_argument("--batch", type=int, default=1, help="images of a micro-batch")
     parser.add_argument("--accumulate", type=int, default=1, help="micro-batches of a step")

@@ -203,6 +203,10 @@ def test_selftest(data: Path, backend: str) -> None:
         (["--backend", "pynq"], "comes with a later version"),
         (["--token-keep", "0"], "the token keep ratio is 0.0"),
         (["--attention-keep", "1.5"], "the attention keep ratio is 1.5"),
+        (
+            ["--select-before", "70,80", "--token-keep", "0.5"],
+            "the selectors stand before blocks 70, 80 but the model has",
+        ),
         (["--example-keep", "nan"], "the example keep ratio is nan"),
         (["-b", "3"], "not a power of two"),
         (["-b", "0"], "--batch-size is 0"),
