@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
-from hls.spec.ops import BY_NAME, BY_OPCODE, Access, Op, Slot
+from hls.spec.ops import BY_NAME, BY_OPCODE, Op, Slot
 
 FIELDS = 32
 INSTRUCTION_WORDS = 8
@@ -159,6 +159,3 @@ def slot_span(slot: Slot, instruction: Instruction) -> int:
     if slot is Slot.THREE_GRADIENTS and instruction.dimensions.get("segments", 3) == 1:
         return Slot.GRADIENT.value
     return slot.value
-
-
-__all__ = ["Access", "Instruction", "Matrix", "assemble", "checksum", "decode", "disassemble", "encode", "make"]

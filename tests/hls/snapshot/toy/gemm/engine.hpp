@@ -98,7 +98,6 @@ inline GemmJob plain_job(GemmForm form, int rows, int columns, int contraction, 
     for (int group = 0; group < 2; ++group) {
 #pragma HLS unroll
         job.slot[group] = out.slot;
-        job.residual_slot[group] = out.slot;
         job.f_residual[group] = 0;
         for (int segment = 0; segment < 3; ++segment) {
 #pragma HLS unroll

@@ -38,7 +38,6 @@ struct GemmJob {
     int segment_shift[3][2];  // to the common fraction, by segment and row group
     int fraction[2];          // of the finished sum, by row group
     int slot[2];              // of the output, by row group
-    int residual_slot[2];
     // fractions looked up once
     int f_out[2], f_residual[2], f_bias, f_pre, f_gelu;
 };
