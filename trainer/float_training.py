@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,9 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from host.errors import PeelVitError
+from trainer.keep import DENSE, KeepSetting
 from trainer.models.vit import VisionTransformer
-
-NO_DECAY = ("cls_token", "pos_embed")
 
 ArrayLike = Tensor | np.ndarray
 
@@ -77,19 +76,15 @@ class FloatTrainer:
         self,
         inputs: ArrayLike,
         labels: ArrayLike,
-        token_counts: Sequence[int] | None = None,
-        key_counts: Sequence[int | None] | None = None,
-        *,
-        kept: Sequence[Tensor] | None = None,
-        keys: Sequence[Tensor | None] | None = None,
+        keep: KeepSetting = DENSE,
     ) -> StepResult:
         """One optimizer step on images [B, C, H, W] or patches [B, N, C * P * P] and labels [B].
 
-        Counts and forced indices are those of `VisionTransformer.forward`.
+        `keep` is that of `VisionTransformer.forward`.
         """
         inputs, labels = self._on_model(inputs, labels)
         self.model.train()
-        output = self.model(inputs, token_counts, key_counts, kept=kept, keys=keys)
+        output = self.model(inputs, keep)
         loss = smoothed_cross_entropy(output.logits, labels, self.label_smoothing)
         if not math.isfinite(loss.item()):
             raise PeelVitError(f"the loss is {loss.item()} at step {self.step_count}; lower the learning rate")
@@ -105,15 +100,14 @@ class FloatTrainer:
     def evaluate(
         self,
         batches: Iterable[tuple[ArrayLike, ArrayLike]],
-        token_counts: Sequence[int] | None = None,
-        key_counts: Sequence[int | None] | None = None,
+        keep: KeepSetting = DENSE,
     ) -> Evaluation:
         """Loss and accuracy over (inputs, labels) batches."""
         self.model.eval()
         loss, correct, examples = 0.0, 0, 0
         for batch in batches:
             inputs, labels = self._on_model(*batch)
-            logits = self.model(inputs, token_counts, key_counts).logits
+            logits = self.model(inputs, keep).logits
             loss += functional.cross_entropy(logits, labels, reduction="sum").item()
             correct += (logits.argmax(dim=1) == labels).sum().item()
             examples += len(labels)
@@ -131,5 +125,5 @@ def _decay_groups(model: VisionTransformer, weight_decay: float) -> list[dict[st
     decayed: list[Tensor] = []
     plain: list[Tensor] = []
     for name, parameter in model.named_parameters():
-        (plain if parameter.ndim == 1 or name in NO_DECAY else decayed).append(parameter)
+        (plain if parameter.ndim == 1 or name in model.no_weight_decay() else decayed).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]

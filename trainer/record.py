@@ -14,6 +14,11 @@ class Recorder:
     tensors: dict[str, Tensor] | None
     prefix: str = ""
 
+    @property
+    def active(self) -> bool:
+        """Whether anything is recorded; fused operations then give way to those that make every tensor."""
+        return self.tensors is not None
+
     def __call__(self, name: str, tensor: Tensor) -> Tensor:
         """Record `tensor` as `<prefix><name>` and return it; after a backward pass its `.grad` is there too."""
         if self.tensors is not None:
@@ -24,4 +29,7 @@ class Recorder:
 
     def within(self, name: str) -> Recorder:
         """A recorder whose names start with `<prefix><name>.`."""
-        return Recorder(self.tensors, f"{self.prefix}{name}.")
+        return Recorder(self.tensors, f"{self.prefix}{name}.") if self.active else self
+
+
+SILENT = Recorder(None)

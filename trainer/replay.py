@@ -35,7 +35,9 @@ from host.slots import INPUT_FRACTION
 from host.training import UNMIRRORED, WEIGHTS_NAME
 from sim.demo.sequence import Sequence, load_sequence
 from trainer.float_training import Evaluation, FloatTrainer
+from trainer.keep import DENSE, Counts, KeepSetting
 from trainer.models.vit import VisionTransformer
+from trainer.tokens.trilevel import TokenAttentionSelector
 
 
 def replay(run: Path, output: Path) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def recorded_options(run: Path) -> Options:
 
 def _trainer(options: Options, data: Data, sequence: Sequence) -> FloatTrainer:
     places = [index + 1 for index in options.sparsity.plan(data.model).selectors]
-    model = VisionTransformer(data.model, places)
+    model = VisionTransformer(data.model, TokenAttentionSelector(places))
     weights = starting_weights(options, data.model)
     model.load_state_dict({name: torch.from_numpy(np.asarray(array)) for name, array in weights.items()})
     return FloatTrainer(
@@ -87,7 +89,7 @@ def _train(trainer: FloatTrainer, options: Options, data: Data, sequence: Sequen
     for step, batch in enumerate(progress):
         ratios = float(sequence.token_keep[step]), float(sequence.attention_keep[step])
         plan = Sparsity(*ratios, options.select_before).plan(data.model)
-        result = trainer.step(_floats(batch.patches), batch.labels, **_counts(plan))
+        result = trainer.step(_floats(batch.patches), batch.labels, _keep(plan))
         losses.append(result.loss)
         if step % options.log_interval == 0:
             progress.set_postfix_str(f"loss {result.loss:.4f}", refresh=False)
@@ -111,7 +113,7 @@ def _evaluate(trainer: FloatTrainer, options: Options, data: Data) -> Evaluation
     quantiser, patch = data.normalisation.quantiser(), data.model.patch_size
     with EvalBatches(data.test, options.images_per_step, quantiser, patch, data.test_pool) as batches:
         shown = ((_floats(patches[mask]), labels[mask]) for _, patches, labels, mask in batches)
-        return trainer.evaluate(shown, **_counts(plan))
+        return trainer.evaluate(shown, _keep(plan))
 
 
 def _floats(patches: NDArray[np.int16]) -> Tensor:
@@ -119,8 +121,8 @@ def _floats(patches: NDArray[np.int16]) -> Tensor:
     return torch.from_numpy(patches).float() * 2.0**-INPUT_FRACTION
 
 
-def _counts(plan: TokenPlan) -> dict[str, Any]:
-    return {"token_counts": plan.token_counts, "key_counts": plan.key_counts}
+def _keep(plan: TokenPlan) -> KeepSetting:
+    return Counts(plan.token_counts, plan.key_counts) if plan.selectors else DENSE
 
 
 def _metrics(

@@ -21,7 +21,9 @@ from host.runtime import Session, SessionOptions
 from host.slots import INPUT_FRACTION, SlotTable
 from sim.golden.device import GoldenDevice
 from sim.workload import LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, Batch, as_float
+from trainer.keep import DENSE, Forced
 from trainer.models.vit import VisionTransformer, VitShape
+from trainer.tokens.trilevel import TokenAttentionSelector
 
 LARGEST_ERROR = 0.01
 """Relative error (Frobenius norms) that every weight gradient and every block's output must stay below."""
@@ -59,7 +61,7 @@ def compare_with_float(
     first = next(batches)
     settings = SessionOptions(len(first.labels), memory_limit=MEMORY_LIMIT, trace=True)
     places = tuple(index + 1 for index in sparsity.plan(model).selectors)
-    reference = VisionTransformer(cast(VitShape, model), places, seed).double()
+    reference = VisionTransformer(cast(VitShape, model), TokenAttentionSelector(places), seed).double()
     with closing(Session(GoldenDevice(config), model, sparsity, settings)) as session:
         session.load_parameters({name: tensor.float().numpy() for name, tensor in reference.state_dict().items()})
         session.calibrate(*first)
@@ -101,7 +103,7 @@ def _float_step(session: Session, reference: VisionTransformer, batch: Batch) ->
     record: dict[str, Tensor] = {}
     kept, keys = _selections(session)
     patches = torch.from_numpy(as_float(batch.patches, INPUT_FRACTION))
-    output = reference(patches, kept=kept or None, keys=keys or None, record=record)
+    output = reference(patches, Forced(kept, keys) if kept else DENSE, record=record)
     loss = functional.cross_entropy(output.logits, torch.from_numpy(batch.labels), reduction="sum")
     torch.autograd.backward([loss])
     return record

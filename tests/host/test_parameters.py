@@ -49,7 +49,7 @@ def test_to_the_device_and_back(model, seed):
 
 def test_names_and_shapes_are_those_of_the_float_model():
     model = ViTConfig("m", 12, 4, 2, 20, 2, 4, 24, 5)
-    state = {name: tensor.numpy() for name, tensor in VisionTransformer(model, (2,)).state_dict().items()}
+    state = {name: tensor.numpy() for name, tensor in VisionTransformer(model).state_dict().items()}
     assert timm_shapes(model) == {name: array.shape for name, array in state.items()}
     check_state(model, state)
 

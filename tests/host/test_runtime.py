@@ -16,7 +16,9 @@ from host.parameters import device_parameters, to_timm
 from host.runtime import Session, SessionOptions
 from host.slots import INPUT_FRACTION
 from sim.golden.device import GoldenDevice
+from trainer.keep import Counts, Forced
 from trainer.models.vit import VisionTransformer
+from trainer.tokens.trilevel import TokenAttentionSelector
 
 ZCU102 = load("zcu102")
 MODEL = ViTConfig("digits", 8, 2, 1, 24, 3, 3, 32, 10)
@@ -56,7 +58,7 @@ def session(model=MODEL, sparsity=SPARSE, device=None, count=BATCH, **options):
 
 
 def float_model(model=MODEL, places=(2, 3)):
-    net = VisionTransformer(model, places).double()
+    net = VisionTransformer(model, TokenAttentionSelector(places)).double()
     net.load_state_dict({name: torch.tensor(array) for name, array in weights_of(model).items()})
     return net
 
@@ -104,7 +106,7 @@ def test_weight_gradients_are_those_of_autograd(model, sparsity):
     net_places = [index + 1 for index in made.plan.selectors]
     net = float_model(model, net_places)
     kept, keys = device_selection(made)
-    output = net(as_float(patches), made.plan.token_counts, made.plan.key_counts, kept=kept, keys=keys)
+    output = net(as_float(patches), Forced(kept, keys))
     torch.nn.functional.cross_entropy(output.logits, torch.tensor(labels), reduction="sum").backward()
     for name, parameter in net.named_parameters():
         wanted = parameter.grad.numpy()
@@ -130,7 +132,7 @@ def test_a_training_step_reports_each_image():
     made.set_sparsity(SPARSE)
     kept, keys = device_selection(made)
     with torch.no_grad():
-        wanted = float_model()(as_float(patches), made.plan.token_counts, made.plan.key_counts, kept=kept, keys=keys)
+        wanted = float_model()(as_float(patches), Forced(kept, keys))
     losses = torch.nn.functional.cross_entropy(wanted.logits, torch.tensor(labels), reduction="none")
     assert np.abs(result.losses - losses.numpy()).max() < 0.01
     assert np.array_equal(result.predicted, wanted.logits.argmax(1).numpy())
@@ -250,7 +252,7 @@ def test_kept_tokens_are_positions_in_the_image(steady):
     assert second.shape == (BATCH + 1, 11)
     assert all(set(b) < set(a) for a, b in zip(first.tolist(), second.tolist(), strict=True))
     with torch.no_grad():
-        wanted = float_model()(as_float(patches), made.plan.token_counts, made.plan.key_counts).kept[0]
+        wanted = float_model()(as_float(patches), Counts(made.plan.token_counts, made.plan.key_counts)).kept[0]
     assert (first == wanted.numpy()).mean() > 0.9
 
 

@@ -11,7 +11,9 @@ import torch
 
 from host.errors import PeelVitError
 from trainer.float_training import FloatTrainer, smoothed_cross_entropy
+from trainer.keep import Counts
 from trainer.models.vit import VisionTransformer, VitShape
+from trainer.tokens.trilevel import TokenAttentionSelector
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def batch(toy_shape: Callable[..., VitShape]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def model_of(toy_shape: Callable[..., VitShape], seed: int = 0) -> VisionTransformer:
-    return VisionTransformer(toy_shape(), select_before=(2, 4), seed=seed).double()
+    return VisionTransformer(toy_shape(), TokenAttentionSelector((2, 4)), seed=seed).double()
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
@@ -47,8 +49,8 @@ def test_momentum_by_hand(toy_shape: Callable[..., VitShape], batch: tuple[np.nd
     velocity = {name: torch.zeros_like(w) for name, w in by_hand.named_parameters()}
     images, labels = torch.tensor(batch[0]), torch.tensor(batch[1])
     for rate in rates:
-        trainer.step(*batch, (6, 3), (4, 2))
-        loss = smoothed_cross_entropy(by_hand(images, (6, 3), (4, 2)).logits, labels, 0.1)
+        trainer.step(*batch, Counts((6, 3), (4, 2)))
+        loss = smoothed_cross_entropy(by_hand(images, Counts((6, 3), (4, 2))).logits, labels, 0.1)
         gradients = torch.autograd.grad(loss, list(by_hand.parameters()))
         for (name, w), g in zip(by_hand.named_parameters(), gradients, strict=True):
             decayed = w.ndim > 1 and name not in ("cls_token", "pos_embed")
@@ -79,10 +81,10 @@ def test_a_pruned_model_learns_a_batch(
 ) -> None:
     model = model_of(toy_shape)
     trainer = FloatTrainer(model, lambda step: rate, optimizer)
-    before = trainer.evaluate([batch], (6, 3), (4, 2))
+    before = trainer.evaluate([batch], Counts((6, 3), (4, 2)))
     for _ in range(120):
-        result = trainer.step(*batch, (6, 3), (4, 2))
-    after = trainer.evaluate([(batch[0][:3], batch[1][:3]), (batch[0][3:], batch[1][3:])], (6, 3), (4, 2))
+        result = trainer.step(*batch, Counts((6, 3), (4, 2)))
+    after = trainer.evaluate([(batch[0][:3], batch[1][:3]), (batch[0][3:], batch[1][3:])], Counts((6, 3), (4, 2)))
     assert before.loss == pytest.approx(math.log(5), rel=0.1)
     assert result.loss < 0.1 * before.loss
     assert (after.accuracy, after.examples) == (1.0, 10)
@@ -104,7 +106,7 @@ def test_same_seed_same_run(toy_shape: Callable[..., VitShape], batch: tuple[np.
     losses = []
     for _ in range(2):
         trainer = FloatTrainer(model_of(toy_shape, seed=7), lambda step: 0.1)
-        losses.append([trainer.step(*batch, (6, 3), (4, 2)).loss for _ in range(4)])
+        losses.append([trainer.step(*batch, Counts((6, 3), (4, 2))).loss for _ in range(4)])
     assert losses[0] == losses[1]
 
 

@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.errors import PeelVitError
-from trainer.sparsity import gather_tokens, largest, plan_selectors, select_keys, select_tokens
+from host.schedules import kept_count, keys_per_query
+from trainer.keep import Counts, Forced, Keep
+from trainer.selection import gather_tokens, largest, select_keys, select_tokens
+from trainer.tokens.trilevel import check_places
 
 LEVELS = (0.0, 0.25, 0.5)  # few values: nearly every map has ties
 
@@ -22,6 +25,11 @@ def maps(draw: st.DrawFn) -> tuple[list[list[list[float]]], int, int]:
     attention = draw(st.lists(image, min_size=batch, max_size=batch))
     tokens = draw(st.integers(1, patches))
     return attention, tokens, draw(st.integers(1, tokens))
+
+
+def patch_rows(attention_BTT: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    """The kept patches' rows over all patches, [B, K, N]."""
+    return torch.stack([image[1 + rows, 1:] for image, rows in zip(attention_BTT, kept, strict=True)])
 
 
 def reference_tokens(image: list[list[float]], count: int) -> list[int]:
@@ -42,8 +50,8 @@ def reference_keys(image: list[list[float]], kept: list[int], count: int) -> lis
 def test_selection_equals_plain_python(case: tuple[list[list[list[float]]], int, int]) -> None:
     attention, token_count, key_count = case
     tensor = torch.tensor(attention)
-    kept = select_tokens(tensor, token_count)
-    keys = select_keys(tensor, kept, key_count)
+    kept = select_tokens(tensor[:, 0, 1:], token_count)
+    keys = select_keys(patch_rows(tensor, kept), kept, key_count)
     expected = [reference_tokens(image, token_count) for image in attention]
     assert kept.tolist() == expected
     assert keys.tolist() == [
@@ -57,11 +65,12 @@ def test_among_equals_the_lowest_index_wins() -> None:
 
 def test_the_diagonal_is_kept_even_with_no_attention_on_it() -> None:
     attention = torch.ones(1, 5, 5) - torch.eye(5)
-    assert select_keys(attention, torch.arange(4)[None], 1).tolist() == [[[0], [1], [2], [3]]]
+    kept = torch.arange(4)[None]
+    assert select_keys(patch_rows(attention, kept), kept, 1).tolist() == [[[0], [1], [2], [3]]]
 
 
 def test_selection_leaves_the_map_alone() -> None:
-    attention = torch.rand(2, 5, 5)
+    attention = torch.rand(2, 2, 4)
     before = attention.clone()
     select_keys(attention, torch.tensor([[0, 1], [1, 3]]), 1)
     assert torch.equal(attention, before)
@@ -75,23 +84,44 @@ def test_gather_keeps_the_class_token_and_the_kept_rows() -> None:
 
 @pytest.mark.parametrize("count", [0, -1, 5])
 def test_impossible_counts_are_refused(count: int) -> None:
-    attention = torch.rand(1, 5, 5)
     with pytest.raises(PeelVitError, match="from 1 to 4"):
-        select_tokens(attention, count)
+        select_tokens(torch.rand(1, 4), count)
     with pytest.raises(PeelVitError, match="from 1 to 4"):
-        select_keys(attention, torch.arange(4)[None], count)
+        select_keys(torch.rand(1, 4, 4), torch.arange(4)[None], count)
 
 
-@pytest.mark.parametrize("places", [(1,), (5,), (3, 2), (2, 2)])
+@pytest.mark.parametrize("places", [(1,), (0, 4), (3, 2), (2, 2)])
 def test_impossible_places_are_refused(places: tuple[int, ...]) -> None:
-    with pytest.raises(PeelVitError, match="from 2 to 4"):
-        plan_selectors(places, 4, [1] * len(places), None, None, None)
+    with pytest.raises(PeelVitError, match="ascending numbers from 2"):
+        check_places(places)
 
 
-def test_counts_must_match_the_selectors() -> None:
+def test_settings_must_match_the_selectors() -> None:
     with pytest.raises(PeelVitError, match="1 token counts do not fit 2 selectors"):
-        plan_selectors((2, 3), 4, [1], None, None, None)
+        Counts([4]).check(2)
     with pytest.raises(PeelVitError, match="3 key counts do not fit 2 selectors"):
-        plan_selectors((2, 3), 4, [1, 1], [1, 1, 1], None, None)
-    with pytest.raises(PeelVitError, match="needs token selection"):
-        plan_selectors((2, 3), 4, None, [1, 1], None, None)
+        Counts([4, 3], [1, 1, 1]).check(2)
+    with pytest.raises(PeelVitError, match="1 kept indices do not fit 2 selectors"):
+        Forced([torch.zeros(1, 2)]).check(2)
+    with pytest.raises(PeelVitError, match="no selector"):
+        Keep(0.5).check(0)
+
+
+@pytest.mark.parametrize("ratio", [0.0, -0.1, 1.1, float("nan")])
+def test_impossible_ratios_are_refused(ratio: float) -> None:
+    with pytest.raises(PeelVitError, match="keep ratio"):
+        Keep(ratio)
+    with pytest.raises(PeelVitError, match="attention keep ratio"):
+        Keep(1.0, ratio)
+
+
+@given(st.integers(1, 300), st.floats(0.01, 1.0), st.floats(0.01, 1.0))
+def test_ratios_give_the_boards_counts(patches: int, tokens: float, attention: float) -> None:
+    choice = Keep(tokens, attention).choice(0, patches)
+    if tokens == attention == 1.0:
+        assert choice is None
+        return
+    assert choice is not None
+    count = kept_count(patches, tokens)
+    keys = keys_per_query(count, attention)
+    assert (choice.token_count, choice.key_count) == (count, None if keys == count else keys)

@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from host.errors import PeelVitError
-from trainer.attention import dense_attention, sparse_attention
+from trainer.attention.dense import ALL_KEYS
+from trainer.attention.selected import WAYS, SelectedKeys
+from trainer.keep import Counts, Forced
 from trainer.models.vit import VisionTransformer, VitShape, extract_patches
-from trainer.record import Recorder
-
-SILENT = Recorder(None)
+from trainer.record import SILENT
+from trainer.tokens.trilevel import TokenAttentionSelector
 
 BLOCK_SHAPES = {
     "norm1.weight": (192,),
@@ -133,9 +134,9 @@ def test_pruned_equals_masked_dense(
     toy_shape: Callable[..., VitShape], key_counts: tuple[int | None, int | None] | None
 ) -> None:
     shape = toy_shape()
-    model = spread(VisionTransformer(shape, select_before=(2, 4)))
+    model = spread(VisionTransformer(shape, TokenAttentionSelector((2, 4))))
     x = images(shape)
-    output = model(x, (7, 4), key_counts)
+    output = model(x, Counts((7, 4), key_counts))
     for image in range(len(x)):
         alive = list(range(9))
         plan = {}
@@ -148,16 +149,18 @@ def test_pruned_equals_masked_dense(
 
 def test_selecting_everything_equals_dense(toy_shape: Callable[..., VitShape]) -> None:
     shape = toy_shape()
-    model = spread(VisionTransformer(shape, select_before=(2, 3)))
+    model = spread(VisionTransformer(shape, TokenAttentionSelector((2, 3))))
     x = images(shape)
-    dense, all_tokens, all_keys = model(x), model(x, (9, 9)), model(x, (9, 9), (9, 9))
+    dense, all_tokens, all_keys = model(x), model(x, Counts((9, 9))), model(x, Counts((9, 9), (9, 9)))
     assert dense.kept == []
-    assert torch.equal(all_tokens.logits, dense.logits)
+    assert torch.allclose(all_tokens.logits, dense.logits, atol=1e-12)
     assert torch.allclose(all_keys.logits, dense.logits, atol=1e-12)
-    assert torch.allclose(all_keys.class_attention, dense.class_attention, atol=1e-12)
+    assert torch.allclose(all_keys.attention_variance, dense.attention_variance, atol=1e-12)
 
 
-def test_sparse_gather_equals_masking_with_minus_infinity() -> None:
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")  # compiled for GPUs only
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_equals_masking_with_minus_infinity(way: str) -> None:
     generator = torch.Generator().manual_seed(0)
     q, k, v = torch.randn(3, 2, 3, 8, 5, dtype=torch.float64, generator=generator)
     keys = torch.rand(2, 7, 7, generator=generator).argsort(dim=-1)[..., :3].sort(dim=-1).values
@@ -166,16 +169,20 @@ def test_sparse_gather_equals_masking_with_minus_infinity() -> None:
     allowed[:, 1:, 1:].scatter_(2, keys, 1)
     scores = (q @ k.transpose(2, 3) * 5**-0.5).masked_fill(allowed[:, None] == 0, -torch.inf)
     expected = scores.softmax(-1)
-    context, probabilities = sparse_attention(q, k, v, keys, SILENT)
+    context, probabilities = SelectedKeys(keys, way=way).attend(q, k, v, SILENT)
     assert torch.allclose(context, (expected @ v).transpose(1, 2).flatten(2), atol=1e-14)
     assert torch.allclose(probabilities.head_sum(), expected.sum(dim=1), atol=1e-14)
     assert torch.equal(probabilities.head_sum() == 0, allowed == 0)
+    queries = torch.tensor([[0, 3], [7, 1]])
+    rows = torch.stack([expected.sum(dim=1)[image, queries[image]] for image in range(2)])
+    assert torch.allclose(probabilities.rows(queries), rows, atol=1e-14)
+    assert torch.allclose(probabilities.column_sums(), expected.mean(dim=1).sum(dim=1), atol=1e-14)
     assert torch.allclose(probabilities.class_row(), expected[:, :, 0].mean(dim=1), atol=1e-14)
 
 
 def test_dense_attention_against_torch() -> None:
     q, k, v = torch.randn(3, 2, 3, 8, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    context, _ = dense_attention(q, k, v, SILENT)
+    context, _ = ALL_KEYS.attend(q, k, v, SILENT)
     expected = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
     assert torch.allclose(context, expected, atol=1e-14)
 
@@ -183,15 +190,14 @@ def test_dense_attention_against_torch() -> None:
 @pytest.mark.parametrize("key_count", [None, 2])
 def test_gradients_against_finite_differences(toy_shape: Callable[..., VitShape], key_count: int | None) -> None:
     shape = toy_shape(image_size=8, dim=4, heads=2, depth=3, mlp_hidden=5, classes=3, channels=1)
-    model = spread(VisionTransformer(shape, select_before=(2, 3)))
+    model = spread(VisionTransformer(shape, TokenAttentionSelector((2, 3))))
     x = images(shape)
-    chosen = model(x, (3, 2), (key_count, key_count))
+    chosen = model(x, Counts((3, 2), (key_count, key_count)))
     names, values = zip(*((name, p.detach().requires_grad_()) for name, p in model.named_parameters()), strict=True)
 
     def logits(*parameters: Tensor) -> Tensor:
         state = dict(zip(names, parameters, strict=True))
-        forced = {"kept": chosen.kept, "keys": chosen.keys}
-        return torch.func.functional_call(model, state, (x,), forced).logits
+        return torch.func.functional_call(model, state, (x, Forced(chosen.kept, chosen.keys))).logits
 
     assert torch.autograd.gradcheck(logits, values, fast_mode=True)
 
@@ -209,34 +215,32 @@ def test_layer_norm_and_gelu_by_formula(toy_shape: Callable[..., VitShape]) -> N
 
 def test_forced_selection_is_used(toy_shape: Callable[..., VitShape]) -> None:
     shape = toy_shape()
-    model = spread(VisionTransformer(shape, select_before=(2, 4)))
+    model = spread(VisionTransformer(shape, TokenAttentionSelector((2, 4))))
     x = images(shape)
-    free = model(x, (6, 3), (3, 2))
-    forced = model(x, kept=free.kept, keys=free.keys)
+    free = model(x, Counts((6, 3), (3, 2)))
+    forced = model(x, Forced(free.kept, free.keys))
     assert torch.equal(forced.logits, free.logits)
     other = [torch.tensor([[0, 1, 2, 3, 4, 5]] * 2), torch.tensor([[0, 1, 2]] * 2)]
-    assert model(x, kept=other).kept[1].tolist() == [[0, 1, 2]] * 2
-    assert model(x, kept=other).keys == [None, None]
-    assert not torch.equal(model(x, kept=other).logits, free.logits)
+    assert model(x, Forced(other)).kept[1].tolist() == [[0, 1, 2]] * 2
+    assert model(x, Forced(other)).keys == [None, None]
+    assert not torch.equal(model(x, Forced(other)).logits, free.logits)
 
 
 def test_selection_reads_the_block_before(toy_shape: Callable[..., VitShape]) -> None:
     shape = toy_shape()
-    model = spread(VisionTransformer(shape, select_before=(3,)))
+    model = spread(VisionTransformer(shape, TokenAttentionSelector((3,))))
     record: dict[str, Tensor] = {}
-    output = model(images(shape), (4,), (2,), record=record)
+    output = model(images(shape), Counts((4,), (2,)), record=record)
     scores = record["blocks.1.attn.softmax"].sum(dim=1)[:, 0, 1:]
     assert output.kept[0].tolist() == [sorted(row[:4]) for row in scores.argsort(descending=True).tolist()]
 
 
 def test_attention_variance_is_over_surviving_patches(toy_shape: Callable[..., VitShape]) -> None:
     shape = toy_shape()
-    model = spread(VisionTransformer(shape, select_before=(2,)))
+    model = spread(VisionTransformer(shape, TokenAttentionSelector((2,))))
     record: dict[str, Tensor] = {}
-    output = model(images(shape), (5,), (3,), record=record)
-    row = record["blocks.3.attn.softmax_class"].mean(dim=1)
-    assert torch.equal(output.class_attention, row)
-    patches = row[:, 1:]
+    output = model(images(shape), Counts((5,), (3,)), record=record)
+    patches = record["blocks.3.attn.softmax"][:, :, 0, 1:].mean(dim=1)
     expected = ((patches - patches.mean(dim=1, keepdim=True)) ** 2).mean(dim=1)
     assert patches.shape == (2, 5)
     assert torch.allclose(output.attention_variance, expected, atol=1e-16)
@@ -244,9 +248,9 @@ def test_attention_variance_is_over_surviving_patches(toy_shape: Callable[..., V
 
 def test_record_holds_tensors_and_their_gradients(toy_shape: Callable[..., VitShape]) -> None:
     shape = toy_shape()
-    model = spread(VisionTransformer(shape, select_before=(2,)))
+    model = spread(VisionTransformer(shape, TokenAttentionSelector((2,))))
     record: dict[str, Tensor] = {}
-    output = model(images(shape), (5,), record=record)
+    output = model(images(shape), Counts((5,)), record=record)
     output.logits.sum().backward()
     assert torch.equal(record["logits"], output.logits)
     assert record["blocks.0.out"].shape == (2, 10, 12)

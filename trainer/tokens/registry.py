@@ -1,0 +1,87 @@
+"""Token methods by name."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from host.errors import PeelVitError
+from trainer.attention.methods import SelectedAttention
+from trainer.tokens.method import DenseFlow, TokenMethod
+from trainer.tokens.trilevel import TokenAttentionSelector
+
+ATTENTION_METHODS: dict[str, Callable[..., Any]] = {"selected": SelectedAttention}
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a method may need to know of its model: width, heads, blocks, patches, classes, and the seed."""
+
+    dim: int
+    heads: int
+    depth: int
+    patches: int
+    classes: int
+    seed: int = 0
+
+
+def _dense(facts: ModelFacts, places: Sequence[int], placement: str, attention: Any) -> TokenMethod:
+    return DenseFlow()
+
+
+def _trilevel(
+    facts: ModelFacts, places: Sequence[int], placement: str, attention: Any, fused_token: bool = False
+) -> TokenMethod:
+    return TokenAttentionSelector(places, placement, fused_token, attention)
+
+
+TOKEN_METHODS: dict[str, Callable[..., TokenMethod]] = {"dense": _dense, "trilevel": _trilevel}
+"""Builders by name: (facts, places, placement, attention method, **the method's own options)."""
+
+
+def create_token_method(
+    name: str,
+    facts: ModelFacts,
+    places: Sequence[int],
+    *,
+    placement: str = "before",
+    attention_method: str = "selected",
+    options: Mapping[str, Any] | None = None,
+) -> TokenMethod:
+    """The method `name` for a model; `options` are those of the token method or of the attention method.
+
+    Raises `PeelVitError` for unknown names and options. Places behind the last block are left out.
+    """
+    build = known(name, TOKEN_METHODS, "token method")
+    build_attention = known(attention_method, ATTENTION_METHODS, "attention method")
+    token_options, attention_options = _split(dict(options or {}), build, build_attention, name, attention_method)
+    places = [place for place in places if place <= facts.depth]
+    return build(facts, places, placement, build_attention(**attention_options), **token_options)
+
+
+def known(name: str, choices: Mapping[str, Any], what: str) -> Any:
+    """`choices[name]`; `PeelVitError` with a suggestion when there is none."""
+    if name in choices:
+        return choices[name]
+    raise PeelVitError(f"there is no {what} {name!r}; choose {suggestion(name, choices)}")
+
+
+def suggestion(name: str, choices: Iterable[str]) -> str:
+    """The nearest name, or all of them."""
+    near = difflib.get_close_matches(name, choices, 1)
+    return near[0] if near else ", ".join(choices)
+
+
+def _split(
+    options: dict[str, Any], build: Callable[..., Any], build_attention: Callable[..., Any], *names: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    own = list(inspect.signature(build).parameters)[4:]
+    attention = list(inspect.signature(build_attention).parameters)
+    for option in options:
+        if option not in own + attention:
+            has = f"it has {', '.join(own + attention)}" if own + attention else "it has none"
+            raise PeelVitError(f"{' with '.join(names)} has no option {option!r}; {has}")
+    return ({k: v for k, v in options.items() if k in own}, {k: v for k, v in options.items() if k not in own})
