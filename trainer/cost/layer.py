@@ -43,9 +43,7 @@ def linear(name: str, rows: int, inputs: int, outputs: int, *, input_gradient: b
     return Layer(name, _instruction("gemm_nt", dimensions), input_gradient)
 
 
-def attention(
-    name: str, batch: int, tokens: int, heads: int, head_dim: int, *, queries: int | None = None
-) -> Layer:
+def attention(name: str, batch: int, tokens: int, heads: int, head_dim: int, *, queries: int | None = None) -> Layer:
     """Dense attention: of `batch` images or windows, `queries` (None: all) of `tokens` tokens look at all of them."""
     return _attention(name, batch, tokens - 1, heads, head_dim, tokens if queries is None else queries, 0)
 
@@ -55,9 +53,7 @@ def sparse_attention(name: str, batch: int, patches: int, heads: int, head_dim: 
     return _attention(name, batch, patches, heads, head_dim, 1 + patches, key_count)
 
 
-def _attention(
-    name: str, batch: int, patches: int, heads: int, head_dim: int, queries: int, key_count: int
-) -> Layer:
+def _attention(name: str, batch: int, patches: int, heads: int, head_dim: int, queries: int, key_count: int) -> Layer:
     dimensions = {"batch": batch, "patches": patches, "heads": heads, "head_dim": head_dim, "key_count": key_count}
     dimensions |= {"queries": queries, "map_rows": 0}
     return Layer(name, _instruction("attention", dimensions, ("SPARSE",) if key_count else ()))

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from host.model import TokenPlan, ViTConfig
 from trainer.cost.layer import Layer, attention, linear, sparse_attention
-from trainer.cost.tokens import BlockTokens
+from trainer.cost.methods import TokenSetting
+from trainer.cost.tokens import BlockTokens, Flow, Run
+from trainer.keep import DENSE, Keep
 
 
-def vit_layers(model: ViTConfig, tokens: Sequence[BlockTokens], batch: int = 1) -> Iterator[Layer]:
-    """All layers for `batch` images; every block computes all of its rows, the last one too."""
-    patch_rows = batch * model.patches
-    yield linear("patch_embed.proj", patch_rows, model.patch_features, model.dim, input_gradient=False)
-    for index, block in enumerate(tokens):
-        yield from block_layers(f"blocks.{index}", block, batch, model.dim, model.heads, model.mlp_hidden)
-    yield linear("head", batch, model.dim, model.classes)
+@dataclass(frozen=True)
+class ViTCost:
+    """The cost of a ViT or DeiT under a token method."""
+
+    config: ViTConfig
+    setting: TokenSetting = TokenSetting()
+
+    def flow(self, keep: Keep = DENSE, training: bool = False) -> Flow:
+        """Tokens of the blocks."""
+        return self.setting.flow(Run(self.config.patches, self.config.depth, self.config.dim), keep, training)
+
+    def layers(self, flow: Flow) -> Iterator[Layer]:
+        """All layers for one image; every block computes all of its rows, the last one too."""
+        config = self.config
+        yield linear("patch_embed.proj", config.patches, config.patch_features, config.dim, input_gradient=False)
+        for index, tokens in enumerate(flow.blocks):
+            yield from block_layers(f"blocks.{index}", tokens, config.dim, config.heads, config.mlp_hidden)
+        yield linear("head", 1, config.dim, config.classes)
 
 
 def block_layers(
-    name: str, tokens: BlockTokens, batch: int, dim: int, heads: int, mlp_hidden: int, prefix: int = 1
+    name: str, tokens: BlockTokens, dim: int, heads: int, mlp_hidden: int, prefix: int = 1
 ) -> Iterator[Layer]:
-    """One pre-norm block with `prefix` class tokens (1, or 0 with dense attention only)."""
-    rows, head_dim = batch * (prefix + tokens.attention), dim // heads
+    """One pre-norm block with `prefix` class tokens (1 or 0)."""
+    rows = prefix + tokens.attention
     yield linear(f"{name}.attn.qkv", rows, dim, 3 * dim)
-    if tokens.key_count is None:
-        yield attention(f"{name}.attn", batch, prefix + tokens.attention, heads, head_dim)
-    else:
-        yield sparse_attention(f"{name}.attn", batch, tokens.attention, heads, head_dim, tokens.key_count)
+    yield from _attention_layers(f"{name}.attn", tokens, heads, dim // heads, prefix)
     yield linear(f"{name}.attn.proj", rows, dim, dim)
-    rows = batch * (prefix + tokens.feed_forward)
+    rows = prefix + tokens.feed_forward
     yield linear(f"{name}.mlp.fc1", rows, dim, mlp_hidden)
     yield linear(f"{name}.mlp.fc2", rows, mlp_hidden, dim)
+
+
+def _attention_layers(name: str, tokens: BlockTokens, heads: int, head_dim: int, prefix: int) -> Iterator[Layer]:
+    count, always = tokens.attention, prefix + tokens.fused
+    if tokens.key_count is None:
+        yield attention(name, 1, prefix + count, heads, head_dim)
+    elif always == 1:
+        yield sparse_attention(name, 1, count, heads, head_dim, tokens.key_count)
+    else:  # the op has exactly one token that is always a key: split into queries of all keys and queries of their own
+        if always:
+            yield attention(f"{name}.all", 1, prefix + count, heads, head_dim, queries=always)
+        patches = count - tokens.fused
+        yield attention(f"{name}.own", patches, always + tokens.key_count, heads, head_dim, queries=1)
 
 
 def device_layers(model: ViTConfig, plan: TokenPlan, batch: int = 1) -> Iterator[Layer]:

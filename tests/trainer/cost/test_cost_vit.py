@@ -14,9 +14,8 @@ from host.layout import plan_layout
 from host.model import Sparsity, TokenPlan, ViTConfig, dense_plan, parse_model
 from host.tensors import Use
 from sim.macs import macs
-from trainer.cost.layer import rows_of, total_macs
-from trainer.cost.tokens import dense
-from trainer.cost.vit import device_layers, vit_layers
+from trainer.cost.layer import Layer, rows_of, total_macs
+from trainer.cost.vit import ViTCost, device_layers
 
 MODELS = {
     "toy": parse_model("vit:image=12,patch=4,dim=12,depth=6,heads=3,mlp=20,classes=5"),
@@ -42,6 +41,11 @@ def compiled(model: ViTConfig, plan: TokenPlan, batch: int, training: bool) -> C
     return +counted
 
 
+def dense_layers(model: ViTConfig) -> list[Layer]:
+    cost = ViTCost(model)
+    return list(cost.layers(cost.flow()))
+
+
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("sparsity", PLANS.values(), ids=PLANS.keys())
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
@@ -54,13 +58,13 @@ def test_device_layers_are_the_compiled_program(model: ViTConfig, sparsity: Spar
 @pytest.mark.parametrize("width, heads, published", [(192, 3, 1.254), (384, 6, 4.599), (768, 12, 17.56)])
 def test_published_dense_macs(width: int, heads: int, published: float) -> None:
     model = ViTConfig("deit", 224, 16, 3, width, 12, heads, 4 * width, 1000)
-    count = total_macs(vit_layers(model, dense(196, 12)), training=False)
+    count = total_macs(dense_layers(model), training=False)
     assert count / 1e9 == pytest.approx(published, abs=0.005)
 
 
 def test_float_model_computes_all_rows_of_the_last_block() -> None:
     model = MODELS["deit_tiny"]
-    floating = total_macs(vit_layers(model, dense(model.patches, model.depth)), training=False)
+    floating = total_macs(dense_layers(model), training=False)
     device = total_macs(device_layers(model, dense_plan(model)), training=False)
     saved_rows, dim = model.patches, model.dim
     assert floating - device == saved_rows * (dim * dim + 2 * dim * model.mlp_hidden + 2 * (1 + model.patches) * dim)
@@ -68,14 +72,14 @@ def test_float_model_computes_all_rows_of_the_last_block() -> None:
 
 def test_training_is_three_forward_passes_less_the_gradient_of_the_images() -> None:
     model = MODELS["micro"]
-    rows = list(rows_of(vit_layers(model, dense(model.patches, model.depth)), training=True))
+    rows = list(rows_of(dense_layers(model), training=True))
     forward = sum(row.macs for row in rows if row.work == "forward")
     embedding = next(row.macs for row in rows if row.layer == "patch_embed.proj")
     assert sum(row.macs for row in rows) == 3 * forward - embedding
 
 
 def test_recomputed_probabilities_are_one_product_more() -> None:
-    layers = list(vit_layers(MODELS["micro"], dense(64, 7)))
+    layers = list(dense_layers(MODELS["micro"]))
     stored, again = (total_macs(layers, training=True, recompute=flag) for flag in (False, True))
     forward = sum(row.macs for row in rows_of(layers, training=False) if row.op == "attention")
     assert again - stored == forward // 2
