@@ -1,0 +1,1 @@
+"""What `python -m trainer.train` is made of: one idea a file."""

@@ -1,0 +1,89 @@
+"""Weights with timm's names, from files and to files."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from host.checkpoint import replaced_file
+from host.errors import PeelVitError
+from host.float_weights import WRAPPER_PREFIXES, load_float_weights
+from trainer.models.timm_state import load_timm_state
+
+_NESTED = ("model", "state_dict", "model_state")
+"""Where checkpoints of this program, DeiT and timm have the weights."""
+
+_OWN = "token_method."
+"""Parameters of a token method, which other people's weights do not have."""
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """All tensors of a .safetensors, .npz or torch file by plain names; `PeelVitError` when it cannot be read."""
+    if path.suffix in (".npz", ".safetensors"):
+        return {name: torch.from_numpy(array) for name, array in load_float_weights(path).items()}
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise PeelVitError(f"there is no file {path}; check the path of the weights") from None
+    except OSError as error:
+        raise PeelVitError(f"cannot read {path}: {error.strerror}; check the path of the weights") from None
+    except (zipfile.BadZipFile, EOFError, RuntimeError, pickle.UnpicklingError):
+        raise PeelVitError(
+            f"{path} is damaged or holds more than tensors; save the weights again, best as .safetensors"
+        ) from None
+    for name in _NESTED:
+        content = content.get(name, content) if isinstance(content, Mapping) else content
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise PeelVitError(f"{path} holds no weights by name; save the model's state_dict")
+    return {_plain(name): tensor for name, tensor in content.items()}
+
+
+def _plain(name: str) -> str:
+    while name.startswith(WRAPPER_PREFIXES):
+        name = name.split(".", 1)[1]
+    return name
+
+
+def start_from(model: nn.Module, path: Path, *, reset_head: bool = False) -> None:
+    """Load the weights of a file into `model`, which keeps its own head with `reset_head`.
+
+    Raises `PeelVitError` for another model's weights or another number of classes.
+    """
+    weights, fresh = load_weights(path), model.state_dict()
+    if reset_head:
+        weights = {name: tensor for name, tensor in weights.items() if not _is_head(name)}
+    else:
+        _check_classes(weights, fresh, path)
+    weights = {name: tensor for name, tensor in weights.items() if name in fresh or not name.startswith(_OWN)}
+    new = [name for name in fresh if name not in weights and (name.startswith(_OWN) or (reset_head and _is_head(name)))]
+    if new:
+        print(f"not in {path} and therefore fresh: {', '.join(new)}")
+    load_timm_state(model, weights | {name: fresh[name] for name in new})
+
+
+def _is_head(name: str) -> bool:
+    return "head" in name.split(".", 1)[0]
+
+
+def _check_classes(weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor], path: Path) -> None:
+    for name, tensor in weights.items():
+        if _is_head(name) and name in fresh and tensor.shape[:1] != fresh[name].shape[:1]:
+            raise PeelVitError(
+                f"{path} has {len(tensor)} classes but the model has {len(fresh[name])}; "
+                "use --reset-head for a new classifier, or the data set that they were trained on"
+            )
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    """Write the weights to a .safetensors file with timm's names, all or nothing."""
+    from safetensors.torch import save
+
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with replaced_file(path) as file:
+        file.write(save(state))
