@@ -20,11 +20,16 @@ BACKWARD_PRODUCTS = 5
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer's forward pass. Without `input_gradient` nothing in front of it learns, so no dX is computed."""
+    """One layer's forward pass.
+
+    Without `input_gradient` nothing in front of it learns, so no dX is computed; without `learns` it is a teacher's,
+    and there is no backward pass at all.
+    """
 
     name: str
     forward: Instruction
     input_gradient: bool = True
+    learns: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,21 +64,21 @@ def _attention(name: str, batch: int, patches: int, heads: int, head_dim: int, q
     return Layer(name, _instruction("attention", dimensions, ("SPARSE",) if key_count else ()))
 
 
-def rows_of(layers: Iterable[Layer], *, training: bool, recompute: bool = False) -> Iterator[Row]:
-    """The passes of `layers`: forward, and in training what the backward pass adds.
+def rows_of(layers: Iterable[Layer], *, backward: bool, recompute: bool = False) -> Iterator[Row]:
+    """The passes of `layers`: forward, and with `backward` what the backward pass adds.
 
     With `recompute` the backward pass of attention computes its probabilities again, as the accelerator and fused
     attention do, and that product counts; without it they were stored.
     """
     for layer in layers:
         yield Row(layer.name, "forward", layer.forward.op.name, macs(layer.forward))
-        if training:
+        if backward and layer.learns:
             yield from _backward(layer, recompute)
 
 
-def total_macs(layers: Iterable[Layer], *, training: bool, recompute: bool = False) -> int:
+def total_macs(layers: Iterable[Layer], *, backward: bool, recompute: bool = False) -> int:
     """The sum of `rows_of`."""
-    return sum(row.macs for row in rows_of(layers, training=training, recompute=recompute))
+    return sum(row.macs for row in rows_of(layers, backward=backward, recompute=recompute))
 
 
 def _backward(layer: Layer, recompute: bool) -> Iterator[Row]:

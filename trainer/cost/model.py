@@ -1,4 +1,4 @@
-"""The cost of a model's step at any keep ratios."""
+"""The cost of one image's step at any keep ratios."""
 
 from __future__ import annotations
 
@@ -24,19 +24,23 @@ class Architecture(Protocol):
 class StepCost:
     """MACs of one image's step.
 
-    With `training` the step is forward and backward, with the token method as it trains; without, forward as it infers.
-    With `recompute` attention's backward pass computes its probabilities again (see `trainer.cost.layer`).
+    Attributes:
+        architecture: of which model.
+        training: the token method does what it does in training, not what it does in inference.
+        backward: count the backward pass too.
+        recompute: attention's backward pass computes its probabilities again (see `trainer.cost.layer`).
     """
 
     architecture: Architecture
     training: bool = True
+    backward: bool = True
     recompute: bool = False
     _known: dict[Hashable, int] = field(default_factory=dict, repr=False, compare=False)
 
     def rows(self, keep: Keep = DENSE) -> list[Row]:
         """Every pass of every layer."""
         layers = self.architecture.layers(self.architecture.flow(keep, self.training))
-        return list(rows_of(layers, training=self.training, recompute=self.recompute))
+        return list(rows_of(layers, backward=self.backward, recompute=self.recompute))
 
     def __call__(self, keep: Keep = DENSE) -> int:
         """The sum of all rows."""
@@ -44,3 +48,12 @@ class StepCost:
         if flow not in self._known:
             self._known[flow] = sum(row.macs for row in self.rows(keep))
         return self._known[flow]
+
+
+CONVENTIONS = {
+    "training": {"backward": True, "recompute": False},
+    "recompute": {"backward": True, "recompute": True},
+    "forward": {"backward": False, "recompute": False},
+}
+"""What a step's MACs count: forward and backward with stored attention maps, with maps that the backward pass computes
+again (accelerator, fused attention), or the forward pass alone."""

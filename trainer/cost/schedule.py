@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from host.errors import PeelVitError
 from host.options import PAPER_WARMUP
 from host.schedules import KeepRatio, check_ratio, kept_count
-from trainer.keep import Keep
+from trainer.keep import DENSE, Keep
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class TrainingRun:
     """
 
     example_keep: float = 1.0
-    keep: Keep = Keep()
+    keep: Keep = DENSE
     epochs: int = 300
     train_images: int = 1_281_167
     batch_size: int = 512
@@ -66,6 +66,11 @@ class TrainingRun:
         `cost` must not grow as ratios fall: then two updates of equal cost have nothing else between them.
         """
         return list(_spans(lambda step: cost(self.keep_at(step)), 0, self.steps - 1))
+
+    @property
+    def example_ratio(self) -> float:
+        """Images shown over images of a run on all of the data."""
+        return self.images_per_epoch / self.train_images
 
     def average(self, cost: Callable[[Keep], int]) -> float:
         """The mean cost of an update over the run."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from host.model import TokenPlan, ViTConfig
 from trainer.cost.layer import Layer, attention, linear, sparse_attention
 from trainer.cost.methods import TokenSetting
-from trainer.cost.tokens import BlockTokens, Flow, Run
+from trainer.cost.tokens import BlockTokens, Flow, Run, dense
 from trainer.keep import DENSE, Keep
 
 
@@ -17,7 +17,7 @@ class ViTCost:
     """The cost of a ViT or DeiT under a token method."""
 
     config: ViTConfig
-    setting: TokenSetting = TokenSetting()
+    setting: TokenSetting = field(default_factory=TokenSetting)
 
     def flow(self, keep: Keep = DENSE, training: bool = False) -> Flow:
         """Tokens of the blocks."""
@@ -30,6 +30,21 @@ class ViTCost:
         for index, tokens in enumerate(flow.blocks):
             yield from block_layers(f"blocks.{index}", tokens, config.dim, config.heads, config.mlp_hidden)
         yield linear("head", 1, config.dim, config.classes)
+        yield from predictor_layers(flow)
+        if flow.teacher:
+            yield from teacher_layers(self.layers(dense(Run(config.patches, config.depth, config.dim))))
+
+
+def predictor_layers(flow: Flow) -> Iterator[Layer]:
+    """The token method's own layers."""
+    for predictor in flow.predictors:
+        yield linear(f"token_method.{predictor.name}", predictor.rows, predictor.inputs, predictor.outputs)
+
+
+def teacher_layers(layers: Iterable[Layer]) -> Iterator[Layer]:
+    """The same layers as a teacher's, which does not learn."""
+    for layer in layers:
+        yield replace(layer, name=f"teacher.{layer.name}", learns=False)
 
 
 def block_layers(

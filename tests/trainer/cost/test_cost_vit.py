@@ -51,28 +51,28 @@ def dense_layers(model: ViTConfig) -> list[Layer]:
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
 def test_device_layers_are_the_compiled_program(model: ViTConfig, sparsity: Sparsity, training: bool) -> None:
     plan = sparsity.plan(model)
-    rows = rows_of(device_layers(model, plan, batch=2), training=training, recompute=True)
+    rows = rows_of(device_layers(model, plan, batch=2), backward=training, recompute=True)
     assert Counter({(row.layer, row.op): row.macs for row in rows}) == compiled(model, plan, 2, training)
 
 
 @pytest.mark.parametrize("width, heads, published", [(192, 3, 1.254), (384, 6, 4.599), (768, 12, 17.56)])
 def test_published_dense_macs(width: int, heads: int, published: float) -> None:
     model = ViTConfig("deit", 224, 16, 3, width, 12, heads, 4 * width, 1000)
-    count = total_macs(dense_layers(model), training=False)
+    count = total_macs(dense_layers(model), backward=False)
     assert count / 1e9 == pytest.approx(published, abs=0.005)
 
 
 def test_float_model_computes_all_rows_of_the_last_block() -> None:
     model = MODELS["deit_tiny"]
-    floating = total_macs(dense_layers(model), training=False)
-    device = total_macs(device_layers(model, dense_plan(model)), training=False)
+    floating = total_macs(dense_layers(model), backward=False)
+    device = total_macs(device_layers(model, dense_plan(model)), backward=False)
     saved_rows, dim = model.patches, model.dim
     assert floating - device == saved_rows * (dim * dim + 2 * dim * model.mlp_hidden + 2 * (1 + model.patches) * dim)
 
 
 def test_training_is_three_forward_passes_less_the_gradient_of_the_images() -> None:
     model = MODELS["micro"]
-    rows = list(rows_of(dense_layers(model), training=True))
+    rows = list(rows_of(dense_layers(model), backward=True))
     forward = sum(row.macs for row in rows if row.work == "forward")
     embedding = next(row.macs for row in rows if row.layer == "patch_embed.proj")
     assert sum(row.macs for row in rows) == 3 * forward - embedding
@@ -80,6 +80,6 @@ def test_training_is_three_forward_passes_less_the_gradient_of_the_images() -> N
 
 def test_recomputed_probabilities_are_one_product_more() -> None:
     layers = list(dense_layers(MODELS["micro"]))
-    stored, again = (total_macs(layers, training=True, recompute=flag) for flag in (False, True))
-    forward = sum(row.macs for row in rows_of(layers, training=False) if row.op == "attention")
+    stored, again = (total_macs(layers, backward=True, recompute=flag) for flag in (False, True))
+    forward = sum(row.macs for row in rows_of(layers, backward=False) if row.op == "attention")
     assert again - stored == forward // 2
