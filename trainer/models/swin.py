@@ -6,10 +6,9 @@ E = D / M head dimension.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from typing import Any
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -97,11 +96,12 @@ class SwinConfig:
 
 @dataclass(frozen=True)
 class WindowChoice:
-    """What the windows compute: `slots` [B, W, n], ascending, and per query the positions among them that it attends
-    to, `keys` [B, W, n, k]; None: all.
+    """What the windows compute: `slots` [B, W, n], ascending, the tokens in them, `cells` [B, W, n] (L for padding),
+    and per query the positions among its window's slots that it attends to, `keys` [B, W, n, k]; None: all.
     """
 
     slots: Tensor
+    cells: Tensor
     keys: Tensor | None = None
 
 
@@ -109,16 +109,15 @@ class WindowChoice:
 class WindowProbabilities:
     """Attention inside the windows, from detached q and k [B, W, M, n, E]; computed only when it is asked for.
 
-    `bias` broadcasts to [B, W, M, n, n]. `cells` [B or 1, W, n] are the tokens in the slots, `tokens` for padding.
-    `slots` as in `WindowChoice`; None: all.
+    `bias` broadcasts to [B, W, M, n, n]. `slots` and `cells` [B or 1, W, n] as in `WindowChoice`.
     """
 
+    partition: Partition
+    slots: Tensor
+    cells: Tensor
     q: Tensor
     k: Tensor
     bias: Tensor
-    cells: Tensor
-    tokens: int
-    slots: Tensor | None
 
     @torch.no_grad()
     def map(self) -> Tensor:
@@ -133,7 +132,7 @@ class WindowProbabilities:
     @property
     def is_token(self) -> Tensor:
         """Whether a slot holds a token, bool [B or 1, W, n]."""
-        return self.cells < self.tokens
+        return self.cells < self.partition.tokens
 
     def variance(self) -> Tensor:
         """Population variance of the column sums over the tokens that were computed, [B]."""
@@ -204,7 +203,8 @@ class SwinBlock(nn.Module):
             bias = bias + mask[None, :, None]
         update, q, k = self.attn(windows, bias, record.within("attn"))
         x = record("after_attn", x + self.drop_path(partition.join(update)))
-        return x, WindowProbabilities(q.detach(), k.detach(), bias.detach(), cells[None], partition.tokens, None)
+        slots = torch.arange(partition.slots, device=x.device).expand(1, len(cells), -1)
+        return x, WindowProbabilities(partition, slots, cells[None], q.detach(), k.detach(), bias.detach())
 
     def feed_forward(self, x: Tensor, record: Recorder = SILENT) -> Tensor:
         """x [B, ..., D] after the MLP residual."""
@@ -218,31 +218,29 @@ class SwinBlock(nn.Module):
         if choice is None:
             x, probabilities = self.attend(x, record=record)
             return self.feed_forward(x, record), probabilities
-        partition, all_cells, _ = self._geometry(x)
-        B, W, n = choice.slots.shape
-        cells = all_cells.expand(B, -1, -1).gather(2, choice.slots)
+        partition, _, mask = self._geometry(x)
         table = x.flatten(1, 2)
         if partition.is_padded:
             table = functional.pad(table, (0, 0, 0, 1))  # one row for all padding to be read from and written to
-        rows = cells.flatten(1)[:, :, None].expand(-1, -1, x.shape[-1])
+        rows = choice.cells.flatten(1)[:, :, None].expand(-1, -1, x.shape[-1])
         taken = record("in", table.gather(1, rows))
-        windows = record("norm1", self.norm1(taken)).unflatten(1, (W, n))
+        windows = record("norm1", self.norm1(taken)).unflatten(1, choice.slots.shape[1:])
         if partition.is_padded:
-            windows = windows * (cells < partition.tokens)[..., None]
-        bias = self._chosen_bias(choice, x)
+            windows = windows * (choice.cells < partition.tokens)[..., None]
+        bias = self._chosen_bias(choice, mask)
         update, q, k = self.attn(windows, bias, record.within("attn"))
         taken = record("after_attn", taken + self.drop_path(update.flatten(1, 2)))
         taken = self.feed_forward(taken, record)
         out = table.scatter(1, rows, taken.to(table.dtype))[:, : partition.tokens].view_as(x)
-        found = WindowProbabilities(q.detach(), k.detach(), bias.detach(), cells, partition.tokens, choice.slots)
-        return out, found
+        return out, WindowProbabilities(
+            partition, choice.slots, choice.cells, q.detach(), k.detach(), bias.detach()
+        )
 
-    def _chosen_bias(self, choice: WindowChoice, x: Tensor) -> Tensor:
+    def _chosen_bias(self, choice: WindowChoice, mask: Tensor) -> Tensor:
         """Position bias, regions and connections of the chosen slots, [B, W, M, n, n]."""
-        partition, _, mask = self._geometry(x)
         bias = self.attn.position_bias(choice.slots)
         extra = None
-        if partition.shift:
+        if self.partition.shift:
             window = torch.arange(mask.shape[0], device=mask.device)[:, None, None]
             extra = mask[window, choice.slots[..., :, None], choice.slots[..., None, :]]
         if choice.keys is not None:

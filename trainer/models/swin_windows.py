@@ -53,6 +53,12 @@ class Partition:
         """Whether some slots hold no token."""
         return self.rows * self.columns * self.slots != self.tokens
 
+    def computed(self, count: int) -> int:
+        """Tokens in all windows together when each computes `count` slots, those with padding last."""
+        heights = [min(self.window, self.height - row * self.window) for row in range(self.rows)]
+        widths = [min(self.window, self.width - column * self.window) for column in range(self.columns)]
+        return sum(min(count, height * width) for height in heights for width in widths)
+
     def split(self, x_BHWD: Tensor) -> Tensor:
         """The windows' slots, [B, W, A, D]."""
         if self.shift:
