@@ -231,21 +231,40 @@ class Options:
 
     # Augmentation
     no_aug: bool = _option(False, "--no-aug", convert=None, help="images as they are")
+    crop_padding: int = _option(
+        0, "--crop-padding", convert=int, help="random crop of the image padded by so many pixels; 4 is usual at 32"
+    )
+    scale: tuple[float, ...] = _option(
+        (0.08, 1.0), "--scale", convert=float, count=2, help="part of a picture's area that a random crop takes"
+    )
+    ratio: tuple[float, ...] = _option((3 / 4, 4 / 3), "--ratio", convert=float, count=2, help="aspect of that crop")
+    train_interpolation: str = _option(
+        "random", "--train-interpolation", choices=("random", "bilinear", "bicubic"), help="of that crop"
+    )
+    crop_pct: float = _option(
+        0.9, "--crop-pct", convert=float, evaluates=True, help="part of a picture's shorter side that is evaluated"
+    )
     aa: str | None = _option(None, "--aa", convert=_name, help="RandAugment policy such as rand-m9-mstd0.5-inc1")
     aug_repeats: int = _option(0, "--aug-repeats", convert=int, help="views of each image (repeated augmentation)")
     reprob: float = _option(0.0, "--reprob", convert=float, help="probability of random erasing")
+    remode: str = _option("pixel", "--remode", choices=("const", "rand", "pixel"), help="what erased parts become")
+    recount: int = _option(1, "--recount", convert=int, help="parts erased")
     color_jitter: float = _option(0.4, "--color-jitter", convert=float, help="strength, where there is no --aa")
     hflip: float = _option(0.5, "--hflip", convert=float, help="probability of mirroring")
+    vflip: float = _option(0.0, "--vflip", convert=float, help="probability of turning upside down")
     mixup: float = _option(0.0, "--mixup", convert=float, help="alpha of mixup, 0 for none")
     cutmix: float = _option(0.0, "--cutmix", convert=float, help="alpha of cutmix, 0 for none")
     mixup_prob: float = _option(1.0, "--mixup-prob", convert=float, help="probability of mixup or cutmix")
     mixup_switch_prob: float = _option(0.5, "--mixup-switch-prob", convert=float, help="of cutmix where both are on")
 
+    mixup_mode: str = _option("batch", "--mixup-mode", choices=("batch", "pair", "elem"), help="what one draw is for")
+
     # Speed
     amp: bool = _option(False, "--amp", convert=None, evaluates=True, help="matrix products in 16-bit floats")
-    amp_dtype: str = _option(
-        "float16", "--amp-dtype", choices=("float16", "bfloat16"), evaluates=True, help="which ones"
-    )
+    amp_dtype: str | None = _option(
+        None, "--amp-dtype", choices=("float16", "bfloat16"), evaluates=True,
+        help="which ones; default: float16 on a GPU, bfloat16 on a CPU",
+    )  # fmt: skip
     channels_last: bool = _option(
         False, "--channels-last", convert=None, evaluates=True, resumes=False, help="images with channels innermost"
     )
@@ -422,7 +441,7 @@ def _shown(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-_AUGMENTATION = ("aa", "aug_repeats", "reprob", "color_jitter", "hflip", "mixup", "cutmix")
+_AUGMENTATION = ("crop_padding", "aa", "reprob", "color_jitter", "hflip", "vflip", "mixup", "cutmix")
 _EXAMPLES = ("example_period", "example_remove", "example_iterations")
 _SELECTORS = ("select_before", "selector_placement", "keep_warmup")
 
@@ -433,7 +452,8 @@ _NO_EFFECT: tuple[_Rule, ...] = (
     (("lr_base", "lr_base_size"), "--lr", lambda o: o.lr is not None),
     (("warmup_lr",), "--warmup-epochs 0", lambda o: o.warmup_epochs == 0),
     (_AUGMENTATION, "--no-aug", lambda o: o.no_aug),
-    (("mixup_prob",), "neither --mixup nor --cutmix", lambda o: not (o.mixup or o.cutmix)),
+    (("remode", "recount"), "--reprob 0", lambda o: not o.reprob),
+    (("mixup_prob", "mixup_mode"), "neither --mixup nor --cutmix", lambda o: not (o.mixup or o.cutmix)),
     (("mixup_switch_prob",), "only one of --mixup and --cutmix, or none", lambda o: not (o.mixup and o.cutmix)),
     (("color_jitter",), "--aa, which jitters colours itself", lambda o: o.aa is not None),
     (("model_ema_decay", "model_ema_warmup"), "no --model-ema", lambda o: not o.model_ema),
@@ -472,13 +492,15 @@ def _is_on(name: str, value: Any) -> bool:
 _AT_LEAST_ONE = (
     "train_images", "eval_images", "num_classes", "img_size", "in_chans", "example_period", "epochs", "steps",
     "batch_size", "validation_batch_size", "grad_accum_steps", "lr_base_size", "val_interval", "log_interval",
+    "recount",
 )  # fmt: skip
 _AT_LEAST_ZERO = (
-    "workers", "example_iterations", "opt_eps", "weight_decay", "lr", "lr_base", "warmup_lr", "min_lr",
-    "warmup_epochs", "seed", "aug_repeats", "color_jitter", "mixup", "cutmix", "recovery_interval", "checkpoint_hist",
+    "workers", "crop_padding", "example_iterations", "opt_eps", "weight_decay", "lr", "lr_base", "warmup_lr", "min_lr",
+    "warmup_epochs", "seed", "aug_repeats", "color_jitter", "mixup", "cutmix", "recovery_interval",
+    "checkpoint_hist",
 )  # fmt: skip
 _BELOW_ONE = ("momentum", "smoothing", "drop_path", "model_ema_decay")
-_PROBABILITIES = ("reprob", "hflip", "mixup_prob", "mixup_switch_prob")
+_PROBABILITIES = ("reprob", "hflip", "vflip", "mixup_prob", "mixup_switch_prob")
 
 
 def _check(options: Options) -> None:
@@ -486,7 +508,7 @@ def _check(options: Options) -> None:
     for name in _LEVEL_NAMES:
         check_ratio(getattr(options, name), name.replace("_", " ") + " ratio")
     for name, row in _ROWS.items():
-        if row.choices and getattr(options, name) not in row.choices:
+        if row.choices and getattr(options, name) not in (*row.choices, DEFAULTS[name]):
             raise PeelVitError(f"{flag(name)} is {getattr(options, name)}; choose {', '.join(row.choices)}")
     start, end = options.warmup_span
     if not 0 <= start <= end:

@@ -61,9 +61,7 @@ def evaluate(
     loss, top1, top5, count = total(sums).tolist()
     if not count:
         raise PeelVitError("there are no images to evaluate; check the held-out part of the data set")
-    return Evaluation(
-        loss / count, 100.0 * top1 / count, 100.0 * top5 / count, int(count), time.perf_counter() - began
-    )
+    return Evaluation(loss / count, 100.0 * top1 / count, 100.0 * top5 / count, int(count), time.perf_counter() - began)
 
 
 def _sums(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:

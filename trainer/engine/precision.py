@@ -1,4 +1,4 @@
-"""Matrix products in 16-bit floats where the device gains from them, and the scaling of gradients that float16 needs."""
+"""Matrix products in 16-bit floats where the device gains from them, and the gradient scaling that float16 needs."""
 
 from __future__ import annotations
 
