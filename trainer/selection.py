@@ -38,8 +38,8 @@ def select_keys(scores_BKN: Tensor, kept: Tensor, count: int) -> Tensor:
     if not 1 <= count <= patches:
         raise PeelVitError(f"a query cannot have {count} of {patches} patch keys; give a count from 1 to {patches}")
     scores_BKK = scores_BKN.gather(2, kept[:, None, :].expand(-1, patches, -1))
-    scores_BKK.diagonal(dim1=1, dim2=2).fill_(torch.inf)
-    return largest(scores_BKK, count)
+    itself = torch.eye(patches, dtype=torch.bool, device=kept.device)
+    return largest(scores_BKK.masked_fill(itself, torch.inf), count)
 
 
 def token_rows(kept: Tensor, prefix: int = 1) -> Tensor:
