@@ -1,9 +1,9 @@
 """EfficientTrain++'s curriculum: small and hardly augmented images first, full size and full augmentation last.
 
-Wang et al., "EfficientTrain++: Generalized Curriculum Learning for Efficient Visual Backbone Training", IEEE TPAMI 2024,
-as its authors' published program trains DeiT-S (`_ET_pp_main_deitS.py`): ten stages of *equal computation*, the first two
-at 96 pixels, four at 160, two at 192 and two at 224, with RandAugment's magnitude equal to the stage's number 0 to 9.
-A stage at side B has (224 / B)^2 times as many epochs as one at 224, since the cost of an image goes with its area.
+Wang et al., "EfficientTrain++: Generalized Curriculum Learning for Efficient Visual Backbone Training", IEEE TPAMI
+2024, as its authors' published program trains DeiT-S (`_ET_pp_main_deitS.py`): ten stages of *equal computation*, the
+first two at 96 pixels, four at 160, two at 192, two at 224, with RandAugment's magnitude the stage's number 0 to 9. A
+stage at side B has (224 / B)^2 times as many epochs as one at 224, since the cost of an image goes with its area.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class Curriculum:
     def stage(self, epoch: int) -> Stage:
         """What `epoch`, counted from 0, trains on; the last epoch is always at full size and magnitude.
 
-        Stage k gets the part w_k / sum(w) of the epochs, w_k = (image_size / side_k)^2; an epoch belongs to the stage in
-        which its middle lies.
+        Stage k gets the part w_k / sum(w) of the epochs, w_k = (image_size / side_k)^2; an epoch belongs to the stage
+        in which its middle lies.
         """
         if epoch >= self.epochs - 1:
             return Stage(self.image_size, self.magnitude)

@@ -16,6 +16,7 @@ from trainer.augment.options import AugmentOptions
 from trainer.augment.randaugment import parse, rand_augment
 from trainer.curriculum import Stage
 from trainer.data.batch import Batch, MixedBatch
+from trainer.data.normalise import Normalise, scaled
 from trainer.data.randomness import random_state
 
 
@@ -37,8 +38,7 @@ class Augment:
         self.options = options
         self.image_size = image_size
         self.device = torch.device(device)
-        self._mean = torch.tensor(mean, device=self.device)
-        self._scale = 1.0 / torch.tensor(std, device=self.device)
+        self._normalise = Normalise(mean, std, self.device)
         self._policy = parse(options.aa) if options.aa else None
 
     @torch.no_grad()
@@ -50,10 +50,10 @@ class Augment:
         """
         random = random_state(seed)
         noise = torch.Generator(self.device).manual_seed(seed)
-        images = self._placed(batch.images, random).float().div_(255.0)
+        images = scaled(self._placed(batch.images, random))
         images = self._recoloured(images, stage, random)
         images = resized(images, stage.image_size if stage else self.image_size, self.options.downsampling)
-        images = (images - self._mean[:, None, None]).mul_(self._scale[:, None, None])
+        images = self._normalise(images)
         if self.options.reprob:
             images = random_erasing(
                 images, self.options.reprob, self.options.remode, self.options.recount, random, noise
@@ -73,7 +73,7 @@ class Augment:
     def _recoloured(self, images: Tensor, stage: Stage | None, random: np.random.RandomState) -> Tensor:
         if self._policy:
             policy = self._policy.at(stage.randaugment_magnitude) if stage else self._policy
-            return rand_augment(images, policy, self._mean, self.options.interpolation, random)
+            return rand_augment(images, policy, self._normalise.mean, self.options.interpolation, random)
         if self.options.color_jitter:
             return color_jitter(images, self.options.color_jitter, random)
         return images

@@ -139,9 +139,7 @@ def _move(images: Tensor, chosen: NDArray[np.int64], strength: _Strength, fill: 
     if not len(rows):
         return
     height, width = images.shape[-2:]
-    maps = np.stack(
-        [_MOVES[chosen[row] - len(_OPERATIONS)](strength.signed[row], height, width) for row in rows]
-    )
+    maps = np.stack([_MOVES[chosen[row] - len(_OPERATIONS)](strength.signed[row], height, width) for row in rows])
     where = torch.from_numpy(rows).to(images.device)
     images[where] = affine(images[where], maps, fill, interpolation)
 
@@ -177,7 +175,7 @@ def _solarize(images: Tensor, strength: _Strength) -> Tensor:
 
 
 def _solarize_add(images: Tensor, strength: _Strength) -> Tensor:
-    """Add to the darker half; kornia's `solarize(additions=)` adds to all pixels and inverts, which is another thing."""
+    """Add to the darker half; kornia's `solarize(additions=)` adds to all pixels and inverts the brighter half."""
     added = _column(np.minimum(128, strength.scaled_to(110)) / 255, images)
     return torch.where(images < 128 / 255, (images + added).clamp_max(1.0), images)
 
@@ -215,7 +213,8 @@ def _column(values: Floats, images: Tensor) -> Tensor:
 
 
 _OPERATIONS: tuple[Callable[[Tensor, _Strength], Tensor], ...] = (
-    _auto_contrast, _equalize, _invert, _posterize, _solarize, _solarize_add, _color, _contrast, _brightness, _sharpness,
+    _auto_contrast, _equalize, _invert, _posterize, _solarize, _solarize_add,
+    _color, _contrast, _brightness, _sharpness,
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ ARCHIVE = f"{FOLDER}.tar.gz"
 HUB_NAME = "uoft-cs/cifar100"
 # Of the training pixels scaled to 0..1, as timm's and torchvision's users know them.
 MEAN, STD = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
-_SIDE = 32
+SIDE = 32
 
 
 def is_here(data_dir: Path) -> bool:
@@ -40,12 +40,12 @@ def open_cifar100(data_dir: Path, split: str, image_size: int | None) -> Dataset
     path = data_dir / FOLDER if (data_dir / FOLDER).is_dir() else data_dir / ARCHIVE
     with reading(path, "replace it by the original"):
         content, meta = (load_arrays(_file(path, name)) for name in (split, "meta"))
-        planes = np.asarray(content[b"data"], np.uint8).reshape(-1, 3, _SIDE, _SIDE)
+        planes = np.asarray(content[b"data"], np.uint8).reshape(-1, 3, SIDE, SIDE)
         labels = np.array(content[b"fine_labels"], np.int64)
         classes = tuple(name.decode() for name in meta[b"fine_label_names"])
         images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
         dataset = ArrayDataset(NAME, classes, Examples(images, labels), MEAN, STD)
-    return dataset if image_size in (None, _SIDE) else ResizedDataset(dataset, image_size)
+    return dataset if image_size in (None, SIDE) else ResizedDataset(dataset, image_size)
 
 
 def _file(path: Path, name: str) -> bytes:

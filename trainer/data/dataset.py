@@ -71,9 +71,7 @@ class FixedDataset(TrainingDataset):
     fixed = True
 
     def __init__(self, source: host_dataset.Dataset) -> None:
-        super().__init__(
-            source.name, source.classes, source.labels, source.image_shape[0], source.mean, source.std
-        )
+        super().__init__(source.name, source.classes, source.labels, source.image_shape[0], source.mean, source.std)
         self._source = source
 
     def read(self, indices: NDArray[np.int64]) -> Pixels:

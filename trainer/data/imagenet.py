@@ -29,8 +29,8 @@ def open_imagenet_v2(root: Path, image_size: int, cuts: Cuts) -> FilePictures:
     if not folders or unknown:
         found = f"a folder {unknown[0]}" if unknown else "none"
         raise PeelVitError(
-            f"{root} should hold ImageNet-V2's class folders 0 to {CLASSES - 1} but has {found}; name the folder that was "
-            "unpacked, such as imagenetv2-matched-frequency-format-val"
+            f"{root} should hold ImageNet-V2's class folders 0 to {CLASSES - 1} but has {found}; name the folder that "
+            "was unpacked, such as imagenetv2-matched-frequency-format-val"
         )
     folders.sort(key=lambda folder: int(folder.name))
     found_paths = [(path, int(folder.name)) for folder in folders for path in _pictures(folder)]
