@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from host.errors import PeelVitError
 from trainer.keep import DENSE, KeepSetting
-from trainer.models.pit_grid import StageGrid
 from trainer.models.layers import LAYER_NORM_EPS, TransformerBlock, drop_path_rates, initialise
 from trainer.models.output import ModelOutput
+from trainer.models.pit_grid import StageGrid
 from trainer.models.vit import class_attention_variance
 from trainer.record import SILENT, Recorder
 from trainer.tokens.method import ForwardState, TokenMethod

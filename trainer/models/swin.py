@@ -232,9 +232,7 @@ class SwinBlock(nn.Module):
         taken = record("after_attn", taken + self.drop_path(update.flatten(1, 2)))
         taken = self.feed_forward(taken, record)
         out = table.scatter(1, rows, taken.to(table.dtype))[:, : partition.tokens].view_as(x)
-        return out, WindowProbabilities(
-            partition, choice.slots, choice.cells, q.detach(), k.detach(), bias.detach()
-        )
+        return out, WindowProbabilities(partition, choice.slots, choice.cells, q.detach(), k.detach(), bias.detach())
 
     def _chosen_bias(self, choice: WindowChoice, mask: Tensor) -> Tensor:
         """Position bias, regions and connections of the chosen slots, [B, W, M, n, n]."""

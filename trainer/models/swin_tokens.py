@@ -163,7 +163,9 @@ def _on_grid(seen: WindowProbabilities) -> Tensor:
 
 def _check_choice(choice: Choice, slots: int) -> None:
     if choice.kept is not None:
-        raise PeelVitError("a Swin takes no forced indices, because every way of cutting windows has its own; give ratios")
+        raise PeelVitError(
+            "a Swin takes no forced indices, because every way of cutting windows has its own; give ratios"
+        )
     if not 1 <= choice.token_count <= slots:
         raise PeelVitError(
             f"a window cannot compute {choice.token_count} of {slots} tokens; give a count from 1 to {slots}"
