@@ -101,7 +101,7 @@ def _float_step(session: Session, reference: VisionTransformer, batch: Batch) ->
     """Forward and backward of the summed loss, with the selections that the session made; the recorded tensors."""
     reference.zero_grad()
     record: dict[str, Tensor] = {}
-    kept, keys = _selections(session)
+    kept, keys = selections(session)
     patches = torch.from_numpy(as_float(batch.patches, INPUT_FRACTION))
     output = reference(patches, Forced(kept, keys) if kept else DENSE, record=record)
     loss = functional.cross_entropy(output.logits, torch.from_numpy(batch.labels), reduction="sum")
@@ -109,7 +109,8 @@ def _float_step(session: Session, reference: VisionTransformer, batch: Batch) ->
     return record
 
 
-def _selections(session: Session) -> tuple[list[Tensor], list[Tensor | None]]:
+def selections(session: Session) -> tuple[list[Tensor], list[Tensor | None]]:
+    """What each selector chose for the last micro-batch of a session that traces: kept patches and patch keys."""
     plan, images = session.plan, session.options.batch
     kept: list[Tensor] = []
     keys: list[Tensor | None] = []
