@@ -82,8 +82,9 @@ format: setup  ## format the Python and the C++
 parity: csim  ## compare every tensor of training steps, golden and C simulation [MODEL TOKENS ATTENTION STEPS ARGS]
 	$(PY) -m sim.parity --config $(CONFIG) --variant $(VARIANT) --model $(MODEL) --tokens $(TOKENS) --attention $(ATTENTION) --steps $(STEPS) $(ARGS)
 
-bench: csim  ## measure C simulation and golden model on this machine [ARGS]
-	$(PY) -m sim.bench $(ARGS)
+bench: csim  ## measure what sparsity saves in training, and the simulations, on this machine
+	$(PY) -m trainer.bench
+	$(PY) -m sim.bench
 
 perf: csim  ## print the modelled cycles of the accelerator beside the paper's times [ARGS]
 	$(PY) -m sim.perf $(ARGS)

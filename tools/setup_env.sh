@@ -87,7 +87,7 @@ find_links() { # folders of local wheels that pip is configured with
 # A folder of local wheels that holds a CPU build of torch gives that build. Without one, the package index gives its
 # standard build, which on Linux carries gigabytes of CUDA libraries: it works without a GPU, so only say so.
 warn_of_large_torch() {
-    [[ $EXTRAS == *test* || $EXTRAS == *sim* || $EXTRAS == *gpu* ]] || return 0
+    [[ $EXTRAS == *test* || $EXTRAS == *sim* || $EXTRAS == *train* ]] || return 0
     "$VENV/bin/python" -c 'import torch' >/dev/null 2>&1 && return 0
     have nvidia-smi && return 0
     local folder

@@ -1,0 +1,47 @@
+"""Seconds of pieces of work that are compared: one after another in every round, so a slow moment hits them all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
+
+import torch
+from tqdm import tqdm
+
+WARMUP_ROUNDS = 2
+
+
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds of `work`, by CUDA events where `device` is a GPU."""
+    if device.type != "cuda":
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+    first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    first.record()
+    work()
+    last.record()
+    torch.cuda.synchronize(device)
+    return first.elapsed_time(last) / 1000
+
+
+def interleaved(
+    works: Mapping[str, Callable[[], object]], rounds: int, device: torch.device, title: str = ""
+) -> dict[str, list[float]]:
+    """Seconds of each work in every round, after rounds that are not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for number in tqdm(range(WARMUP_ROUNDS + rounds), title, unit="round", disable=None, leave=False):
+        for name, work in works.items():
+            spent = seconds_of(work, device)
+            if number >= WARMUP_ROUNDS:
+                seconds[name].append(spent)
+    return seconds
+
+
+def ratios(seconds: Mapping[str, list[float]], to: str) -> dict[str, float]:
+    """Median over the rounds of each work's time over that of `to` in the same round."""
+    return {
+        name: median(own / base for own, base in zip(times, seconds[to], strict=True))
+        for name, times in seconds.items()
+    }
