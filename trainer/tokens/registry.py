@@ -9,11 +9,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from host.errors import PeelVitError
+from trainer.attention.longformer import LongformerAttention
+from trainer.attention.magnitude import MagnitudeAttention
 from trainer.attention.methods import SelectedAttention
+from trainer.tokens.dynamic_vit import DynamicTokenSparsification
+from trainer.tokens.evit import TokenReorganisation
+from trainer.tokens.evo_vit import SlowFastEvolution
+from trainer.tokens.ia_red2 import RedundancyReduction
 from trainer.tokens.method import DenseFlow, TokenMethod
+from trainer.tokens.patch_dropout import PatchDropout
+from trainer.tokens.static import StaticSelection
+from trainer.tokens.tome import TokenMerging
 from trainer.tokens.trilevel import TokenAttentionSelector
 
-ATTENTION_METHODS: dict[str, Callable[..., Any]] = {"selected": SelectedAttention}
+ATTENTION_METHODS: dict[str, Callable[..., Any]] = {
+    method.name: method for method in (SelectedAttention, MagnitudeAttention, LongformerAttention)
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +49,70 @@ def _trilevel(
     return TokenAttentionSelector(places, placement, fused_token, attention)
 
 
-TOKEN_METHODS: dict[str, Callable[..., TokenMethod]] = {"dense": _dense, "trilevel": _trilevel}
+def _static(facts: ModelFacts, places: Sequence[int], placement: str, attention: Any) -> TokenMethod:
+    return StaticSelection(places)
+
+
+def _evit(facts: ModelFacts, places: Sequence[int], placement: str, attention: Any) -> TokenMethod:
+    return TokenReorganisation(places)
+
+
+def _evo_vit(
+    facts: ModelFacts,
+    places: Sequence[int],
+    placement: str,
+    attention: Any,
+    first_block: int | None = None,
+    tradeoff: float = 0.5,
+) -> TokenMethod:
+    """Block 5 as in the paper, or the last one of a model that has no block 5."""
+    return SlowFastEvolution(first_block or min(5, max(2, facts.depth)), tradeoff)
+
+
+def _dynamic_vit(
+    facts: ModelFacts,
+    places: Sequence[int],
+    placement: str,
+    attention: Any,
+    ratio_weight: float = 2.0,
+    logits_weight: float = 0.5,
+    tokens_weight: float = 0.5,
+) -> TokenMethod:
+    return DynamicTokenSparsification(facts.dim, places, facts.seed, ratio_weight, logits_weight, tokens_weight)
+
+
+def _ia_red2(
+    facts: ModelFacts,
+    places: Sequence[int],
+    placement: str,
+    attention: Any,
+    tau: float = 0.5,
+    reward_weight: float = 1.0,
+) -> TokenMethod:
+    return RedundancyReduction(facts.dim, facts.heads, places, facts.seed, tau, reward_weight)
+
+
+def _patch_dropout(facts: ModelFacts, places: Sequence[int], placement: str, attention: Any) -> TokenMethod:
+    return PatchDropout()
+
+
+def _tome(
+    facts: ModelFacts, places: Sequence[int], placement: str, attention: Any, r: int | None = None
+) -> TokenMethod:
+    return TokenMerging(places, r)
+
+
+TOKEN_METHODS: dict[str, Callable[..., TokenMethod]] = {
+    "dense": _dense,
+    "trilevel": _trilevel,
+    "static": _static,
+    "evit": _evit,
+    "evo_vit": _evo_vit,
+    "dynamic_vit": _dynamic_vit,
+    "ia_red2": _ia_red2,
+    "patch_dropout": _patch_dropout,
+    "tome": _tome,
+}
 """Builders by name: (facts, places, placement, attention method, **the method's own options)."""
 
 
