@@ -8,21 +8,26 @@ from torch import Tensor, nn
 
 from host.errors import PeelVitError
 
+METHOD_PREFIX = "token_method."  # a predictor's own parameters, which a checkpoint of timm cannot have
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and torch.compile
 
 
 def load_timm_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copy `state` into `model`, all tensors or none, and print how many were mapped.
 
+    A state without any tensor of the model's token method leaves the method's own as they are.
+
     Raises PeelVitError when a tensor is missing, unknown or of another shape.
     """
     state = {_plain_name(name): tensor for name, tensor in state.items()}
     wanted = model.state_dict()
+    if not any(name.startswith(METHOD_PREFIX) for name in state):
+        wanted = {name: tensor for name, tensor in wanted.items() if not name.startswith(METHOD_PREFIX)}
     mapped = [name for name, tensor in state.items() if name in wanted and _shape(tensor) == wanted[name].shape]
     print(f"{len(mapped)} of {len(wanted)} tensors mapped")
     if problem := _first_problem(wanted, state):
         raise PeelVitError(f"these weights do not fit the model: {problem}; choose the model they were saved from")
-    model.load_state_dict(state)
+    model.load_state_dict(state, strict=False)  # compared above, key by key
 
 
 def _plain_name(name: str) -> str:

@@ -1,16 +1,16 @@
 """DynamicViT: learned token sparsification (Rao et al. 2021).
 
 A predictor in front of blocks 4, 7 and 10 gives each patch the log-probabilities of being kept and dropped, from its
-own ("local") features and the mean of those still kept ("global", eq. 2-5). In training a hard Gumbel-softmax draws the
-decisions D^s = draw * D^(s-1) with a straight-through gradient, and attention is masked by them (eq. 9-11): nothing is
-saved. In evaluation the ceil(N r) patches of the highest keep probability are gathered. Training losses:
+own ("local") features and the mean of those still kept ("global"). In training a hard Gumbel-softmax draws the
+decisions D^s = draw * D^(s-1) with a straight-through gradient, and attention is masked by them: nothing is saved.
+In evaluation the ceil(N r) patches of the highest keep probability are gathered. Training losses:
 
-    ratio    2.0 * mean over images and places of (r^s - mean_i D_i^s)^2                        (eq. 18)
-    distil   0.5 * KL(teacher || student) on the logits                                         (eq. 16)
-             0.5 * mean over the patches with D^S = 1 of |token - teacher's token|^2 / width    (eq. 15)
+    ratio    2.0 * mean over images and places of (r^s - mean_i D_i^s)^2
+    distil   0.5 * KL(teacher || student) on the logits
+             0.5 * mean over the patches with D^S = 1 of |token - teacher's token|^2 / width
 
-The last two are there when a dense teacher of the same model is given; without one the row "from scratch" of the
-paper's Table 1 is trained. `kept` stays empty in training, because images keep different numbers;
+The last two need a dense teacher of the same model; with the option distil=False there is none, which is the row "from
+scratch" of the paper's Table 1. `kept` stays empty in training, because images keep different numbers;
 `aux["dynamic_vit.decisions"]` [B, N] has what is left after the last place.
 
 What differs: at a ratio of 1 (the start of the paper's warm-up, which DynamicViT does not have) every decision is to
@@ -62,26 +62,33 @@ class KeepPredictor(nn.Module):
 
 
 class DynamicTokenSparsification(TokenMethod):
-    """A predictor in front of each of the one-based blocks `places`, for tokens of width `dim`."""
+    """A predictor in front of each of the one-based blocks `places`, for tokens of width `dim`.
+
+    Without `distil` no teacher is wanted: training from scratch.
+    """
 
     name = "dynamic_vit"
-    needs_teacher = True
-    """It is better with one; `losses` does without."""
 
     def __init__(
         self,
         dim: int,
         places: Sequence[int] = (4, 7, 10),
         seed: int = 0,
+        distil: bool = True,
         ratio_weight: float = 2.0,
         logits_weight: float = 0.5,
         tokens_weight: float = 0.5,
     ) -> None:
         super().__init__()
         check_places(places)
-        self.dim, self.places = dim, tuple(places)
+        self.dim, self.places, self.distil = dim, tuple(places), distil
         self.ratio_weight, self.logits_weight, self.tokens_weight = ratio_weight, logits_weight, tokens_weight
         self.predictors = seeded(lambda: nn.ModuleList(KeepPredictor(dim) for _ in places), seed)
+
+    @property
+    def needs_teacher(self) -> bool:  # type: ignore[override]
+        """See `TokenMethod`."""
+        return self.distil
 
     def forward(self, blocks: Sequence[Block], x: Tensor, state: ForwardState) -> Tensor:
         """See `TokenMethod`."""
@@ -133,12 +140,8 @@ class DynamicTokenSparsification(TokenMethod):
                 f"the teacher gives tokens {list(teacher.tokens.shape)} where the model has "
                 f"{list(output.tokens.shape)}; give a dense teacher of the same model"
             )
-        divergence = functional.kl_div(
-            output.logits.log_softmax(dim=-1),
-            teacher.logits.log_softmax(dim=-1),
-            log_target=True,
-            reduction="batchmean",
-        )
+        student_log, teacher_log = output.logits.log_softmax(dim=-1), teacher.logits.log_softmax(dim=-1)
+        divergence = functional.kl_div(student_log, teacher_log, reduction="batchmean", log_target=True)
         decisions_BN = output.aux["dynamic_vit.decisions"]
         prefix = output.tokens.shape[1] - decisions_BN.shape[1]
         distance_BN = (output.tokens - teacher.tokens)[:, prefix:].square().mean(dim=2)

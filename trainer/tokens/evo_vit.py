@@ -6,7 +6,8 @@ class token and one representative of the other ("fast") patches, their sum weig
 patches are not computed: both residual updates that the representative got are added to each of them. No patch is
 lost, so each block chooses anew among all N, and a fast patch keeps the A it had.
 
-The paper keeps r = 0.5 from block 5 of 12; r comes from the configuration and `first_block` is an option.
+The paper keeps r = 0.5 from block 5 of 12; r comes from the configuration and `first_block` is an option. The first
+block of a stage (in PiT) is always computed whole, because nothing has ranked its patches yet.
 
 What is left out: the schedule that first chooses in every block and later once a stage, the assisted loss on
 average-pooled tokens (the class token classifies, as in the other methods), and gradients through A.
@@ -30,7 +31,7 @@ from trainer.tokens.trilevel import check_places, patch_scores
 class SlowFastEvolution(TokenMethod):
     """Slow and fast patches from the one-based block `first_block` on; `tradeoff` is t.
 
-    All patches leave it, so `kept` stays empty; `aux["evo_vit.slow"]` has the slow patches of each such block, [B, L, k].
+    All patches leave it, so `kept` stays empty; `aux["evo_vit.slow"]` [B, L, k] has the slow patches of L such blocks.
     """
 
     name = "evo_vit"

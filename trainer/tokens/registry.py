@@ -50,10 +50,12 @@ def _trilevel(
 
 
 def _static(facts: ModelFacts, places: Sequence[int], placement: str, attention: Any) -> TokenMethod:
+    _only_before(placement, "static")
     return StaticSelection(places)
 
 
 def _evit(facts: ModelFacts, places: Sequence[int], placement: str, attention: Any) -> TokenMethod:
+    """Always inside its blocks."""
     return TokenReorganisation(places)
 
 
@@ -66,6 +68,7 @@ def _evo_vit(
     tradeoff: float = 0.5,
 ) -> TokenMethod:
     """Block 5 as in the paper, or the last one of a model that has no block 5."""
+    _only_before(placement, "evo_vit")
     return SlowFastEvolution(first_block or min(5, max(2, facts.depth)), tradeoff)
 
 
@@ -74,11 +77,13 @@ def _dynamic_vit(
     places: Sequence[int],
     placement: str,
     attention: Any,
+    distil: bool = True,
     ratio_weight: float = 2.0,
     logits_weight: float = 0.5,
     tokens_weight: float = 0.5,
 ) -> TokenMethod:
-    return DynamicTokenSparsification(facts.dim, places, facts.seed, ratio_weight, logits_weight, tokens_weight)
+    _only_before(placement, "dynamic_vit")
+    return DynamicTokenSparsification(facts.dim, places, facts.seed, distil, ratio_weight, logits_weight, tokens_weight)
 
 
 def _ia_red2(
@@ -89,17 +94,25 @@ def _ia_red2(
     tau: float = 0.5,
     reward_weight: float = 1.0,
 ) -> TokenMethod:
+    _only_before(placement, "ia_red2")
     return RedundancyReduction(facts.dim, facts.heads, places, facts.seed, tau, reward_weight)
 
 
 def _patch_dropout(facts: ModelFacts, places: Sequence[int], placement: str, attention: Any) -> TokenMethod:
+    _only_before(placement, "patch_dropout")
     return PatchDropout()
 
 
 def _tome(
     facts: ModelFacts, places: Sequence[int], placement: str, attention: Any, r: int | None = None
 ) -> TokenMethod:
+    _only_before(placement, "tome")
     return TokenMerging(places, r)
+
+
+def _only_before(placement: str, name: str) -> None:
+    if placement != "before":
+        raise PeelVitError(f"the token method {name} has one place of its own; leave the placement at before")
 
 
 TOKEN_METHODS: dict[str, Callable[..., TokenMethod]] = {
