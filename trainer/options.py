@@ -111,6 +111,9 @@ class Options:
         None, "--data-dir", convert=Path, evaluates=True, resumes=False,
         help="folder of the data, or where built-in data sets are cached",
     )  # fmt: skip
+    download: bool = _option(
+        False, "--download", convert=None, evaluates=True, resumes=False, help="fetch the data set if it is not there"
+    )
     train_images: int | None = _option(None, "--train-images", convert=int, help="train on so many images only")
     eval_images: int | None = _option(
         None, "--eval-images", convert=int, evaluates=True, help="evaluate on so many images only"
@@ -250,7 +253,9 @@ class Options:
     remode: str = _option("pixel", "--remode", choices=("const", "rand", "pixel"), help="what erased parts become")
     recount: int = _option(1, "--recount", convert=int, help="parts erased")
     color_jitter: float = _option(0.4, "--color-jitter", convert=float, help="strength, where there is no --aa")
-    hflip: float = _option(0.5, "--hflip", convert=float, help="probability of mirroring")
+    hflip: float | None = _option(
+        None, "--hflip", convert=float, help="probability of mirroring; default: 0.5, or 0 where it changes the class"
+    )
     vflip: float = _option(0.0, "--vflip", convert=float, help="probability of turning upside down")
     mixup: float = _option(0.0, "--mixup", convert=float, help="alpha of mixup, 0 for none")
     cutmix: float = _option(0.0, "--cutmix", convert=float, help="alpha of cutmix, 0 for none")
@@ -340,6 +345,11 @@ DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Options)}
 def must_match(name: str) -> bool:
     """Whether a resumed run must have the value of `name` that it was started with."""
     return name in _ROWS and _ROWS[name].resumes
+
+
+def is_for_evaluation(name: str) -> bool:
+    """Whether `name` means something to `--evaluate`."""
+    return name in _ROWS and _ROWS[name].evaluates
 
 
 def flag(name: str) -> str:
@@ -530,7 +540,7 @@ def _check_numbers(options: Options) -> None:
                 raise PeelVitError(f"{flag(name)} is {value}; give {least} or more")
     for names, shown, inside in (
         (_BELOW_ONE, "from 0 to below 1", lambda x: 0 <= x < 1),
-        (_PROBABILITIES, "from 0 to 1", lambda x: 0 <= x <= 1),
+        (_PROBABILITIES, "from 0 to 1", lambda x: x is None or 0 <= x <= 1),
         (("clip_grad",), "above 0", lambda x: x is None or 0 < x < math.inf),
         (("layer_decay",), "above 0 and at most 1", lambda x: x is None or 0 < x <= 1),
     ):

@@ -21,7 +21,7 @@ from host.checkpoint import PREVIOUS_SUFFIX, replaced_file
 from host.errors import CheckpointError, is_disk_full
 
 NAME = "checkpoint.pt"
-BEST_NAME = "checkpoint-best.pt"
+_EPOCH_NAME = "checkpoint-{}.pt"
 FORMAT, VERSION = "peelvit-trainer", 1
 
 
@@ -77,6 +77,11 @@ def find(where: Path) -> Path:
         if (where / name).is_file():
             return where / name
     raise CheckpointError(f"the folder {where} holds no {NAME}; give the folder of a run that saved one")
+
+
+def of_epoch(folder: Path, epoch: int) -> Path:
+    """Where the checkpoint after `epoch` is kept, if it is."""
+    return folder / _EPOCH_NAME.format(epoch)
 
 
 def keep_copy(source: Path, copy: Path) -> None:

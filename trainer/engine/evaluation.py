@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from host.errors import PeelVitError
 from host.stop import Stopped
+from trainer.data.evaluation import hits
 from trainer.engine.precision import Precision
 from trainer.keep import Keep
 
@@ -39,8 +39,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate (images normalised [B, C, H, W], labels [B], mask [B] of real images) batches.
 
-    Labels [B, classes] of booleans say which answers are right, where an image may have several (ImageNet ReaL); an
-    image without any is left out. `total` adds sums over the processes, each of which has a share of the images.
+    Labels [B, L] are those that are right where an image may have several (ImageNet ReaL), -1 in unused places. `total`
+    adds sums over the processes, each of which has a share of the images.
     Raises `Stopped` when asked to stop.
     """
     began, training = time.perf_counter(), model.training
@@ -66,9 +66,7 @@ def evaluate(
 
 def _sums(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     """Sums over the images: loss, best right, one of five best right, images; float64 [4]."""
-    answers = labels if labels.ndim == 2 else functional.one_hot(labels.clamp(min=0), logits.shape[1]).bool()
-    counted = mask & answers.any(dim=1)
-    log_likelihood = logits.log_softmax(dim=1).masked_fill(~answers, -torch.inf).logsumexp(dim=1)
-    right = answers.gather(1, logits.topk(min(5, logits.shape[1]), dim=1).indices)
-    columns = (-log_likelihood, right[:, 0], right.any(dim=1), counted)
-    return torch.stack([torch.where(counted, column.double(), 0.0).sum() for column in columns])
+    right = labels.reshape(len(labels), -1)  # -1 where an image has fewer right labels than another
+    likelihood = logits.log_softmax(dim=1).gather(1, right.clamp(min=0)).masked_fill(right < 0, -torch.inf)
+    columns = (-likelihood.logsumexp(dim=1), hits(logits, labels), hits(logits, labels, 5), mask)
+    return torch.stack([torch.where(mask, column.double(), 0.0).sum() for column in columns])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.augment import soft_targets
+from trainer.augment.targets import soft_targets
 from trainer.data.batch import MixedBatch
 from trainer.keep import Keep
 from trainer.models.output import ModelOutput

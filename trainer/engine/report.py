@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class Report:
         self._bar = tqdm(
             total=total, initial=update, unit="step", dynamic_ncols=True, disable=None if self._shown else True
         )
+        self._since = time.perf_counter()
         self._events = _open_events(self.folder, update) if active else None
         if active:
             _write_yaml(self.folder / "args.yaml", as_yaml(options))
@@ -44,8 +46,11 @@ class Report:
         if self.active:
             self._summary.close()
 
-    def updates(self, update: int, values: Mapping[str, float]) -> None:
-        """Tell of the last updates, of which number `update`, from 1, is the newest."""
+    def updates(self, update: int, images: int, values: Mapping[str, float]) -> None:
+        """Tell of the updates since the last call, which showed `images` images; the last is `update`, from 1."""
+        now = time.perf_counter()
+        values = {**values, "images_per_second": images / (now - self._since)}
+        self._since = now
         text = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         if self._bar.disable:
             self.line(f"step {update}/{self._total}  {text}")
@@ -54,11 +59,12 @@ class Report:
             self._bar.update(update - self._bar.n)
         self._scalars("train", values, update)
 
-    def epoch(self, epoch: int, update: int, row: Mapping[str, Value], unit: str = "epoch") -> None:
+    def epoch(self, epoch: int, update: int, row: Mapping[str, Value]) -> None:
         """Close `epoch` with its row of summary.csv."""
         if self.active:
             self._summary.append({"epoch": epoch, **row})
-        self._scalars(unit, {name: value for name, value in row.items() if not isinstance(value, str)}, update)
+        self._since = time.perf_counter()  # what lies between two epochs is no training
+        self._scalars("epoch", {name: value for name, value in row.items() if not isinstance(value, str)}, update)
 
     def line(self, text: str) -> None:
         """Print a line beside the progress bar."""
@@ -70,10 +76,6 @@ class Report:
         if self.active:
             with replaced_file(self.folder / "metrics.json") as file:
                 file.write((json.dumps(metrics, indent=2) + "\n").encode())
-
-    def rows(self) -> list[dict[str, str]]:
-        """The rows of summary.csv so far."""
-        return self._summary.rows() if self.active else []
 
     def sync(self) -> None:
         """Force the rows to the disk, so that a checkpoint never knows of more than the files beside it."""

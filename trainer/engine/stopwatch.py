@@ -21,16 +21,23 @@ class Stopwatch:
     def __init__(self, device: torch.device) -> None:
         self._gpu = device if device.type == "cuda" else None
         self._seconds: dict[str, float] = defaultdict(float)
+        self._began: dict[str, float] = {}
         self._events: dict[str, list[_Events]] = defaultdict(list)
 
     @contextmanager
     def of_host(self, part: str) -> Iterator[None]:
         """Time spent in the block by this process, waiting included."""
-        began = time.perf_counter()
+        self._began[part] = time.perf_counter()
         try:
             yield
         finally:
-            self._seconds[part] += time.perf_counter() - began
+            self._count(part)
+            del self._began[part]
+
+    def _count(self, part: str) -> None:
+        now = time.perf_counter()
+        self._seconds[part] += now - self._began[part]
+        self._began[part] = now
 
     @contextmanager
     def of_device(self, part: str) -> Iterator[None]:
@@ -59,7 +66,9 @@ class Stopwatch:
             yield item
 
     def take(self) -> dict[str, float]:
-        """Seconds by part since the last call; waits for the device."""
+        """Seconds by part since the last call, those of blocks still open included; waits for the device."""
+        for part in self._began:
+            self._count(part)
         if self._gpu is not None:
             torch.cuda.synchronize(self._gpu)
             for part, pairs in self._events.items():

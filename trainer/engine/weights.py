@@ -55,7 +55,12 @@ def start_from(model: nn.Module, path: Path, *, reset_head: bool = False) -> Non
 
     Raises `PeelVitError` for another model's weights or another number of classes.
     """
-    weights, fresh = load_weights(path), model.state_dict()
+    fit(model, load_weights(path), path, reset_head=reset_head)
+
+
+def fit(model: nn.Module, weights: Mapping[str, Tensor], path: Path, *, reset_head: bool = False) -> None:
+    """Put `weights` into `model` as `start_from` does; `path` is where they come from."""
+    fresh = model.state_dict()
     if reset_head:
         weights = {name: tensor for name, tensor in weights.items() if not _is_head(name)}
     else:
@@ -64,7 +69,7 @@ def start_from(model: nn.Module, path: Path, *, reset_head: bool = False) -> Non
     new = [name for name in fresh if name not in weights and (name.startswith(_OWN) or (reset_head and _is_head(name)))]
     if new:
         print(f"not in {path} and therefore fresh: {', '.join(new)}")
-    load_timm_state(model, weights | {name: fresh[name] for name in new})
+    load_timm_state(model, {**weights, **{name: fresh[name] for name in new}})
 
 
 def _is_head(name: str) -> bool:
