@@ -97,7 +97,8 @@ def test_a_block_computes_what_masking_would(name: str, number: int, count: int,
 def test_keeping_all_tokens_is_dense(name: str) -> None:
     model, x = make(name), images(CONFIGS[name].image_size)
     dense = model(x)
-    assert dense.kept == [] and dense.keys == []
+    assert dense.kept == []
+    assert dense.keys == []
     whole = model(x, Counts((16, 16)))
     tokens = CONFIGS[name].stages[0].grid ** 2
     assert [kept.shape for kept in whole.kept] == [(2, tokens)] * 2
@@ -161,13 +162,17 @@ def test_counts_are_exact_and_nested(name: str, tokens: float, attention: float)
         partition = config.stages[0].partition(2 + number)
         kept, keys = output.kept[number], output.keys[number]
         assert kept.shape == (2, partition.computed(count))
-        assert (kept.diff(dim=1) > 0).all() and kept.min() >= 0 and kept.max() < partition.tokens
+        assert (kept.diff(dim=1) > 0).all()
+        assert kept.min() >= 0
+        assert kept.max() < partition.tokens
         wanted = keys_per_query(count, attention)
         if wanted == count:
             assert keys is None
             continue
         assert keys.shape == (2, partition.rows * partition.columns, count, wanted)
-        assert (keys.diff(dim=3) > 0).all() and keys.min() >= 0 and keys.max() < count
+        assert (keys.diff(dim=3) > 0).all()
+        assert keys.min() >= 0
+        assert keys.max() < count
         assert (keys == torch.arange(count)[:, None]).any(dim=3).all()  # every query has itself
 
 
@@ -241,7 +246,8 @@ def test_drop_path_grows_linearly_and_works_on_a_part_of_the_tokens() -> None:
 def test_position_tables_have_no_weight_decay() -> None:
     model = create_model(MICRO)
     names = model.no_weight_decay()
-    assert len(names) == 10 and names <= dict(model.named_parameters()).keys()
+    assert len(names) == 10
+    assert names <= dict(model.named_parameters()).keys()
 
 
 def test_old_names_become_timms() -> None:
@@ -258,7 +264,8 @@ def test_old_names_become_timms() -> None:
 def test_other_image_sizes_where_asked_for() -> None:
     model = create_model(MICRO, dynamic_img_size=True)
     output = model(torch.rand(1, 3, 24, 24), Keep(0.7, 0.5))
-    assert output.tokens.shape == (1, 9, 64) and output.kept[0].shape == (1, 9)  # 12 of 16 slots hold all 9 tokens
+    assert output.tokens.shape == (1, 9, 64)
+    assert output.kept[0].shape == (1, 9)
     with pytest.raises(PeelVitError, match="resize the images"):
         create_model(MICRO)(torch.rand(1, 3, 24, 24))
 
@@ -270,7 +277,8 @@ def test_patch_dropout_is_random_in_training_and_absent_in_evaluation() -> None:
     first = model(x, Keep(0.7))
     torch.manual_seed(1)
     same, other = model(x, Keep(0.7)), model(x, Keep(0.7))
-    assert torch.equal(first.kept[0], same.kept[0]) and not torch.equal(first.kept[0], other.kept[0])
+    assert torch.equal(first.kept[0], same.kept[0])
+    assert not torch.equal(first.kept[0], other.kept[0])
     assert [kept.shape for kept in first.kept] == [(2, ceil(16 * 0.7)), (2, 9)]
     model.eval()
     assert model(x, Keep(0.7)).kept == []
