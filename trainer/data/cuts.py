@@ -21,8 +21,9 @@ RANDOM = "random"
 class Cuts:
     """How pictures are cut.
 
-    scale: part of the area that a random crop takes, and ratio: its aspect, both (least, most). interpolation:
-    'bilinear', 'bicubic' or, in training, 'random' of the two. crop_pct: part of the shorter side that evaluation keeps.
+    scale: part of the area that a random crop takes; ratio: its aspect; both (least, most).
+    interpolation: 'bilinear', 'bicubic' or, in training, 'random' of the two.
+    crop_pct: part of the shorter side that evaluation keeps.
     """
 
     scale: tuple[float, float] = (0.08, 1.0)
@@ -42,7 +43,7 @@ class Cuts:
             )
 
     def random(self, picture: Any, size: int, random: np.random.RandomState) -> NDArray[np.uint8]:
-        """A randomly resized crop uint8 [size, size, 3] of an RGB picture (Szegedy et al., 2015), drawn as by timm.
+        """A randomly resized crop uint8 [size, size, 3] of an RGB picture (Szegedy et al., 2015), as timm draws it.
 
         Ten tries at an area uniform in `scale` and an aspect log-uniform in `ratio`; if none fits, the largest
         centred crop whose aspect is within `ratio`.

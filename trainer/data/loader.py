@@ -17,7 +17,7 @@ from trainer.data.reading import MEMORY_LIMIT, Requests, reader
 
 
 class Plan(Protocol):
-    """An epoch's presentations, `trainer.examples.method.EpochPlan`: `order` int64 [m], `weights` float32 [m] or None."""
+    """An epoch's presentations, as `trainer.examples` plans them: `order` int64 [m], `weights` float32 [m] or None."""
 
     @property
     def order(self) -> NDArray[np.int64]: ...  # noqa: D102
