@@ -20,17 +20,14 @@ import torch
 
 from host.checkpoint import replaced_file
 from host.errors import PeelVitError, run_main
-from host.options import LEVELS
 from trainer.cost.architectures import describe
-from trainer.cost.arguments import Parser, add_model_options, model_arguments, span
+from trainer.cost.arguments import PRESETS, Parser, add_model_options, keep_triple, model_arguments, span
 from trainer.cost.model import CONVENTIONS, StepCost
 from trainer.cost.schedule import TrainingRun
 from trainer.cost.table import GIGA, as_text, cost_row, measured_keeps, per_layer
 from trainer.cost.timing import StepTimes, measure_steps
 from trainer.keep import Keep
 from trainer.models.registry import create_model
-
-PRESETS = {name if name == "dense" else f"trilevel_{name}": triple for name, triple in LEVELS.items()}
 
 _COUNTS = {
     "training": "forward and backward with stored attention maps",
@@ -71,8 +68,7 @@ def runs(options: argparse.Namespace) -> dict[str, TrainingRun]:
     given = (options.example_keep, options.token_keep, options.attention_keep)
     if options.level is None and given == (None, None, None):
         return {level: _run(options, triple) for level, triple in PRESETS.items()}
-    preset = PRESETS[options.level or "dense"]
-    triple = tuple(base if ratio is None else ratio for base, ratio in zip(preset, given, strict=True))
+    triple = keep_triple(options.level, *given)
     names = [name for name, ratios in PRESETS.items() if ratios == triple]
     return {names[0] if names else "custom": _run(options, triple)}
 

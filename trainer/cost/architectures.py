@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from host.errors import PeelVitError
 from host.model import SELECT_BEFORE, parse_model
+from trainer.cost.lvvit import LvvitCost
 from trainer.cost.methods import TokenSetting
 from trainer.cost.model import Architecture
+from trainer.cost.pit import PitCost
+from trainer.cost.swin import SwinCost
 from trainer.cost.vit import ViTCost
-from trainer.models.registry import VITS, model_names
+from trainer.models import lvvit, pit, swin_models
+from trainer.models.registry import VITS
+from trainer.models.swin_tokens import default_places
+
+Described = tuple[Any, tuple[int, ...], Callable[[Any, TokenSetting], Architecture]]
+"""Configuration, the family's own places of selectors, and what describes its cost."""
+
+
+@cache
+def described() -> dict[str, Described]:
+    """All models by name."""
+    models: dict[str, Described] = {name: (config, SELECT_BEFORE, ViTCost) for name, config in VITS.items()}
+    models |= {config.name: (config, default_places(config.stages), SwinCost) for config in swin_models.PRESETS}
+    models |= {config.name: (config, config.select_before, PitCost) for config in pit.PRESETS}
+    return models | {config.name: (config, config.select_before, LvvitCost) for config in lvvit.PRESETS}
 
 
 def describe(
@@ -27,13 +45,14 @@ def describe(
     method_options: Mapping[str, Any] | None = None,
 ) -> Architecture:
     """The layers of the model that `trainer.models.registry.create_model` makes of the same arguments."""
+    if name.startswith("vit:"):
+        config, places, cost = parse_model(name, classes=num_classes, channels=in_chans), SELECT_BEFORE, ViTCost
+    elif name in described():
+        config, places, cost = described()[name]
+    else:
+        raise PeelVitError(f"there is no model {name}; choose one of {', '.join(described())}")
     sizes = {"classes": num_classes, "image_size": img_size, "channels": in_chans}
-    sizes = {key: value for key, value in sizes.items() if value is not None}
-    method = {"token_method": token_method, "attention_method": attention_method, "placement": placement}
-    if name.startswith("vit:") or name in VITS:
-        config = parse_model(name, classes=num_classes, channels=in_chans) if name.startswith("vit:") else VITS[name]
-        setting = TokenSetting(
-            select_before=tuple(select_before or SELECT_BEFORE), method_options=dict(method_options or {}), **method
-        )
-        return ViTCost(replace(config, **sizes), setting)
-    raise PeelVitError(f"the cost of {name} is not described; choose one of {', '.join(model_names())}")
+    config = replace(config, **{field: value for field, value in sizes.items() if value is not None})
+    if select_before is not None:
+        places = tuple(select_before)
+    return cost(config, TokenSetting(token_method, attention_method, places, placement, dict(method_options or {})))

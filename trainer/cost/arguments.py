@@ -7,6 +7,12 @@ import re
 from typing import Any, NoReturn
 
 from host.errors import PeelVitError
+from host.options import LEVELS
+
+PRESETS = {name if name == "dense" else f"trilevel_{name}": triple for name, triple in LEVELS.items()}
+"""Keep ratios of (examples, tokens, attention) by preset."""
+
+Triple = tuple[float, float, float]
 
 
 class Parser(argparse.ArgumentParser):
@@ -86,3 +92,10 @@ def model_arguments(options: argparse.Namespace) -> dict[str, Any]:
         "placement": options.selector_placement,
         "method_options": dict(options.method_option),
     }
+
+
+def keep_triple(level: str | None, examples: float | None, tokens: float | None, attention: float | None) -> Triple:
+    """The preset's ratios (1 without one), replaced by those that are given."""
+    base, given = PRESETS[level or "dense"], (examples, tokens, attention)
+    first, second, third = (old if new is None else new for old, new in zip(base, given, strict=True))
+    return first, second, third
