@@ -231,17 +231,16 @@ class PoolingVisionTransformer(nn.Module):
         return resized.to(self.pos_embed.dtype)
 
 
+REMOVERS = ("dense", "trilevel", "static", "patch_dropout")
+"""Token methods that do nothing but remove tokens, and that have no predictor of one width: stages have several."""
+
+
 def check_method(method: TokenMethod, config: PitConfig) -> None:
     """Refuse methods whose tokens cannot go back to the grid, and selectors without attention of their own stage."""
-    if not method.keeps_order:
+    if method.name not in REMOVERS or not method.keeps_order:
         raise PeelVitError(
-            f"the token method {method.name} merges tokens, which {config.name} cannot pool; "
-            "choose one that only removes tokens, such as trilevel"
-        )
-    if next(method.parameters(), None) is not None:
-        raise PeelVitError(
-            f"the token method {method.name} has a predictor of one width, but the stages of {config.name} have "
-            "several; choose one without, such as trilevel"
+            f"{config.name} pools a grid, so its token method may only remove tokens, which {method.name} with these "
+            f"options does not; use {', '.join(REMOVERS)}, without a fused token"
         )
     if getattr(method, "placement", "before") != "before":
         return
