@@ -178,9 +178,7 @@ def test_torchrun_with_one_process_is_a_single_process(environment: pytest.Monke
         ({"RANK": "a", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "h", "MASTER_PORT": "1"}, "RANK=a"),
     ],
 )
-def test_half_an_environment_is_refused(
-    environment: pytest.MonkeyPatch, variables: dict[str, str], match: str
-) -> None:
+def test_half_an_environment_is_refused(environment: pytest.MonkeyPatch, variables: dict[str, str], match: str) -> None:
     for name, value in variables.items():
         environment.setenv(name, value)
     with pytest.raises(PeelVitError, match=match):

@@ -79,7 +79,8 @@ def test_an_unmixed_image_is_scored_as_always(dtype: torch.dtype) -> None:
 
 
 def test_a_confident_mistake_has_the_largest_error() -> None:
-    shown = score(torch.tensor([[0.0, 50.0]]), mixed(torch.tensor([0]), torch.tensor([0]), torch.ones(1)), torch.ones(1))
+    label = torch.tensor([0])
+    shown = score(torch.tensor([[0.0, 50.0]]), mixed(label, label, torch.ones(1)), torch.ones(1))
     assert shown.error_norm.item() == pytest.approx(math.sqrt(2))
 
 
