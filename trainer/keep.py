@@ -29,6 +29,10 @@ class Choice:
 class KeepSetting(Protocol):
     """Anything that tells the selector `number` (from 0), which `patches` tokens enter, what to keep."""
 
+    @property
+    def chooses_keys(self) -> bool:
+        """Whether selectors have to look for keys, so that they read whole attention maps."""
+
     def choice(self, number: int, patches: int) -> Choice | None:
         """None: this selector has nothing to do."""
 
@@ -51,6 +55,11 @@ class Keep:
     def is_dense(self) -> bool:
         """Whether nothing is to be removed."""
         return self.tokens == 1.0 and self.attention == 1.0
+
+    @property
+    def chooses_keys(self) -> bool:
+        """See `KeepSetting`."""
+        return self.attention < 1.0
 
     def choice(self, number: int, patches: int) -> Choice | None:
         """See `KeepSetting`."""
@@ -79,6 +88,11 @@ class Counts:
     tokens: Sequence[int]
     keys: Sequence[int | None] | None = None
 
+    @property
+    def chooses_keys(self) -> bool:
+        """See `KeepSetting`."""
+        return self.keys is not None
+
     def choice(self, number: int, patches: int) -> Choice | None:
         """See `KeepSetting`."""
         return Choice(self.tokens[number], self.keys[number] if self.keys is not None else None)
@@ -94,6 +108,11 @@ class Forced:
 
     kept: Sequence[Tensor]
     keys: Sequence[Tensor | None] | None = None
+
+    @property
+    def chooses_keys(self) -> bool:
+        """See `KeepSetting`."""
+        return False
 
     def choice(self, number: int, patches: int) -> Choice | None:
         """See `KeepSetting`."""

@@ -54,13 +54,23 @@ def test_selection_equals_plain_python(case: tuple[list[list[list[float]]], int,
     keys = select_keys(patch_rows(tensor, kept), kept, key_count)
     expected = [reference_tokens(image, token_count) for image in attention]
     assert kept.tolist() == expected
-    assert keys.tolist() == [
+    assert keys.sort(dim=-1).values.tolist() == [
         reference_keys(image, rows, key_count) for image, rows in zip(attention, expected, strict=True)
     ]
 
 
-def test_among_equals_the_lowest_index_wins() -> None:
-    assert largest(torch.zeros(2, 1000), 3).tolist() == [[0, 1, 2]] * 2
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_among_equals_the_lowest_index_wins(dtype: torch.dtype) -> None:
+    assert largest(torch.zeros(2, 1000, dtype=dtype), 3).sort().values.tolist() == [[0, 1, 2]] * 2
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=20), st.data())
+def test_any_floats_are_ordered(scores: list[float], data: st.DataObject) -> None:
+    scores = [score + 0.0 for score in scores]  # -0.0 and 0.0 are one number
+    count = data.draw(st.integers(1, len(scores)))
+    expected = sorted(sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:count])
+    for dtype in (torch.float32, torch.float64):
+        assert largest(torch.tensor(scores, dtype=dtype), count).sort().values.tolist() == expected
 
 
 def test_the_diagonal_is_kept_even_with_no_attention_on_it() -> None:

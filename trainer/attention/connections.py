@@ -85,6 +85,30 @@ class LazyProbabilities:
         return scores.softmax(dim=-1)
 
 
+@dataclass(frozen=True)
+class MapProbabilities:
+    """Probabilities that a block had made anyway, detached: `all_BHTT`."""
+
+    all_BHTT: Tensor
+
+    def class_row(self) -> Tensor:
+        """See `Probabilities`."""
+        return self.all_BHTT[:, :, 0].mean(dim=1)
+
+    def rows(self, queries: Tensor) -> Tensor:
+        """See `Probabilities`."""
+        total = self.head_sum()
+        return total.gather(1, queries[:, :, None].expand(-1, -1, total.shape[2]))
+
+    def head_sum(self) -> Tensor:
+        """See `Probabilities`."""
+        return self.all_BHTT.sum(dim=1)
+
+    def column_sums(self) -> Tensor:
+        """See `Probabilities`."""
+        return self.all_BHTT.mean(dim=1).sum(dim=1)
+
+
 def merge_heads(context_BHTE: Tensor) -> Tensor:
     """[B, T, H * E]."""
     return context_BHTE.transpose(1, 2).flatten(2)

@@ -15,7 +15,7 @@ class ModelOutput:
         logits: [B, classes].
         tokens: final normalised tokens [B, T, D], the class token first where there is one.
         kept: per selector that ran the surviving patches, [B, K] ascending, counted in the patches that entered it.
-        keys: per selector the patch keys, [B, K, k] ascending, counted in the patches that left it; None: all.
+        keys: per selector the patch keys, [B, K, k] in no order, counted in the patches that left it; None: all.
         attention_variance: population variance, over the surviving patches, of the last block's head-mean class-token
             row (of its column sums where there is no class token), [B], detached: the example selector's tie-break.
         aux: what a token method needs for its losses.

@@ -13,6 +13,7 @@ from torch import Tensor
 from host.errors import PeelVitError
 from trainer.attention.connections import Connections, Probabilities
 from trainer.attention.dense import ALL_KEYS
+from trainer.attention.mapped import with_map
 from trainer.attention.methods import AttentionMethod, SelectedAttention
 from trainer.selection import gather_tokens, select_tokens
 from trainer.tokens.fusion import fuse_tokens
@@ -66,11 +67,19 @@ class TokenAttentionSelector(TokenMethod):
             if here and self.placement == "before":
                 x, connections = self._select(x, connections, state)
                 record("in", x)
-            x, state.probabilities = block.attend(x, connections, record)
+            reading = self._map_is_read(number + 1, state)
+            x, state.probabilities = block.attend(
+                x, with_map(connections, x.device) if reading else connections, record
+            )
             if here and self.placement == "inside":
                 x, connections = self._select(x, connections, state)
             x = block.feed_forward(x, record)
         return x
+
+    def _map_is_read(self, block: int, state: ForwardState) -> bool:
+        """Whether a selector chooses keys by the map of this one-based block."""
+        place = block + 1 if self.placement == "before" else block
+        return place in self.places and state.keep.chooses_keys
 
     def _select(self, x: Tensor, connections: Connections, state: ForwardState) -> tuple[Tensor, Connections]:
         patches = x.shape[1] - state.prefix
