@@ -35,7 +35,7 @@ def open_cifar100(data_dir: Path, split: str, image_size: int | None) -> Dataset
     if not is_here(data_dir):
         raise PeelVitError(
             f"{NAME} is not in {data_dir}; put {ARCHIVE} or the folder {FOLDER} there, or ask for the download from "
-            f"the Hugging Face hub with --dataset-download"
+            f"the Hugging Face hub with --download"
         )
     path = data_dir / FOLDER if (data_dir / FOLDER).is_dir() else data_dir / ARCHIVE
     with reading(path, "replace it by the original"):

@@ -81,7 +81,7 @@ def _loaded(library: ModuleType, name: str, cache_dir: Path | None, download: bo
                 f"{name} cannot be fetched from the Hugging Face hub ({reason(error)}); check its name and the network"
             )
         else:
-            fault = f"{name} is not in the Hugging Face cache; ask for the download with --dataset-download"
+            fault = f"{name} is not in the Hugging Face cache; ask for the download with --download"
         raise PeelVitError(fault) from error
 
 

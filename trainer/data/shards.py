@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tarfile
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +19,6 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from host.checkpoint import replaced_file
 from host.data.source import Report, reading
 from host.errors import PeelVitError
 from trainer.data.cuts import Cuts
@@ -98,9 +99,19 @@ def _index(paths: list[Path], index_dir: Path, report: Report) -> ShardIndex:
     report(f"indexing {len(paths)} shards of {paths[0].parent}")
     rows = np.array([(number, *row) for number, path in enumerate(paths) for row in _samples(path)], np.int64)
     index = ShardIndex(*np.ascontiguousarray(rows.T))
-    with replaced_file(kept) as file:
-        np.savez(file, **vars(index))
+    _keep(index, kept, report)
     return index
+
+
+def _keep(index: ShardIndex, path: Path, report: Report) -> None:
+    """Write the index for later runs; several processes may do so at once, and none needs to succeed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".index-") as work:
+            np.savez(Path(work) / path.name, **vars(index))
+            os.replace(Path(work) / path.name, path)
+    except OSError as error:
+        report(f"cannot keep the index in {path.parent} ({error.strerror}), so the next run makes it again")
 
 
 def _samples(path: Path) -> list[tuple[int, int, int]]:

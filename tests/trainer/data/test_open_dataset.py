@@ -203,6 +203,15 @@ def test_shards_are_indexed_once_and_again_when_changed(shard_folder, tmp_path, 
     assert len(open_dataset(f"wds/{shard_folder}", "train", 8, data_dir=tmp_path, report=lines.append)) == 6
 
 
+def test_an_index_that_cannot_be_kept_is_made_again(shard_folder, tmp_path):
+    (tmp_path / "index").write_text("a file in its place")
+    for _ in range(2):
+        lines: list[str] = []
+        dataset = open_dataset(f"wds/{shard_folder}", "train", 8, data_dir=tmp_path, report=lines.append)
+        assert len(dataset) == 5
+        assert "the next run makes it again" in lines[-1]
+
+
 def test_wrong_shards_are_one_sentence(shard_folder, tmp_path):
     quiet = {"data_dir": tmp_path, "report": lambda line: None}
     (shard_folder / "toy-val-000000.tar").unlink()

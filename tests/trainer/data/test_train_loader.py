@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host.errors import PeelVitError
@@ -55,6 +55,7 @@ def _same(first, second) -> bool:
     )
 
 
+@settings(max_examples=40)
 @given(shapes)
 def test_ranks_share_the_batch_of_one_process(toy_set, toy_plan, shape):
     plan = toy_plan(_order(shape["n"]), np.arange(shape["n"], dtype=np.float32))
@@ -62,6 +63,7 @@ def test_ranks_share_the_batch_of_one_process(toy_set, toy_plan, shape):
     assert _same(alone, _global_batches(toy_set, plan, shape, shape["world"]))
 
 
+@settings(max_examples=40)
 @given(shapes, st.data())
 def test_resume_gives_the_same_remainder(toy_set, toy_plan, shape, data):
     plan = toy_plan(_order(shape["n"]), np.ones(shape["n"], np.float32))
@@ -70,6 +72,7 @@ def test_resume_gives_the_same_remainder(toy_set, toy_plan, shape, data):
     assert _same(whole[start:], _global_batches(toy_set, plan, shape, 1, start))
 
 
+@settings(max_examples=40)
 @given(shapes)
 def test_every_example_of_the_order_once_but_for_the_incomplete_batch(toy_set, toy_plan, shape):
     shape = shape | {"repeats": 1}
@@ -79,6 +82,7 @@ def test_every_example_of_the_order_once_but_for_the_incomplete_batch(toy_set, t
     assert seen.tolist() == order[:whole].tolist()
 
 
+@settings(max_examples=40)
 @given(shapes)
 def test_repeats_present_each_example_so_often_in_an_epoch_of_the_same_length(toy_set, toy_plan, shape):
     order = _order(shape["n"])
