@@ -16,18 +16,22 @@ _Events = tuple[torch.cuda.Event, torch.cuda.Event]
 
 
 class Stopwatch:
-    """Seconds by part: of the device for `of_device` on a GPU, of the host otherwise."""
+    """Seconds by part: of the device for `of_device` on a GPU, of the host otherwise.
+
+    What runs on the host is counted twice: as it passes, and as `<part>_cpu` the seconds of all of this process's
+    threads, which other programs on the machine do not lengthen.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._gpu = device if device.type == "cuda" else None
         self._seconds: dict[str, float] = defaultdict(float)
-        self._began: dict[str, float] = {}
+        self._began: dict[str, tuple[float, float]] = {}
         self._events: dict[str, list[_Events]] = defaultdict(list)
 
     @contextmanager
     def of_host(self, part: str) -> Iterator[None]:
         """Time spent in the block by this process, waiting included."""
-        self._began[part] = time.perf_counter()
+        self._began[part] = _now()
         try:
             yield
         finally:
@@ -35,8 +39,9 @@ class Stopwatch:
             del self._began[part]
 
     def _count(self, part: str) -> None:
-        now = time.perf_counter()
-        self._seconds[part] += now - self._began[part]
+        passed, now = self._began[part], _now()
+        self._seconds[part] += now[0] - passed[0]
+        self._seconds[f"{part}_cpu"] += now[1] - passed[1]
         self._began[part] = now
 
     @contextmanager
@@ -77,3 +82,7 @@ class Stopwatch:
         self._seconds.clear()
         self._events.clear()
         return taken
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
