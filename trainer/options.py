@@ -403,11 +403,11 @@ def parse(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     command_line, file = _spread_level(command_line), _spread_level(file)
     file = {name: value for name, value in file.items() if value != DEFAULTS[name]}
     given = file | command_line
-    options = Options(**given)
-    for name, reason in _without_effect(options, given):
-        if name in command_line or not _dropped_by(name, file, command_line):
-            raise PeelVitError(f"{flag(name)} has no effect with {reason}; leave it out")
-        del given[name]
+    while found := _without_effect(Options(**given), given):  # what is dropped may leave others without an effect
+        for name, reason in found:
+            if name in command_line or not _may_be_dropped(name, file, command_line):
+                raise PeelVitError(f"{flag(name)} has no effect with {reason}; leave it out")
+            given.pop(name, None)
     return given
 
 
@@ -417,8 +417,10 @@ def _spread_level(given: dict[str, Any]) -> dict[str, Any]:
     return given if level is None else dict(zip(_LEVEL_NAMES, LEVELS[level], strict=True)) | given
 
 
-def _dropped_by(name: str, file: Mapping[str, Any], command_line: Mapping[str, Any]) -> bool:
-    """Whether `name` means something in the file alone, so that it is the command line that makes it meaningless."""
+def _may_be_dropped(name: str, file: Mapping[str, Any], command_line: Mapping[str, Any]) -> bool:
+    """Whether `name` may be dropped from the file: it means something there alone, or with a level yet to be given."""
+    if name in (*_SELECTORS, *_EXAMPLES):
+        return True
     return bool(command_line) and name not in dict(_without_effect(Options(**file), file))
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from host.checkpoint import replaced_file
@@ -25,15 +27,15 @@ _OWN = "token_method."
 
 def load_weights(path: Path) -> dict[str, Tensor]:
     """All tensors of a .safetensors, .npz or torch file by plain names; `PeelVitError` when it cannot be read."""
-    if path.suffix in (".npz", ".safetensors"):
-        return {name: torch.from_numpy(array) for name, array in load_float_weights(path).items()}
+    if path.suffix == ".npz":
+        return {name: torch.tensor(array) for name, array in load_float_weights(path).items()}
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content = _content(path)
     except FileNotFoundError:
         raise PeelVitError(f"there is no file {path}; check the path of the weights") from None
     except OSError as error:
         raise PeelVitError(f"cannot read {path}: {error.strerror}; check the path of the weights") from None
-    except (zipfile.BadZipFile, EOFError, RuntimeError, pickle.UnpicklingError):
+    except (zipfile.BadZipFile, EOFError, RuntimeError, pickle.UnpicklingError, SafetensorError):
         raise PeelVitError(
             f"{path} is damaged or holds more than tensors; save the weights again, best as .safetensors"
         ) from None
@@ -42,6 +44,13 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise PeelVitError(f"{path} holds no weights by name; save the model's state_dict")
     return {_plain(name): tensor for name, tensor in content.items()}
+
+
+def _content(path: Path) -> Any:
+    """What a .safetensors or torch file holds."""
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _plain(name: str) -> str:
@@ -87,8 +96,6 @@ def _check_classes(weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor], p
 
 def save_weights(path: Path, model: nn.Module) -> None:
     """Write the weights to a .safetensors file with timm's names, all or nothing."""
-    from safetensors.torch import save
-
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with replaced_file(path) as file:
         file.write(save(state))
