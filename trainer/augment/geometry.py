@@ -11,14 +11,11 @@ from torch import Tensor
 
 def random_crop(images: Tensor, padding: int, random: np.random.RandomState) -> Tensor:
     """Each image [B, C, H, W] shifted by up to `padding` pixels either way; zeros come in. Any dtype."""
-    count, channels, height, width = images.shape
-    offsets = torch.from_numpy(random.randint(0, 2 * padding + 1, (2, count))).to(images.device)
-    rows = offsets[0][:, None] + torch.arange(height, device=images.device)
-    columns = offsets[1][:, None] + torch.arange(width, device=images.device)
+    height, width = images.shape[-2:]
+    top, left = torch.from_numpy(random.randint(0, 2 * padding + 1, (2, len(images)))).to(images.device)
     padded = F.pad(images, (padding, padding, padding, padding))
-    image = torch.arange(count, device=images.device)[:, None, None, None]
-    channel = torch.arange(channels, device=images.device)[None, :, None, None]
-    return padded[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view [B, C, tops, lefts, H, W]
+    return windows[torch.arange(len(images), device=images.device), :, top, left]
 
 
 def random_flip(images: Tensor, probability: float, dim: int, random: np.random.RandomState) -> Tensor:

@@ -139,7 +139,9 @@ def _move(images: Tensor, chosen: NDArray[np.int64], strength: _Strength, fill: 
     if not len(rows):
         return
     height, width = images.shape[-2:]
-    maps = np.stack([_MOVES[chosen[row] - len(_OPERATIONS)](strength.signed[row], height, width) for row in rows])
+    parts = strength.signed[rows]
+    moves = chosen[rows] - len(_OPERATIONS)
+    maps = np.stack([_MOVES[move](part, height, width) for move, part in zip(moves, parts, strict=True)])
     where = torch.from_numpy(rows).to(images.device)
     images[where] = affine(images[where], maps, fill, interpolation)
 

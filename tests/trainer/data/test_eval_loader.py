@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from trainer.data.datasets import open_dataset
 from trainer.data.evaluation import EvalLoader, hits
 
+# Python 3.12 warns of fork beside threads, which is how torch starts its data-loading processes.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
 
 @given(st.integers(1, 60), st.integers(1, 7), st.integers(1, 5))
 def test_each_image_is_counted_once_over_all_ranks(toy_set, n, batch, world):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 
 import numpy as np
@@ -15,6 +14,9 @@ from host.errors import PeelVitError
 from trainer.data.datasets import open_dataset
 from trainer.data.loader import TrainLoader
 from trainer.data.reading import Decoding, Resident
+
+# Python 3.12 warns of fork beside threads, which is how torch starts its data-loading processes.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 shapes = st.fixed_dictionaries(
     {
@@ -129,9 +131,7 @@ def test_worker_count_changes_no_pixel_and_processes_last_over_epochs(picture_fo
     plan = toy_plan(_order(8))
     here, there = (TrainLoader(dataset, 2, workers=number, seed=5) for number in (0, workers))
     for epoch, start in ((0, 0), (1, 2), (2, 0)):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of fork beside threads
-            pairs = list(zip(here.epoch(plan, epoch, start), there.epoch(plan, epoch, start), strict=True))
+        pairs = list(zip(here.epoch(plan, epoch, start), there.epoch(plan, epoch, start), strict=True))
         assert len(pairs) == 4 - start
         assert all(torch.equal(one.images, other.images) for one, other in pairs)
     there.close()
