@@ -6,8 +6,7 @@ class token and one representative of the other ("fast") patches, their sum weig
 patches are not computed: both residual updates that the representative got are added to each of them. No patch is
 lost, so each block chooses anew among all N, and a fast patch keeps the A it had.
 
-The paper keeps r = 0.5 from block 5 of 12; r comes from the configuration and `first_block` is an option. The first
-block of a stage (in PiT) is always computed whole, because nothing has ranked its patches yet.
+The paper keeps r = 0.5 from block 5 of 12; r comes from the configuration and `first_block` is an option.
 
 What is left out: the schedule that first chooses in every block and later once a stage, the assisted loss on
 average-pooled tokens (the class token classifies, as in the other methods), and gradients through A.
@@ -35,6 +34,7 @@ class SlowFastEvolution(TokenMethod):
     """
 
     name = "evo_vit"
+    keeps_order = False  # inside, a representative stands for the fast patches
 
     def __init__(self, first_block: int = 5, tradeoff: float = 0.5) -> None:
         super().__init__()

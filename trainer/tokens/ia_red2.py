@@ -70,6 +70,7 @@ class RedundancyReduction(TokenMethod):
     """
 
     name = "ia_red2"
+    keeps_order = False  # in evaluation shorter images are padded
 
     def __init__(
         self,
