@@ -35,8 +35,8 @@ class WindowSelector(TokenMethod):
 
     The output's `kept` are, per selector, the cells of the stage's grid, row by row, that the block right behind the
     selector computes, [B, K] ascending; blocks whose windows lie otherwise compute as many in theirs. `keys` are
-    [B, W, n, k]: for each query of a window the positions among its n chosen slots. Padding fills the slots of windows
-    at the edge last, and is not listed in `kept`.
+    [B, W, n, k]: for each query of a window the positions among its n chosen slots, in no order. Padding fills the
+    slots of windows at the edge last, and is not listed in `kept`.
     """
 
     name = "trilevel"
@@ -135,7 +135,7 @@ def choose(scores_BL: Tensor, seen: WindowProbabilities, before: WindowChoice | 
     positions = _positions(seen, before).expand(B, W, -1)
     scores = functional.pad(scores_BL, (0, 1), value=-torch.inf)  # padding comes last
     scores = scores.gather(1, seen_cells.gather(2, positions).flatten(1)).view(positions.shape)
-    positions = positions.gather(2, largest(scores, choice.token_count))
+    positions = positions.gather(2, largest(scores, choice.token_count).sort(dim=2).values)
     slots, cells = seen_slots.gather(2, positions), seen_cells.gather(2, positions)
     if choice.key_count is None:
         return WindowChoice(slots, cells)
