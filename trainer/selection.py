@@ -15,7 +15,7 @@ from host.errors import PeelVitError
 
 def largest(scores: Tensor, count: int) -> Tensor:
     """Indices of the `count` largest along the last dimension, in no order; among equals the lowest index wins."""
-    if scores.dtype == torch.float64:
+    if scores.dtype == torch.float64 or torch.compiler.is_exporting():  # ONNX cannot read a float's bits
         return torch.sort(scores, dim=-1, descending=True, stable=True).indices[..., :count]
     return torch.topk(_with_rank(scores.float()), count, dim=-1, sorted=False).indices
 
