@@ -224,13 +224,16 @@ def test_ratio_loss_brings_the_kept_part_to_its_target() -> None:
     torch.manual_seed(3)
     model = make("dynamic_vit", size=SHALLOW, training=True)
     optimizer = torch.optim.Adam(model.token_method.parameters(), lr=0.02)
-    for _ in range(40):
+    fractions = []
+    for _ in range(60):
         output = model(images(), Keep(0.3))
+        fractions.append(output.aux["dynamic_vit.fractions"].mean().item())
         loss = sum(model.token_method.losses(output, torch.zeros(4), None).values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert output.aux["dynamic_vit.fractions"].mean().item() == pytest.approx(0.3, abs=0.12)
+    assert sum(fractions[-10:]) / 10 == pytest.approx(0.3, abs=0.06)
+    assert fractions[0] > 0.4
 
 
 def test_another_models_teacher_is_refused() -> None:
