@@ -67,7 +67,9 @@ def runs(options: argparse.Namespace) -> dict[str, TrainingRun]:
     """The training runs asked for by level: one, or all presets."""
     given = (options.example_keep, options.token_keep, options.attention_keep)
     if options.level is None and given == (None, None, None):
-        return {level: _run(options, triple) for level, triple in PRESETS.items()}
+        # Other methods have no attention level.
+        presets = {k: v if options.token_method == "trilevel" else (*v[:2], 1.0) for k, v in PRESETS.items()}
+        return {level: _run(options, triple) for level, triple in presets.items()}
     triple = keep_triple(options.level, *given)
     names = [name for name, ratios in PRESETS.items() if ratios == triple]
     return {names[0] if names else "custom": _run(options, triple)}
@@ -85,17 +87,18 @@ def measure(options: argparse.Namespace, keeps: Sequence[Keep]) -> StepTimes:
     for name in ("time_batch_size", "rounds"):
         if getattr(options, name) < 1:
             raise PeelVitError(f"--{name.replace('_', '-')} is {getattr(options, name)}; give 1 or more")
-    model = create_model(options.model, **model_arguments(options)).to(options.device)
+    arguments = model_arguments(options)
+    baseline, model = (
+        create_model(options.model, **(arguments | {"token_method": method, "method_options": method_options}))
+        for method, method_options in (("dense", {}), (options.token_method, arguments["method_options"]))
+    )
     size, classes = model.config.image_size, model.config.classes
     generator = torch.Generator().manual_seed(0)
     batch = options.time_batch_size
     images = torch.randn(batch, options.in_chans, size, size, generator=generator).to(options.device)
     labels = torch.randint(classes, (batch,), generator=generator).to(options.device)
-    teacher = None
-    if model.token_method.needs_teacher:
-        teacher = create_model(options.model, **(model_arguments(options) | {"token_method": "dense"}))
-        teacher = teacher.to(options.device).eval()
-    return measure_steps(model, keeps, images, labels, options.rounds, teacher)
+    models = baseline.to(options.device), model.to(options.device)
+    return measure_steps(*models, keeps, images, labels, options.rounds)
 
 
 def machine(options: argparse.Namespace) -> dict[str, Any]:
@@ -110,16 +113,17 @@ def machine(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Print the table; write the JSON."""
-    options = parser().parse_args(arguments)
-    architecture = describe(options.model, **model_arguments(options))
-    cost = StepCost(architecture, **CONVENTIONS[options.count])
+    options = parser().parse_args(words)
+    arguments, count = model_arguments(options), CONVENTIONS[options.count]
+    cost = StepCost(describe(options.model, **arguments), **count)
+    baseline = StepCost(describe(options.model, **(arguments | {"token_method": "dense"})), **count)
     wanted = runs(options)
     times = None
     if options.time:
         times = measure(options, [keep for run in wanted.values() for keep in measured_keeps(run)])
-    rows = [cost_row(options.model, level, cost, run, _of(run, times)) for level, run in wanted.items()]
+    rows = [cost_row(options.model, level, baseline, cost, run, _of(run, times)) for level, run in wanted.items()]
     print(f"{options.model}, {options.epochs} epochs, {options.token_method}; MACs: {_COUNTS[options.count]}")
     print(as_text(rows))
     if times is not None:
@@ -127,8 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"dense step of {options.time_batch_size} images: {times.dense_seconds:.3f} s, measured on {where}")
     if options.per_layer:
         for level, run in wanted.items():
-            print(f"\n{level}: one image's step at {run.keep}; dense {cost() / GIGA:.4f} G")
-            print(per_layer(cost, run.keep))
+            print(f"\n{level}: one image's step at {run.keep}; dense {baseline() / GIGA:.4f} G")
+            print(per_layer(baseline, cost, run.keep))
     if options.json is not None:
         _write(options, rows, times)
 

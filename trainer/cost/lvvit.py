@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from trainer.cost.layer import Layer, linear
 from trainer.cost.methods import TokenSetting
-from trainer.cost.tokens import Flow, Run
-from trainer.cost.vit import block_layers, predictor_layers
+from trainer.cost.tokens import Flow, Run, dense
+from trainer.cost.vit import block_layers, method_layers
 from trainer.keep import DENSE, Keep
 from trainer.models.lvvit import LvvitConfig
 
@@ -36,4 +36,4 @@ class LvvitCost:
             yield from block_layers(f"blocks.{index}", tokens, config.dim, config.heads, config.mlp_hidden)
         yield linear("head", 1, config.dim, config.classes)
         yield linear("aux_head", flow.leaving, config.dim, config.classes)
-        yield from predictor_layers(flow)
+        yield from method_layers(flow, self, dense(Run(config.patches, config.depth, config.dim)))

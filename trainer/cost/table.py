@@ -67,9 +67,11 @@ def measured_keeps(run: TrainingRun) -> list[Keep]:
     return list(dict.fromkeys([DENSE, *points[1:-1], run.keep]))
 
 
-def cost_row(model: str, level: str, cost: StepCost, run: TrainingRun, times: StepTimes | None) -> CostRow:
-    """The figures of one setting."""
-    dense, final = cost(DENSE), cost(run.keep)
+def cost_row(
+    model: str, level: str, baseline: StepCost, cost: StepCost, run: TrainingRun, times: StepTimes | None
+) -> CostRow:
+    """The figures of one setting; `baseline` is the same model without any token method."""
+    dense, final = baseline(DENSE), cost(run.keep)
     paper = TABLE_1.get((model, level.removeprefix("trilevel_")))
     saved_final = 1 - final / dense
     step_ratio = None if times is None else times.ratios[run.keep]
@@ -79,7 +81,7 @@ def cost_row(model: str, level: str, cost: StepCost, run: TrainingRun, times: St
         example_keep=run.example_keep,
         token_keep=run.keep.tokens,
         attention_keep=run.keep.attention,
-        macs_dense=StepCost(cost.architecture, training=False, backward=False)(DENSE),
+        macs_dense=StepCost(baseline.architecture, training=False, backward=False)(DENSE),
         step_macs_dense=dense,
         step_macs=final,
         macs_saved=1 - run.example_ratio * run.average(cost) / dense,
@@ -141,9 +143,9 @@ def as_text(rows: Sequence[CostRow]) -> str:
     return aligned(lines)
 
 
-def per_layer(cost: StepCost, keep: Keep) -> str:
+def per_layer(baseline: StepCost, cost: StepCost, keep: Keep) -> str:
     """MACs of every pass of every layer of one image, dense and at `keep`, in millions."""
-    dense = {(row.layer, row.work): row.macs for row in cost.rows(DENSE)}
+    dense = {(row.layer, row.work): row.macs for row in baseline.rows(DENSE)}
     kept = {(row.layer, row.work): (row.op, row.macs) for row in cost.rows(keep)}
     lines = [["layer", "pass", "op", "dense M", "kept M", "saved"]]
     for key in dict.fromkeys([*dense, *kept]):

@@ -25,51 +25,46 @@ class StepTimes:
 
 
 def measure_steps(
-    model: nn.Module,
-    keeps: Sequence[Keep],
-    images: Tensor,
-    labels: Tensor,
-    rounds: int,
-    teacher: nn.Module | None = None,
+    baseline: nn.Module, model: nn.Module, keeps: Sequence[Keep], images: Tensor, labels: Tensor, rounds: int
 ) -> StepTimes:
-    """Forward, loss, backward and AdamW's update of `model` on one batch, `rounds` times for each setting.
+    """Forward, loss, backward and AdamW's update on one batch, `rounds` times for each setting of `model`.
 
-    Every round times the dense step too, and the ratios are taken within the rounds, so that a machine that slows down
-    does not change them. Data loading is no part of it.
+    Every round times a dense step of `baseline` too (the same model without a token method, and the teacher of methods
+    that want one), and the ratios are taken within the rounds, so that a machine that slows down does not change them.
+    Data loading is no part of it.
     """
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
-    settings = [DENSE, *(keep for keep in dict.fromkeys(keeps) if keep != DENSE)]
+    teacher = baseline if model.token_method.needs_teacher else None
+    settings = list(dict.fromkeys(keeps))
+    work = [_step_of(baseline, DENSE, images, labels)]
+    work += [_step_of(model, keep, images, labels, teacher) for keep in settings]
     seconds: list[list[float]] = []
-    model.train()
     for round_ in range(WARMUP_ROUNDS + rounds):
-        times = [
-            _timed(lambda k=keep: _step(model, optimizer, images, labels, k, teacher), images) for keep in settings
-        ]
+        times = [_timed(step, images) for step in work]
         if round_ >= WARMUP_ROUNDS:
             seconds.append(times)
-    ratios = {keep: median(row[i] / row[0] for row in seconds) for i, keep in enumerate(settings)}
+    ratios = {keep: median(row[i] / row[0] for row in seconds) for i, keep in enumerate(settings, 1)}
     return StepTimes(median(row[0] for row in seconds), ratios)
 
 
-def _step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    images: Tensor,
-    labels: Tensor,
-    keep: Keep,
-    teacher: nn.Module | None,
-) -> None:
-    output = model(images, keep)
-    loss = functional.cross_entropy(output.logits, labels)
-    if keep != DENSE:
+def _step_of(
+    model: nn.Module, keep: Keep, images: Tensor, labels: Tensor, teacher: nn.Module | None = None
+) -> Callable[[], None]:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
+
+    def step() -> None:
         taught = None
         if teacher is not None:
             with torch.no_grad():
-                taught = teacher(images)
+                taught = teacher.eval()(images)
+        model.train()
+        output = model(images, keep)
+        loss = functional.cross_entropy(output.logits, labels)
         loss = loss + sum(model.token_method.losses(output, labels, taught).values())
-    loss.backward()
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
 
 
 def _timed(work: Callable[[], None], images: Tensor) -> float:

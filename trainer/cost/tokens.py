@@ -26,12 +26,16 @@ class BlockTokens(NamedTuple):
 
 
 class Predictor(NamedTuple):
-    """A linear layer of a token method's own: `rows` an image, of `inputs` values, to `outputs`."""
+    """A linear layer of a token method's own: `rows` an image, of `inputs` values, to `outputs`.
+
+    Without `input_gradient` it reads tokens without passing a gradient to them.
+    """
 
     name: str
     rows: int
     inputs: int
     outputs: int
+    input_gradient: bool = True
 
 
 class Run(NamedTuple):

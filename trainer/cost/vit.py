@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from host.model import TokenPlan, ViTConfig
 from trainer.cost.layer import Layer, attention, linear, sparse_attention
 from trainer.cost.methods import TokenSetting
+from trainer.cost.model import Architecture
 from trainer.cost.tokens import BlockTokens, Flow, Run, dense
 from trainer.keep import DENSE, Keep
 
@@ -30,21 +31,19 @@ class ViTCost:
         for index, tokens in enumerate(flow.blocks):
             yield from block_layers(f"blocks.{index}", tokens, config.dim, config.heads, config.mlp_hidden)
         yield linear("head", 1, config.dim, config.classes)
-        yield from predictor_layers(flow)
-        if flow.teacher:
-            yield from teacher_layers(self.layers(dense(Run(config.patches, config.depth, config.dim))))
+        yield from method_layers(flow, self, dense(Run(config.patches, config.depth, config.dim)))
 
 
-def predictor_layers(flow: Flow) -> Iterator[Layer]:
-    """The token method's own layers."""
+def method_layers(flow: Flow, model: Architecture, everything: Flow) -> Iterator[Layer]:
+    """What a token method computes besides the model: its own layers, and those of a teacher, the same model where
+    `everything` is computed.
+    """
     for predictor in flow.predictors:
-        yield linear(f"token_method.{predictor.name}", predictor.rows, predictor.inputs, predictor.outputs)
-
-
-def teacher_layers(layers: Iterable[Layer]) -> Iterator[Layer]:
-    """The same layers as a teacher's, which does not learn."""
-    for layer in layers:
-        yield replace(layer, name=f"teacher.{layer.name}", learns=False)
+        name, rows, inputs, outputs, input_gradient = predictor
+        yield linear(f"token_method.{name}", rows, inputs, outputs, input_gradient=input_gradient)
+    if flow.teacher:
+        for layer in model.layers(everything):
+            yield replace(layer, name=f"teacher.{layer.name}", learns=False)
 
 
 def block_layers(
