@@ -368,6 +368,14 @@ def _plain(value: Any) -> Any:
     return [_plain(part) for part in value] if isinstance(value, tuple) else value
 
 
+_PASSING = ("evaluate", "resume", "output", "experiment", "no_progress")
+
+
+def lasting(options: Options) -> dict[str, Any]:
+    """What makes the run what it is, wherever it lies and however often it is resumed."""
+    return {name: value for name, value in as_plain(options).items() if name not in _PASSING}
+
+
 def from_plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """Option values back from `as_plain`; unknown names are left out."""
     return {name: _typed(name, value) for name, value in values.items() if name in _ROWS}

@@ -100,8 +100,10 @@ def test_args_yaml_is_a_configuration(tmp_path: Path) -> None:
         ("--teacher-checkpoint x", "--teacher-checkpoint has no effect with no --teacher; leave it out"),
         ("-e", "there is nothing to evaluate; give --resume or --initial-checkpoint"),
         ("-e --resume x --epochs 3", "--epochs has no effect with --evaluate; leave it out"),
-        ("--epochs 3 --warmup-epochs 5", "--warmup-epochs is 5 in a run of 3 epochs; shorten the warm-up or train longer"),
-        ("--keep-warmup 3:1 --level trilevel_0.9", "--keep-warmup 3:1 runs backwards; give START:END epochs, such as 10:110"),
+        ("--epochs 3 --warmup-epochs 5",
+         "--warmup-epochs is 5 in a run of 3 epochs; shorten the warm-up or train longer"),
+        ("--keep-warmup 3:1 --level trilevel_0.9",
+         "--keep-warmup 3:1 runs backwards; give START:END epochs, such as 10:110"),
         ("--config nowhere", "cannot read the configuration nowhere: No such file or directory; give a file or one of "
          + ", ".join(shipped_configs())),
     ],

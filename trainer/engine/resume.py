@@ -12,9 +12,6 @@ from trainer.options import Options, flag, from_plain, is_for_evaluation, must_m
 
 Content = dict[str, Any]
 
-_PASSING = ("steps", "resume", "evaluate", "output", "experiment")
-"""Options of the run before that say nothing of the run to come."""
-
 
 def options_for(given: Mapping[str, Any]) -> tuple[Options, Content | None]:
     """The options of a run from those given, and the content of the checkpoint that it resumes or evaluates.
@@ -26,7 +23,7 @@ def options_for(given: Mapping[str, Any]) -> tuple[Options, Content | None]:
         return Options(**given), None
     path = checkpoint.find(given["resume"])
     saved = checkpoint.load(path)
-    before = {name: value for name, value in from_plain(saved["options"]).items() if name not in _PASSING}
+    before = from_plain(saved["options"]) | {"steps": None}  # where that part of the run ended
     if given.get("evaluate"):
         kept = {name: value for name, value in before.items() if is_for_evaluation(name)}
         kept["num_classes"] = saved["setting"]["classes"]

@@ -38,7 +38,7 @@ from trainer.engine.update import NotFinite, Updater
 from trainer.engine.weights import save_weights
 from trainer.examples.method import EpochPlan
 from trainer.keep import Keep
-from trainer.options import Options, as_plain
+from trainer.options import Options, lasting
 from trainer.scoring import score
 
 METRICS_NAME = "metrics.json"
@@ -354,7 +354,7 @@ class Run:
 
     def _content(self, examples: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            "options": as_plain(self.options),
+            "options": lasting(self.options),
             "setting": {"global_batch": self.options.update_size * self.world, "classes": self.job.classes},
             "position": asdict(self.position),
             "totals": asdict(self.totals),
@@ -443,7 +443,7 @@ class Run:
             "torch": torch.__version__,
             "timing": {f"{part}_seconds": value for part, value in sorted(seconds.items())}
             | {"images_per_second": self.totals.run_images / seconds["train"] if seconds.get("train") else None},
-            "options": as_plain(options),
+            "options": lasting(options),
         }
 
 

@@ -134,6 +134,14 @@ def test_a_loss_that_is_not_finite_changes_nothing(batch: MixedBatch) -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
+def test_the_loss_falls(batch: MixedBatch) -> None:
+    update = updater(toy(), Options())
+    set_learning_rate(update.optimizer, 0.01)
+    whole = replace(batch, share=torch.ones(12), weights=None)
+    losses = [update(whole, Keep(0.7, 0.5), lambda outcome, part: None).item() for _ in range(60)]
+    assert losses[-1] < 0.5 * losses[0]
+
+
 def test_losses_name_the_step() -> None:
     losses = Losses(CPU)
     for value in (1.0, 2.0):
@@ -257,7 +265,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pyt
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(CheckpointError, match="the disk is full.*the one before it is intact"):
+    with pytest.raises(CheckpointError, match=r"the disk is full.*the one before it is intact"):
         checkpoint.save(path, {"value": 2})
     assert checkpoint.load(path)["value"] == 1
     assert [file.name for file in tmp_path.iterdir()] == [checkpoint.NAME]
