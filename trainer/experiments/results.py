@@ -1,0 +1,183 @@
+"""What the runs gave: a line a run as CSV, and means over seeds with savings against dense training."""
+
+from __future__ import annotations
+
+import csv
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from host.checkpoint import replaced_file
+from trainer.cost.architectures import describe
+from trainer.cost.model import StepCost
+from trainer.cost.schedule import TrainingRun
+from trainer.experiments.rows import DENSE, ROWS, Row
+from trainer.experiments.runs import Run
+from trainer.keep import DENSE as ALL
+from trainer.keep import Keep
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run.
+
+    Attributes:
+        accuracy: on the test images, percent, after the last epoch.
+        images_seen: training images shown, repeats counted.
+        cpu_seconds: processor time of the training steps, selection of tokens and connections included; data,
+            evaluation and the selection of examples are apart. Empty where the accelerator was simulated.
+        step_macs_ratio: modelled MACs of a step over dense, averaged over the schedule.
+    """
+
+    dataset: str
+    row: str
+    seed: int
+    accuracy: float
+    test_images: int
+    images_seen: int
+    cpu_seconds: float | None
+    step_macs_ratio: float | None
+    machine: str
+    finished: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One row over its seeds; savings are against the dense row of the same data set."""
+
+    row: Row
+    seeds: int
+    accuracy: float
+    deviation: float | None
+    difference: float | None
+    time_saved: float | None
+    macs_saved: float | None
+    images_saved: float | None
+
+
+def result_of(run: Run) -> Result | None:
+    """The result of a run that is done."""
+    metrics = run.metrics
+    if metrics is None:
+        return None
+    finished = datetime.fromtimestamp((run.folder / "metrics.json").stat().st_mtime)
+    return Result(
+        dataset=run.dataset,
+        row=run.row.name,
+        seed=run.seed,
+        accuracy=metrics["test_accuracy"],
+        test_images=metrics["test_images"],
+        images_seen=metrics["images_seen"],
+        cpu_seconds=metrics["timing"].get("train_cpu_seconds"),
+        step_macs_ratio=step_macs_ratio(metrics["options"]),
+        machine=machine(),
+        finished=finished.isoformat(timespec="minutes"),
+        command=run.command_line,
+    )
+
+
+def step_macs_ratio(options: dict[str, Any]) -> float | None:
+    """Modelled MACs of a training step over a dense one's, averaged over the run; None with a changing image size."""
+    if options.get("curriculum", "none") != "none":
+        return None
+    architecture = describe(
+        options["model"],
+        num_classes=options.get("num_classes") or 10,
+        in_chans=1 if options["dataset"] == "fashion_mnist" else 3,
+        token_method=options.get("token_method", "trilevel"),
+        attention_method=options.get("attention_method", "selected"),
+        select_before=options.get("select_before"),
+    )
+    run = TrainingRun(
+        keep=Keep(options["token_keep"], options["attention_keep"]),
+        epochs=options["epochs"],
+        train_images=options["train_images"],
+        batch_size=options["batch_size"],
+        warmup=options.get("keep_warmup") or options.get("sparsity_warmup"),
+    )
+    cost = StepCost(architecture)
+    return run.average(cost) / cost(ALL)
+
+
+def machine() -> str:
+    """Processor, threads a run, and Python of this machine."""
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return f"{model}, 1 thread a run, Python {platform.python_version()}"
+
+
+def write_csv(path: Path, results: Iterable[Result]) -> None:
+    """A line a run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replaced_file(path) as file:
+        lines = [",".join(field.name for field in fields(Result))]
+        lines += [_csv_line(asdict(result).values()) for result in results]
+        file.write(("\n".join(lines) + "\n").encode())
+
+
+def _csv_line(values: Iterable[Any]) -> str:
+    return ",".join(_cell(value) for value in values)
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f'"{text}"' if "," in text or '"' in text else text
+
+
+def read_csv(path: Path) -> list[Result]:
+    """The lines of `write_csv`."""
+    with path.open() as file:
+        return [_result(line) for line in csv.DictReader(file)]
+
+
+def _result(line: dict[str, str]) -> Result:
+    numbers = {"accuracy": float, "cpu_seconds": float, "step_macs_ratio": float}
+    counts = ("seed", "test_images", "images_seen")
+    values: dict[str, Any] = dict(line)
+    values |= {name: int(line[name]) for name in counts}
+    values |= {name: number(line[name]) if line[name] else None for name, number in numbers.items()}
+    return Result(**values)
+
+
+def summaries(results: Sequence[Result]) -> list[Summary]:
+    """One summary a row of one data set that has results, in the order of the tables."""
+    dense = [result for result in results if result.row == DENSE.name]
+    found = []
+    for row in ROWS:
+        own = [result for result in results if result.row == row.name]
+        if own:
+            found.append(_summary(row, own, dense))
+    return found
+
+
+def _summary(row: Row, own: Sequence[Result], dense: Sequence[Result]) -> Summary:
+    accuracy = mean(result.accuracy for result in own)
+    seeds = {result.seed for result in own} & {result.seed for result in dense}
+    pairs = [(_of_seed(own, seed), _of_seed(dense, seed)) for seed in sorted(seeds)]
+    compared = pairs and row is not DENSE
+    images = mean(a.images_seen / b.images_seen for a, b in pairs) if compared else None
+    timed = [(a, b) for a, b in pairs if a.cpu_seconds and b.cpu_seconds]
+    macs = own[0].step_macs_ratio
+    return Summary(
+        row=row,
+        seeds=len(own),
+        accuracy=accuracy,
+        deviation=stdev(result.accuracy for result in own) if len(own) > 1 else None,
+        difference=mean(a.accuracy - b.accuracy for a, b in pairs) if compared else None,
+        time_saved=1 - mean(a.cpu_seconds / b.cpu_seconds for a, b in timed) if compared and timed else None,
+        macs_saved=None if images is None or macs is None else 1 - images * macs,
+        images_saved=None if images is None else 1 - images,
+    )
+
+
+def _of_seed(results: Sequence[Result], seed: int) -> Result:
+    return next(result for result in results if result.seed == seed)
