@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -118,19 +119,16 @@ def machine() -> str:
 def write_csv(path: Path, results: Iterable[Result]) -> None:
     """A line a run."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in fields(Result))
+    writer.writerows([_cell(value) for value in asdict(result).values()] for result in results)
     with replaced_file(path) as file:
-        lines = [",".join(field.name for field in fields(Result))]
-        lines += [_csv_line(asdict(result).values()) for result in results]
-        file.write(("\n".join(lines) + "\n").encode())
-
-
-def _csv_line(values: Iterable[Any]) -> str:
-    return ",".join(_cell(value) for value in values)
+        file.write(text.getvalue().encode())
 
 
 def _cell(value: Any) -> str:
-    text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-    return f'"{text}"' if "," in text or '"' in text else text
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def read_csv(path: Path) -> list[Result]:

@@ -75,7 +75,7 @@ ROWS: tuple[Row, ...] = (
     _examples("infobatch", "InfoBatch", None),
     *(_examples("trilevel", "ours", keep) for keep in (0.9, 0.8, 0.7)),
     _tokens("static", "Static", 0.7),
-    _tokens("dynamic_vit", "DynamicViT, from scratch", 0.7),
+    _tokens("dynamic_vit", "DynamicViT, from scratch", 0.7, method_option="distil=False"),
     _tokens("ia_red2", "IA-RED2", 0.7),
     _tokens("evo_vit", "Evo-ViT", 0.7),
     _tokens("evit", "EViT", 0.7),
