@@ -1,7 +1,7 @@
 """``python -m trainer.export``: a trained model for other programs, checked before it is kept.
 
 python -m trainer.export --model deit_tiny_patch16_224 --weights runs/train --output deit.safetensors
-python -m trainer.export --to device --model vit_micro_patch4_32 --weights runs/train --level trilevel_0.7 --output e.npz
+python -m trainer.export --to device --model vit_micro_patch4_32 --weights runs/x --level trilevel_0.7 --output e.npz
 python -m trainer.export --to onnx --model pit_s_224 --weights pit.pth --token-keep 0.8 --output s.onnx
 """
 
