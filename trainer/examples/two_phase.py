@@ -48,8 +48,8 @@ class TwoPhase(ExampleMethod):
         self._count(rows)
         if epoch + 1 < self.score_epochs:
             return False
-        ties = random_state(self.seed, Purpose.TIES, 0).permutation(self.n)
-        ranking = np.lexsort((ties, -self._scores()))
+        at_random = random_state(self.seed, Purpose.TIES, 0).permutation(self.n)
+        ranking = at_random[np.argsort(-self._scores()[at_random], kind="stable")]
         self.in_subset[ranking[kept_count(self.n, self.keep_ratio) :]] = False
         self.chosen[...] = True
         return not self.in_subset.all()
