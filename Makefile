@@ -21,7 +21,7 @@ TEST_CONFIGS := toy zcu102
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup render csim csim-test demo test test-all lint style typecheck format hls-lint snapshot parity bench perf clean
+.PHONY: help setup render csim csim-test demo test test-all lint style typecheck format hls-lint snapshot parity bench experiments perf clean
 
 help:  ## list the verbs and the settings
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -85,6 +85,10 @@ parity: csim  ## compare every tensor of training steps, golden and C simulation
 bench: csim  ## measure what sparsity saves in training, and the simulations, on this machine
 	$(PY) -m trainer.bench
 	$(PY) -m sim.bench
+
+experiments: setup  ## train the rows of the paper's tables in the background, resumably; report in docs/results [ARGS]
+	$(PY) -m host.data fetch cifar10 fashion_mnist
+	$(PY) -m trainer.experiments --background $(ARGS)
 
 perf: csim  ## print the modelled cycles of the accelerator beside the paper's times [ARGS]
 	$(PY) -m sim.perf $(ARGS)

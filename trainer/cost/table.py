@@ -88,7 +88,7 @@ def cost_row(
         macs_saved_final=saved_final,
         macs_saved_computed=1 - run.example_ratio * run.average(lambda keep: cost(Keep(keep.tokens))) / dense,
         step_seconds_dense=None if times is None else times.dense_seconds,
-        time_saved=None if times is None else 1 - run.example_ratio * _average_time(cost, run, times),
+        time_saved=None if times is None else 1 - run.example_ratio * average_time(cost, run, times),
         time_saved_final=None if step_ratio is None else 1 - step_ratio,
         time_over_macs=None if step_ratio is None or not saved_final else (1 - step_ratio) / saved_final,
         paper_macs_saved=None if paper is None else paper.macs_saved,
@@ -96,7 +96,7 @@ def cost_row(
     )
 
 
-def _average_time(cost: StepCost, run: TrainingRun, times: StepTimes) -> float:
+def average_time(cost: StepCost, run: TrainingRun, times: StepTimes) -> float:
     """Mean step time of the run over the dense step's; between the timed settings it goes with the MACs."""
     timed = sorted((cost(keep), ratio) for keep, ratio in times.ratios.items())
     macs, ratios = zip(*timed, strict=True)

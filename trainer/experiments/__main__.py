@@ -3,6 +3,7 @@
 python -m trainer.experiments                                   # everything, three seeds, both data sets
 python -m trainer.experiments --datasets cifar10 --rows levels  # dense against three keep ratios
 python -m trainer.experiments --background                      # the same without a terminal; log in --folder
+python -m trainer.experiments --time                            # measure the rows' steps, on an idle machine
 python -m trainer.experiments --report                          # tables and figures of what is done so far
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from host.errors import PeelVitError, run_main
+from trainer.experiments import times
 from trainer.experiments.report import as_markdown, draw
 from trainer.experiments.results import read_csv, result_of, summaries, write_csv
 from trainer.experiments.rows import DATASETS, ROW_NAMES, rows_named
@@ -38,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--folder", type=Path, default=Path("runs/experiments"), help="where the runs are")
     made.add_argument("--results", type=Path, default=Path("docs/results"), help="where CSV, tables and figures go")
     made.add_argument("--report", action="store_true", help="train nothing, only report")
+    made.add_argument("--time", action="store_true", help="train nothing, measure step times and report")
     made.add_argument("--background", action="store_true", help="detach from the terminal")
     return made
 
@@ -57,7 +60,7 @@ def report(runs: Sequence[Run], folder: Path) -> None:
         order = {name: number for number, name in enumerate(ROW_NAMES)}
         kept = sorted((r for r in results.values() if r.row in order), key=lambda r: (order[r.row], r.seed))
         write_csv(path, kept)
-        summary = summaries(kept)
+        summary = summaries(kept, times.read(folder / f"{dataset}-times.json"))
         draw(folder / f"{dataset}.png", dataset, summary)
         texts += [as_markdown(dataset, summary, COMMAND), f"![Accuracy against time saved]({dataset}.png)", ""]
     (folder / "README.md").write_text("\n".join(texts))
@@ -89,11 +92,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         detach(options.folder, given)
         return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    runs = plan(options.folder, options.datasets, rows_named(options.rows), options.seeds)
+    rows = rows_named(options.rows)
+    runs = plan(options.folder, options.datasets, rows, options.seeds)
     failed: list[Run] = []
     options.results.mkdir(parents=True, exist_ok=True)
     try:
-        if not options.report:
+        if options.time:
+            times.measure(options.datasets, rows, options.results)
+        elif not options.report:
             failed = train_all(runs, options.jobs)
     finally:
         report(runs, options.results)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -13,9 +13,11 @@ from statistics import mean, stdev
 from typing import Any
 
 from host.checkpoint import replaced_file
+from host.data.registry import SOURCES
 from trainer.cost.architectures import describe
 from trainer.cost.model import StepCost
 from trainer.cost.schedule import TrainingRun
+from trainer.engine.job import settings
 from trainer.experiments.rows import DENSE, ROWS, Row
 from trainer.experiments.runs import Run
 from trainer.keep import DENSE as ALL
@@ -29,8 +31,8 @@ class Result:
     Attributes:
         accuracy: on the test images, percent, after the last epoch.
         images_seen: training images shown, repeats counted.
-        cpu_seconds: processor time of the training steps, selection of tokens and connections included; data,
-            evaluation and the selection of examples are apart. Empty where the accelerator was simulated.
+        cpu_seconds: processor time of the training steps on a machine that did other work too: not for comparing.
+            Empty where the accelerator was simulated.
         step_macs_ratio: modelled MACs of a step over dense, averaged over the schedule.
     """
 
@@ -82,27 +84,36 @@ def result_of(run: Run) -> Result | None:
     )
 
 
-def step_macs_ratio(options: dict[str, Any]) -> float | None:
+def step_macs_ratio(options: Mapping[str, Any]) -> float | None:
     """Modelled MACs of a training step over a dense one's, averaged over the run; None with a changing image size."""
     if options.get("curriculum", "none") != "none":
         return None
-    architecture = describe(
-        options["model"],
-        num_classes=options.get("num_classes") or 10,
-        in_chans=1 if options["dataset"] == "fashion_mnist" else 3,
-        token_method=options.get("token_method", "trilevel"),
-        attention_method=options.get("attention_method", "selected"),
-        select_before=options.get("select_before"),
-    )
-    run = TrainingRun(
+    cost = StepCost(describe(options["model"], **model_arguments(options)))
+    return schedule_of(options).average(cost) / cost(ALL)
+
+
+def model_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What `create_model` and `describe` want to know of a run's options; the accelerator's runs name fewer."""
+    data = SOURCES[options["dataset"]]
+    return {
+        "num_classes": len(data.classes),
+        "in_chans": len(data.mean),
+        "token_method": options.get("token_method", "trilevel"),
+        "attention_method": options.get("attention_method", "selected"),
+        "select_before": options.get("select_before"),
+        "method_options": settings(tuple(map(tuple, options.get("method_option", ())))),
+    }
+
+
+def schedule_of(options: Mapping[str, Any]) -> TrainingRun:
+    """The course of the keep ratios; examples are counted as they were shown, not here."""
+    return TrainingRun(
         keep=Keep(options["token_keep"], options["attention_keep"]),
         epochs=options["epochs"],
         train_images=options["train_images"],
         batch_size=options["batch_size"],
         warmup=options.get("keep_warmup") or options.get("sparsity_warmup"),
     )
-    cost = StepCost(architecture)
-    return run.average(cost) / cost(ALL)
 
 
 def machine() -> str:
@@ -146,32 +157,33 @@ def _result(line: dict[str, str]) -> Result:
     return Result(**values)
 
 
-def summaries(results: Sequence[Result]) -> list[Summary]:
-    """One summary a row of one data set that has results, in the order of the tables."""
+def summaries(results: Sequence[Result], step_times: Mapping[str, float]) -> list[Summary]:
+    """One summary a row of one data set that has results, in the order of the tables.
+
+    `step_times` are those of `trainer.experiments.times`: mean step time over dense, by row.
+    """
     dense = [result for result in results if result.row == DENSE.name]
     found = []
     for row in ROWS:
         own = [result for result in results if result.row == row.name]
         if own:
-            found.append(_summary(row, own, dense))
+            found.append(_summary(row, own, dense, 1.0 if row.table == "examples" else step_times.get(row.name)))
     return found
 
 
-def _summary(row: Row, own: Sequence[Result], dense: Sequence[Result]) -> Summary:
-    accuracy = mean(result.accuracy for result in own)
+def _summary(row: Row, own: Sequence[Result], dense: Sequence[Result], step_time: float | None) -> Summary:
     seeds = {result.seed for result in own} & {result.seed for result in dense}
     pairs = [(_of_seed(own, seed), _of_seed(dense, seed)) for seed in sorted(seeds)]
     compared = pairs and row is not DENSE
     images = mean(a.images_seen / b.images_seen for a, b in pairs) if compared else None
-    timed = [(a, b) for a, b in pairs if a.cpu_seconds and b.cpu_seconds]
     macs = own[0].step_macs_ratio
     return Summary(
         row=row,
         seeds=len(own),
-        accuracy=accuracy,
+        accuracy=mean(result.accuracy for result in own),
         deviation=stdev(result.accuracy for result in own) if len(own) > 1 else None,
         difference=mean(a.accuracy - b.accuracy for a, b in pairs) if compared else None,
-        time_saved=1 - mean(a.cpu_seconds / b.cpu_seconds for a, b in timed) if compared and timed else None,
+        time_saved=None if images is None or step_time is None else 1 - images * step_time,
         macs_saved=None if images is None or macs is None else 1 - images * macs,
         images_saved=None if images is None else 1 - images,
     )

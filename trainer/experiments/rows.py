@@ -77,7 +77,7 @@ ROWS: tuple[Row, ...] = (
     _tokens("static", "Static", 0.7),
     _tokens("dynamic_vit", "DynamicViT, from scratch", 0.7, method_option="distil=False"),
     _tokens("ia_red2", "IA-RED2", 0.7),
-    _tokens("evo_vit", "Evo-ViT", 0.7),
+    _tokens("evo_vit", "Evo-ViT", 0.7, method_option="first_block=3"),
     _tokens("evit", "EViT", 0.7),
     _tokens("patch_dropout", "PatchDropout", 0.7),
     _tokens("tome", "ToMe", 0.7),
