@@ -106,24 +106,38 @@ class WindowChoice:
 
 
 @dataclass(frozen=True)
-class WindowProbabilities:
-    """Attention inside the windows, from detached q and k [B, W, M, n, E]; computed only when it is asked for.
+class WindowMaps:
+    """Softmax maps inside the windows, off the graph: as they were computed, or from q and k when they are asked for.
 
-    `bias` broadcasts to [B, W, M, n, n]. `slots` and `cells` [B or 1, W, n] as in `WindowChoice`.
+    `q` and `k` are [B, W, M, n, E], `bias` broadcasts to [B, W, M, n, n]; `known` is the softmax where there is one.
     """
+
+    q: Tensor
+    k: Tensor
+    bias: Tensor
+    known: Tensor | None
+
+    @torch.no_grad()
+    def head_mean(self) -> Tensor:
+        """[B, W, n, n]."""
+        if self.known is not None:
+            return self.known.detach().mean(dim=2)
+        q, k, bias = self.q.detach(), self.k.detach(), self.bias.detach()
+        return ((q * q.shape[-1] ** -0.5) @ k.mT + bias).softmax(dim=-1).mean(dim=2)
+
+
+@dataclass(frozen=True)
+class WindowProbabilities:
+    """Attention inside the windows; `slots` and `cells` [B or 1, W, n] as in `WindowChoice`."""
 
     partition: Partition
     slots: Tensor
     cells: Tensor
-    q: Tensor
-    k: Tensor
-    bias: Tensor
+    maps: WindowMaps
 
-    @torch.no_grad()
     def map(self) -> Tensor:
-        """Head mean of each window's map, [B, W, n, n]."""
-        scores = (self.q * self.q.shape[-1] ** -0.5) @ self.k.mT + self.bias
-        return scores.softmax(dim=-1).mean(dim=2)
+        """Head mean of each window's map, [B, W, n, n], detached."""
+        return self.maps.head_mean()
 
     def column_sums(self) -> Tensor:
         """Head mean of the attention that each token receives in its window, [B, W, n]; padding asks for nothing."""
@@ -160,20 +174,26 @@ class WindowAttention(nn.Module):
             index = index[slots[..., :, None], slots[..., None, :]]
         return functional.embedding(index, self.relative_position_bias_table).movedim(-1, -3)
 
-    def forward(self, x_BWnD: Tensor, bias: Tensor, record: Recorder) -> tuple[Tensor, Tensor, Tensor]:
-        """[B, W, n, D], and q and k [B, W, M, n, E]; `bias` broadcasts to [B, W, M, n, n]."""
+    def forward(self, x_BWnD: Tensor, bias: Tensor, record: Recorder) -> tuple[Tensor, WindowMaps]:
+        """[B, W, n, D], and the maps; `bias` broadcasts to [B, W, M, n, n]."""
         qkv = record("qkv", self.qkv(x_BWnD)).unflatten(-1, (3, self.heads, -1))
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5).unbind(0)
-        bias = bias.expand(*bias.shape[:-4], q.shape[1], *bias.shape[-3:]).to(q.dtype)
-        if record.active:
+        p = None
+        if record.active or _unfused(bias):
             p = record("softmax", ((q * q.shape[-1] ** -0.5) @ k.mT + bias).softmax(dim=-1))
-            context = p @ v
+            context = p.to(v.dtype) @ v
         else:
             # Windows and heads as one dimension: fused kernels want four, and the bias need not be repeated per image.
+            mask = bias.expand(*bias.shape[:-4], q.shape[1], *bias.shape[-3:]).to(q.dtype).flatten(-4, -3)
             fused = (tensor.flatten(1, 2) for tensor in (q, k, v))
-            context = functional.scaled_dot_product_attention(*fused, attn_mask=bias.flatten(-4, -3))
-            context = context.unflatten(1, q.shape[1:3])
-        return record("proj", self.proj(record("context", context.transpose(2, 3).flatten(3)))), q, k
+            context = functional.scaled_dot_product_attention(*fused, attn_mask=mask).unflatten(1, q.shape[1:3])
+        update = self.proj(record("context", context.transpose(2, 3).flatten(3)))
+        return record("proj", update), WindowMaps(q, k, bias, p)
+
+
+def _unfused(bias: Tensor) -> bool:
+    """Whether no fused kernel is there: on a CPU not for a bias that learns, and selectors are glad of the map."""
+    return bias.device.type == "cpu" and bias.requires_grad
 
 
 class SwinBlock(nn.Module):
@@ -201,10 +221,10 @@ class SwinBlock(nn.Module):
         bias = self.attn.position_bias(None)[None, None]
         if partition.shift:
             bias = bias + mask[None, :, None]
-        update, q, k = self.attn(windows, bias, record.within("attn"))
+        update, maps = self.attn(windows, bias, record.within("attn"))
         x = record("after_attn", x + self.drop_path(partition.join(update)))
         slots = torch.arange(partition.slots, device=x.device).expand(1, len(cells), -1)
-        return x, WindowProbabilities(partition, slots, cells[None], q.detach(), k.detach(), bias.detach())
+        return x, WindowProbabilities(partition, slots, cells[None], maps)
 
     def feed_forward(self, x: Tensor, record: Recorder = SILENT) -> Tensor:
         """x [B, ..., D] after the MLP residual."""
@@ -228,11 +248,11 @@ class SwinBlock(nn.Module):
         if partition.is_padded:
             windows = windows * (choice.cells < partition.tokens)[..., None]
         bias = self._chosen_bias(choice, mask)
-        update, q, k = self.attn(windows, bias, record.within("attn"))
+        update, maps = self.attn(windows, bias, record.within("attn"))
         taken = record("after_attn", taken + self.drop_path(update.flatten(1, 2)))
         taken = self.feed_forward(taken, record)
         out = table.scatter(1, rows, taken.to(table.dtype))[:, : partition.tokens].view_as(x)
-        return out, WindowProbabilities(partition, choice.slots, choice.cells, q.detach(), k.detach(), bias.detach())
+        return out, WindowProbabilities(partition, choice.slots, choice.cells, maps)
 
     def _chosen_bias(self, choice: WindowChoice, mask: Tensor) -> Tensor:
         """Position bias, regions and connections of the chosen slots, [B, W, M, n, n]."""

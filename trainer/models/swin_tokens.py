@@ -91,8 +91,8 @@ class WindowDropout(WindowSelector):
 
     def scores(self, latest: Latest) -> Tensor:
         """Uniform noise from the device's own generator, [B, L]."""
-        any_seen = next(iter(latest.values()))
-        return torch.rand(len(any_seen.q), any_seen.partition.tokens, device=any_seen.q.device)
+        seen = next(iter(latest.values()))
+        return torch.rand(len(seen.maps.q), seen.partition.tokens, device=seen.maps.q.device)
 
     def _select(self, block: SwinBlock, latest: Latest, choices: Choices, state: ForwardState) -> Choices:
         return super()._select(block, latest, choices, state) if self.training else choices
