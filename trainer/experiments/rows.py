@@ -37,12 +37,16 @@ class Row:
 
 
 def _level(name: str) -> Row:
-    return Row(f"trilevel_{name}", "levels", f"Tri-Level/{name}", name, {"level": f"trilevel_{name}"} | _SELECTORS)
+    return Row(f"trilevel_{name}", "levels", f"Tri-Level/{name}", name, _trilevel(name))
+
+
+def _trilevel(name: str) -> dict[str, Any]:
+    return {"level": f"trilevel_{name}"} | _PERIOD | _SELECTORS
 
 
 def _examples(method: str, label: str, keep: float | None, **options: Any) -> Row:
     ratio = {} if keep is None else {"example_keep": keep}
-    own = {"example_period": 1} if method in ("trilevel", "random") else {}
+    own = _PERIOD if method in ("trilevel", "random") else {}
     return Row(
         f"examples-{method}-{keep or 'auto'}", "examples", label, "-" if keep is None else f"{keep:g}",
         {"example_method": method} | ratio | own | options,
@@ -59,6 +63,8 @@ def _attention(method: str, label: str, keep: float) -> Row:
     return Row(f"attention-{method}-{keep}", "attention", label, f"{keep:g}", settings | _SELECTORS)
 
 
+_PERIOD: dict[str, Any] = {"example_period": 1}
+"""Epochs between exchanges of examples; the paper's 30 of 300 would be less than one of so few."""
 _SELECTORS: dict[str, Any] = {"select_before": ",".join(map(str, PLACES))}
 _FLOAT_ONLY = ("crop-padding", "color-jitter")
 """Of the recipes: the accelerator's own program crops and mirrors as it does on the board."""
@@ -88,12 +94,12 @@ ROWS: tuple[Row, ...] = (
     Row("efficienttrain", "curriculum", "EfficientTrain++", "-", {"curriculum": "efficienttrain++"}),
     Row(
         "efficienttrain-trilevel_0.9", "curriculum", "EfficientTrain++ with Tri-Level/0.9", "0.9",
-        {"curriculum": "efficienttrain++", "level": "trilevel_0.9"} | _SELECTORS,
+        {"curriculum": "efficienttrain++"} | _trilevel("0.9"),
     ),
     Row("fixed16-dense", "numerics", "Dense, 16-bit fixed point", "-", {"numerics": "fixed16"}, _FLOAT_ONLY),
     Row(
         "fixed16-trilevel_0.7", "numerics", "Tri-Level/0.7, 16-bit fixed point", "0.7",
-        {"numerics": "fixed16", "level": "trilevel_0.7"} | _SELECTORS, _FLOAT_ONLY,
+        {"numerics": "fixed16"} | _trilevel("0.7"), _FLOAT_ONLY,
     ),
 )  # fmt: skip
 
