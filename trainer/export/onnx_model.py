@@ -168,18 +168,24 @@ def _translations() -> dict[Any, Callable[..., Any]]:
     return {torch.ops.aten.sort.stable: sort, torch.ops.aten.sort.default: sort_by_position}
 
 
+_TALKATIVE = ("torch.onnx._internal.exporter._registration", "onnxscript.optimizer._constant_folding")
+"""They tell that torchvision is missing, and which constants stay unfolded."""
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what torch tells its own developers during an export."""
-    logger = logging.getLogger("torch.onnx._internal.exporter._registration")  # that torchvision is not there
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Without what the exporter tells its own developers."""
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _finish(path: Path, metadata: dict[str, str], outputs: list[str]) -> None:
