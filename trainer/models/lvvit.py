@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from host.errors import PeelVitError
 from trainer.keep import DENSE, KeepSetting
+from trainer.models.base import ImageClassifier
 from trainer.models.layers import TransformerBlock, drop_path_rates, initialise
 from trainer.models.output import ModelOutput
 from trainer.models.vit import class_attention_variance, resize_positions
@@ -114,7 +115,7 @@ class ConvStem(nn.Module):
         return self.proj(functional.relu(self.bn3(self.conv3(x))))
 
 
-class LvVisionTransformer(nn.Module):
+class LvVisionTransformer(ImageClassifier):
     """LV-ViT. In training its logits are the class token's; in evaluation the best patch token's are added by half.
 
     Made on the CPU in float32 with the same weights for the same seed whatever was drawn before, and leaves the
@@ -155,13 +156,8 @@ class LvVisionTransformer(nn.Module):
         initialise(self, seed)
         self.token_method = token_method or TokenAttentionSelector(config.select_before)
 
-    @property
-    def selector_places(self) -> tuple[int, ...]:
-        """One-based blocks with a selector."""
-        return tuple(getattr(self.token_method, "places", ()))
-
     def no_weight_decay(self) -> set[str]:
-        """Parameters that are matrices in shape but not in kind."""
+        """See `ImageClassifier`."""
         return {"cls_token", "pos_embed"}
 
     def forward(

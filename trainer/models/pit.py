@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from host.errors import PeelVitError
 from trainer.keep import DENSE, KeepSetting
+from trainer.models.base import ImageClassifier
 from trainer.models.layers import LAYER_NORM_EPS, TransformerBlock, drop_path_rates, initialise
 from trainer.models.output import ModelOutput
 from trainer.models.pit_grid import StageGrid
@@ -134,7 +135,7 @@ class PitTransformer(nn.Module):
         )
 
 
-class PoolingVisionTransformer(nn.Module):
+class PoolingVisionTransformer(ImageClassifier):
     """PiT with class-token pooling. The token method runs stage by stage; see `StageGrid` for what pooling sees.
 
     Made on the CPU in float32 with the same weights for the same seed whatever was drawn before, and leaves the
@@ -169,13 +170,8 @@ class PoolingVisionTransformer(nn.Module):
             self.head = nn.Linear(last.dim, config.classes)
         _initialise(self, seed)
 
-    @property
-    def selector_places(self) -> tuple[int, ...]:
-        """One-based blocks with a selector."""
-        return tuple(getattr(self.token_method, "places", ()))
-
     def no_weight_decay(self) -> set[str]:
-        """Parameters that are matrices in shape but not in kind."""
+        """See `ImageClassifier`."""
         return {"cls_token", "pos_embed"}
 
     @staticmethod

@@ -9,14 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from host.errors import PeelVitError
 from host.model import PRESETS, SELECT_BEFORE, ViTConfig, parse_model
+from trainer.models.base import ImageClassifier
 from trainer.models.vit import VisionTransformer
 from trainer.tokens.registry import ModelFacts, create_token_method, suggestion
 
-Builder = Callable[..., nn.Module]
+Builder = Callable[..., ImageClassifier]
 
 VITS = PRESETS | {
     config.name: config for config in (ViTConfig("deit_base_patch16_224", 224, 16, 3, 768, 12, 12, 3072, 1000),)
@@ -87,7 +86,7 @@ def create_model(
     method_options: Mapping[str, Any] | None = None,
     dynamic_img_size: bool = False,
     seed: int = 0,
-) -> nn.Module:
+) -> ImageClassifier:
     """The model `name` with fresh weights of `seed`.
 
     Arguments:

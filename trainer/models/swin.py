@@ -18,6 +18,7 @@ from host.errors import PeelVitError
 from trainer.attention.connections import Connections
 from trainer.attention.dense import ALL_KEYS
 from trainer.keep import DENSE, KeepSetting
+from trainer.models.base import ImageClassifier
 from trainer.models.layers import DropPath, Mlp, drop_path_rates, initialise
 from trainer.models.output import ModelOutput
 from trainer.models.swin_windows import Partition, relative_positions
@@ -312,7 +313,7 @@ class SwinLayer(nn.Module):
         self.blocks = nn.ModuleList(SwinBlock(stage, number, rate) for number, rate in enumerate(rates))
 
 
-class SwinTransformer(nn.Module):
+class SwinTransformer(ImageClassifier):
     """Swin with average pooling over all tokens.
 
     Made on the CPU in float32 with the same weights for the same seed whatever was drawn before, and leaves the
@@ -350,13 +351,8 @@ class SwinTransformer(nn.Module):
         initialise(self, seed)
         self.token_method = token_method or DenseFlow()
 
-    @property
-    def selector_places(self) -> tuple[int, ...]:
-        """One-based blocks with a selector in front."""
-        return tuple(getattr(self.token_method, "places", ()))
-
     def no_weight_decay(self) -> set[str]:
-        """Parameters that are matrices in shape but not in kind."""
+        """See `ImageClassifier`."""
         return {name for name, _ in self.named_parameters() if name.endswith("relative_position_bias_table")}
 
     @staticmethod
@@ -364,9 +360,8 @@ class SwinTransformer(nn.Module):
         """A state dict of the original repository or of an older timm, under the names of today's timm."""
         tables = ("relative_position_index", "attn_mask")
         state = {name: tensor for name, tensor in state.items() if not name.endswith(tables)}
-        if "head.fc.weight" in state:
-            return state
-        return {_renamed(name): tensor for name, tensor in state.items()}
+        shift = any(name.startswith("layers.0.downsample") for name in state)
+        return {_renamed(name, shift): tensor for name, tensor in state.items()}
 
     def forward(
         self, inputs: Tensor, keep: KeepSetting = DENSE, *, record: dict[str, Tensor] | None = None
@@ -393,9 +388,9 @@ class SwinTransformer(nn.Module):
         )
 
 
-def _renamed(name: str) -> str:
-    """Merging once stood at the end of a stage, and the head had no pooling around it."""
+def _renamed(name: str, shift: bool) -> str:
+    """The head had no pooling around it; with `shift`, merging stands at the end of a stage, as it once did."""
     layer, downsample, rest = name.partition(".downsample")
-    if downsample:
+    if downsample and shift:
         return f"layers.{int(layer.removeprefix('layers.')) + 1}{downsample}{rest}"
-    return name.replace("head.", "head.fc.", 1) if name.startswith("head.") else name
+    return name.replace("head.", "head.fc.", 1) if name in ("head.weight", "head.bias") else name

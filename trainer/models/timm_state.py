@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from host.errors import PeelVitError
+from trainer.models.base import ImageClassifier
 
 METHOD_PREFIX = "token_method."  # a predictor's own parameters, which a checkpoint of timm cannot have
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and torch.compile
 
 
-def load_timm_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+def load_timm_state(model: ImageClassifier, state: Mapping[str, Tensor]) -> None:
     """Copy `state` into `model`, all tensors or none, and print how many were mapped.
 
+    Names of the original repositories and of older timms are understood (`ImageClassifier.timm_names`).
     A state without any tensor of the model's token method leaves the method's own as they are.
 
     Raises PeelVitError when a tensor is missing, unknown or of another shape.
     """
-    state = {_plain_name(name): tensor for name, tensor in state.items()}
+    state = model.timm_names({_plain_name(name): tensor for name, tensor in state.items()})
     wanted = model.state_dict()
     if not any(name.startswith(METHOD_PREFIX) for name in state):
         wanted = {name: tensor for name, tensor in wanted.items() if not name.startswith(METHOD_PREFIX)}

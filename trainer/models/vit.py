@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from host.errors import PeelVitError
 from trainer.keep import DENSE, KeepSetting
+from trainer.models.base import ImageClassifier
 from trainer.models.layers import LAYER_NORM_EPS, TransformerBlock, drop_path_rates, initialise
 from trainer.models.output import ModelOutput
 from trainer.record import SILENT, Recorder
@@ -91,7 +92,7 @@ class PatchEmbed(nn.Module):
         return channels == self.image_shape[0] and height == width and height % self.patch_size == 0
 
 
-class VisionTransformer(nn.Module):
+class VisionTransformer(ImageClassifier):
     """ViT with class-token pooling.
 
     Made on the CPU in float32 with the same weights for the same seed whatever was drawn before, and leaves the
@@ -133,7 +134,7 @@ class VisionTransformer(nn.Module):
         self.token_method = token_method or TokenAttentionSelector()
 
     def no_weight_decay(self) -> set[str]:
-        """Parameters that are matrices in shape but not in kind."""
+        """See `ImageClassifier`."""
         return {"cls_token", "pos_embed"}
 
     def forward(
