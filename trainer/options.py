@@ -548,13 +548,14 @@ def _check_numbers(options: Options) -> None:
             value = getattr(options, name)
             if value is not None and not least <= value < math.inf:
                 raise PeelVitError(f"{flag(name)} is {value}; give {least} or more")
-    for names, shown, inside in (
+    ranges: tuple[tuple[tuple[str, ...], str, Callable[[Any], bool]], ...] = (
         (_BELOW_ONE, "from 0 to below 1", lambda x: 0 <= x < 1),
         (_PROBABILITIES, "from 0 to 1", lambda x: x is None or 0 <= x <= 1),
         (("clip_grad",), "above 0", lambda x: x is None or 0 < x < math.inf),
         (("layer_decay",), "above 0 and at most 1", lambda x: x is None or 0 < x <= 1),
-    ):
-        for name in names:
+    )
+    for bounded, shown, inside in ranges:
+        for name in bounded:
             if not inside(getattr(options, name)):
                 raise PeelVitError(f"{flag(name)} is {getattr(options, name)}; give a number {shown}")
     if not all(0 <= beta < 1 for beta in options.opt_betas):

@@ -287,6 +287,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         ("--level trilevel_0.9 --select-before 9", "the model has no selector that could keep 0.9"),
         ("--example-method rnadom --example-keep 0.9", "there is no example method 'rnadom'; choose random"),
         ("--teacher deit_tiny_patch16_224", "--teacher has no effect with --token-method trilevel"),
+        ("--token-method dynamic_vit", "--token-method dynamic_vit learns from a teacher"),
         ("--resume nowhere", "there is no checkpoint nowhere"),
         ("--initial-checkpoint nowhere.safetensors", "there is no file nowhere.safetensors"),
         ("--aa rand-x9", "rand-x9"),
