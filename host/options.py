@@ -35,6 +35,9 @@ LEVELS = {"dense": (1.0, 1.0, 1.0), "0.9": (0.95, 0.9, 0.8), "0.8": (0.90, 0.8, 
 PAPER_WARMUP = (10 / 300, 110 / 300)
 """Begin and end of the keep ratios' warm-up as parts of a run: the paper's epochs 10 to 110 of 300."""
 
+PAPER_PERIOD = 30 / 300
+"""Epochs between two exchanges of examples as a part of a run: the paper's 30 of 300."""
+
 _PASSING = frozenset({"mode", "resume", "output", "no_progress"})
 """Options that say nothing of a run itself."""
 
@@ -183,9 +186,10 @@ class Options:
         None, "--sparsity-warmup", convert=_span, modes=_TRAIN, resumes=True,
         help="START:END epochs between which keep ratios fall from 1; default: the paper's part of the run",
     )  # fmt: skip
-    example_period: int = _option(
-        30, "--example-period", convert=int, modes=_TRAIN, resumes=True, help="epochs between exchanges of examples"
-    )
+    example_period: int | None = _option(
+        None, "--example-period", convert=int, modes=_TRAIN, resumes=True,
+        help="epochs between exchanges of examples; default: the paper's part of the run, a tenth",
+    )  # fmt: skip
     example_remove: float = _option(
         0.05, "--example-remove", convert=float, modes=_TRAIN, resumes=True, help="part of the data exchanged each time"
     )
@@ -229,6 +233,11 @@ class Options:
         return self.sparsity_warmup or (start * self.epochs, end * self.epochs)
 
     @property
+    def exchange_period(self) -> int:
+        """Epochs between two exchanges of examples."""
+        return self.example_period or paper_period(self.epochs)
+
+    @property
     def sparsity(self) -> Sparsity:
         """Token and attention level in the end, with which evaluations run."""
         return Sparsity(self.token_keep, self.attention_keep, self.select_before)
@@ -236,6 +245,11 @@ class Options:
     def lasting(self) -> dict[str, Any]:
         """What makes the run what it is, wherever it lies and however often it is resumed; as JSON can hold it."""
         return {name: value for name, value in as_json(self).items() if name not in _PASSING}
+
+
+def paper_period(epochs: int) -> int:
+    """The paper's period between exchanges of examples in a run of so many epochs."""
+    return max(1, round(PAPER_PERIOD * epochs))
 
 
 _ROWS: dict[str, _Row] = {f.name: f.metadata["row"] for f in fields(Options)}

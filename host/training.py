@@ -132,7 +132,7 @@ class _Run:
         self.selector = ExampleSelector(
             len(self.data.train_pool),
             options.example_keep,
-            period_epochs=options.example_period,
+            period_epochs=options.exchange_period,
             remove_fraction=options.example_remove,
             iterations=options.example_iterations,
             seed=options.seed,

@@ -147,7 +147,7 @@ class Options:
     )
     example_keep: float = _option(1.0, "--example-keep", convert=float, help="part of the examples in training")
     example_period: int | None = _option(
-        None, "--example-period", convert=int, help="epochs between exchanges of examples; default: the method's"
+        None, "--example-period", convert=int, help="epochs between exchanges of examples; default: a tenth of the run"
     )
     example_remove: float | None = _option(
         None, "--example-remove", convert=float, help="part of the data exchanged each time; default: the method's"

@@ -120,3 +120,9 @@ def test_files_that_are_no_weights(tmp_path: Path, name: str, content: bytes) ->
     (tmp_path / name).write_bytes(content)
     with pytest.raises(PeelVitError, match="save the weights"):
         load_float_weights(tmp_path / name)
+
+
+@pytest.mark.parametrize("epochs, period", [(300, 30), (100, 10), (15, 2), (4, 1)])
+def test_examples_are_exchanged_in_the_papers_part_of_the_run(epochs: int, period: int) -> None:
+    assert Options(epochs=epochs).exchange_period == period
+    assert Options(epochs=epochs, example_period=7).exchange_period == 7

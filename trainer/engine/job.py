@@ -10,6 +10,7 @@ import yaml
 from torch import nn
 
 from host.errors import PeelVitError
+from host.options import paper_period
 from trainer.augment.augment import Augment
 from trainer.augment.options import PLAIN, AugmentOptions
 from trainer.curriculum import Curriculum
@@ -19,7 +20,7 @@ from trainer.data.datasets import open_dataset
 from trainer.engine.subset import limited
 from trainer.engine.weights import start_from
 from trainer.examples.method import ExampleMethod
-from trainer.examples.registry import create_example_method
+from trainer.examples.registry import create_example_method, example_method_options
 from trainer.keep import Keep
 from trainer.models.registry import create_model
 from trainer.options import Options
@@ -149,6 +150,8 @@ def example_method(options: Options, dataset: TrainingDataset) -> ExampleMethod:
         "remove_fraction": options.example_remove,
         "iterations": options.example_iterations,
     }
+    if "period_epochs" in example_method_options(options.chosen_example_method) and options.example_period is None:
+        given["period_epochs"] = paper_period(options.epochs)
     return create_example_method(
         options.chosen_example_method,
         len(dataset),
