@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from host.errors import PeelVitError
 from trainer.attention.connections import Connections, LazyProbabilities, Probabilities, merge_heads
@@ -44,12 +45,11 @@ class MagnitudeConnections:
     def allowed(self, scores_BHTT: Tensor) -> Tensor:
         """The connections that are kept, bool [B, H, T, T]; among equal scores the lowest key wins."""
         patches = slice(self.prefix, scores_BHTT.shape[2] - self.extra)
-        scores_BHKK = scores_BHTT[:, :, patches, patches].clone()
-        scores_BHKK.diagonal(dim1=2, dim2=3).fill_(torch.inf)
-        kept_BHKK = torch.zeros_like(scores_BHKK, dtype=torch.bool).scatter(3, largest(scores_BHKK, self.count), True)
-        allowed = torch.ones_like(scores_BHTT, dtype=torch.bool)
-        allowed[:, :, patches, patches] = kept_BHKK
-        return allowed
+        scores_BHKK = scores_BHTT[:, :, patches, patches]
+        itself_KK = torch.eye(scores_BHKK.shape[3], dtype=torch.bool, device=scores_BHKK.device)
+        chosen = largest(scores_BHKK.masked_fill(itself_KK, torch.inf), self.count)
+        kept_BHKK = torch.zeros_like(scores_BHKK, dtype=torch.bool).scatter(3, chosen, True)
+        return functional.pad(kept_BHKK, (self.prefix, self.extra) * 2, value=True)
 
 
 @dataclass(frozen=True, kw_only=True)
