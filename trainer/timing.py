@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from statistics import median
+from typing import TypeVar
 
 import torch
 from tqdm import tqdm
 
 WARMUP_ROUNDS = 2
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 def seconds_of(work: Callable[[], object], device: torch.device) -> float:
@@ -27,10 +30,10 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
 
 
 def interleaved(
-    works: Mapping[str, Callable[[], object]], rounds: int, device: torch.device, title: str = ""
-) -> dict[str, list[float]]:
+    works: Mapping[Name, Callable[[], object]], rounds: int, device: torch.device, title: str = ""
+) -> dict[Name, list[float]]:
     """Seconds of each work in every round, after rounds that are not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in works}
+    seconds: dict[Name, list[float]] = {name: [] for name in works}
     for number in tqdm(range(WARMUP_ROUNDS + rounds), title, unit="round", disable=None, leave=False):
         for name, work in works.items():
             spent = seconds_of(work, device)
@@ -39,7 +42,7 @@ def interleaved(
     return seconds
 
 
-def ratios(seconds: Mapping[str, list[float]], to: str) -> dict[str, float]:
+def ratios(seconds: Mapping[Name, list[float]], to: Name) -> dict[Name, float]:
     """Median over the rounds of each work's time over that of `to` in the same round."""
     return {
         name: median(own / base for own, base in zip(times, seconds[to], strict=True))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from trainer.keep import DENSE, Keep
-
-WARMUP_ROUNDS = 2
+from trainer.models.base import ImageClassifier
+from trainer.timing import interleaved, ratios
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,12 @@ class StepTimes:
 
 
 def measure_steps(
-    baseline: nn.Module, model: nn.Module, keeps: Sequence[Keep], images: Tensor, labels: Tensor, rounds: int
+    baseline: ImageClassifier,
+    model: ImageClassifier,
+    keeps: Sequence[Keep],
+    images: Tensor,
+    labels: Tensor,
+    rounds: int,
 ) -> StepTimes:
     """Forward, loss, backward and AdamW's update on one batch, `rounds` times for each setting of `model`.
 
@@ -34,20 +38,15 @@ def measure_steps(
     Data loading is no part of it.
     """
     teacher = baseline if model.token_method.needs_teacher else None
-    settings = list(dict.fromkeys(keeps))
-    work = [_step_of(baseline, DENSE, images, labels)]
-    work += [_step_of(model, keep, images, labels, teacher) for keep in settings]
-    seconds: list[list[float]] = []
-    for round_ in range(WARMUP_ROUNDS + rounds):
-        times = [_timed(step, images) for step in work]
-        if round_ >= WARMUP_ROUNDS:
-            seconds.append(times)
-    ratios = {keep: median(row[i] / row[0] for row in seconds) for i, keep in enumerate(settings, 1)}
-    return StepTimes(median(row[0] for row in seconds), ratios)
+    works: dict[Keep | None, Callable[[], None]] = {None: _step_of(baseline, DENSE, images, labels)}
+    works |= {keep: _step_of(model, keep, images, labels, teacher) for keep in keeps}
+    seconds = interleaved(works, rounds, images.device, "steps")
+    over_dense = ratios(seconds, None)
+    return StepTimes(median(seconds[None]), {keep: over_dense[keep] for keep in keeps})
 
 
 def _step_of(
-    model: nn.Module, keep: Keep, images: Tensor, labels: Tensor, teacher: nn.Module | None = None
+    model: ImageClassifier, keep: Keep, images: Tensor, labels: Tensor, teacher: ImageClassifier | None = None
 ) -> Callable[[], None]:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
 
@@ -65,17 +64,3 @@ def _step_of(
         optimizer.zero_grad(set_to_none=True)
 
     return step
-
-
-def _timed(work: Callable[[], None], images: Tensor) -> float:
-    """Seconds of `work`, by CUDA events where the images are on a GPU."""
-    if not images.is_cuda:
-        start = time.perf_counter()
-        work()
-        return time.perf_counter() - start
-    first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    first.record()
-    work()
-    last.record()
-    torch.cuda.synchronize(images.device)
-    return first.elapsed_time(last) / 1000
