@@ -64,7 +64,7 @@ style: setup  ## check the style of the Python and the C++
 	$(PY) -m ruff format --check .
 	tools/clang_format.sh --dry-run --Werror
 
-typecheck: setup  ## check the types of hls/spec, host and sim
+typecheck: setup  ## check the types of hls/spec, host, sim and trainer
 	$(PY) -m mypy
 
 hls-lint: setup  ## check the rendered kernels against the rules of synthesis

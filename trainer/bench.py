@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from host.errors import PeelVitError, run_main
 from host.options import LEVELS
+from host.schedules import kept_count
 from trainer.allocator import keep_freed_memory
 from trainer.attention.connections import LazyProbabilities
 from trainer.attention.dense import ALL_KEYS
@@ -32,6 +33,7 @@ from trainer.cost.architectures import describe
 from trainer.cost.model import StepCost
 from trainer.cost.table import aligned
 from trainer.keep import DENSE, Choice, Keep
+from trainer.models.base import ImageClassifier
 from trainer.models.registry import create_model
 from trainer.record import SILENT
 from trainer.selection import gather_tokens, select_keys, select_tokens
@@ -59,12 +61,12 @@ class Bench:
         """Normally distributed pixels."""
         return torch.randn(self.batch_size, 3, size, size, generator=torch.Generator().manual_seed(0)).to(self.device)
 
-    def make(self, token_method: str) -> nn.Module:
+    def make(self, token_method: str) -> ImageClassifier:
         """The model in training mode."""
         return create_model(self.model, token_method=token_method).to(self.device).train()
 
 
-def train_step(model: nn.Module, images: Tensor, labels: Tensor, keep: Keep, amp: bool) -> None:
+def train_step(model: ImageClassifier, images: Tensor, labels: Tensor, keep: Keep, amp: bool) -> None:
     """Forward, loss and backward."""
     model.zero_grad(set_to_none=True)
     with torch.autocast(images.device.type, torch.bfloat16, enabled=amp):
@@ -143,7 +145,7 @@ def measure_selectors(bench: Bench, keep: Keep, step_seconds: float) -> float:
     config = model.config
     patches = (config.image_size // config.patch_size) ** 2
     works: dict[str, Callable[[], object]] = {}
-    for number, _ in enumerate(model.token_method.places):
+    for number, _ in enumerate(model.selector_places):
         choice = keep.choice(number, patches)
         assert choice is not None
         shape = (bench.batch_size, config.heads, 1 + patches, config.dim // config.heads)
@@ -169,7 +171,7 @@ def measure_ways(bench: Bench) -> list[dict[str, Any]]:
     patches = (config.image_size // config.patch_size) ** 2
     ways = ["masked", "gather"] + (["flex"] if bench.device.type == "cuda" else [])
     rows = []
-    for count in (patches, *(Keep(0.7).choice(0, patches).token_count,)):  # type: ignore[union-attr]
+    for count in (patches, kept_count(patches, 0.7)):
         shape = (bench.batch_size, config.heads, 1 + count, config.dim // config.heads)
         q, k, v = (torch.randn(shape, device=bench.device, requires_grad=True) for _ in range(3))
         for ratio in ATTENTION_RATIOS:

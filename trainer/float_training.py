@@ -109,7 +109,7 @@ class FloatTrainer:
             inputs, labels = self._on_model(*batch)
             logits = self.model(inputs, keep).logits
             loss += functional.cross_entropy(logits, labels, reduction="sum").item()
-            correct += (logits.argmax(dim=1) == labels).sum().item()
+            correct += int((logits.argmax(dim=1) == labels).sum())
             examples += len(labels)
         if not examples:
             raise PeelVitError("there are no examples to evaluate on; check the validation folder")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -129,10 +130,11 @@ def attend_flex(connections: SelectedKeys, q: Tensor, k: Tensor, v: Tensor) -> T
 
 
 @cache
-def _flex(compiled: bool) -> tuple[Callable[..., Tensor], Callable[..., object]]:
+def _flex(compiled: bool) -> tuple[Callable[..., Any], Callable[..., object]]:
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-    return torch.compile(flex_attention) if compiled else flex_attention, create_block_mask
+    attend: Callable[..., Any] = flex_attention
+    return torch.compile(attend) if compiled else attend, create_block_mask
 
 
 _ATTEND = {"masked": attend_masked, "gather": attend_gathered, "flex": attend_flex}

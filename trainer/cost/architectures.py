@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -16,6 +15,7 @@ from trainer.cost.pit import PitCost
 from trainer.cost.swin import SwinCost
 from trainer.cost.vit import ViTCost
 from trainer.models import lvvit, pit, swin_models
+from trainer.models.base import with_sizes
 from trainer.models.registry import VITS
 from trainer.models.swin_tokens import default_places
 
@@ -46,13 +46,13 @@ def describe(
 ) -> Architecture:
     """The layers of the model that `trainer.models.registry.create_model` makes of the same arguments."""
     if name.startswith("vit:"):
-        config, places, cost = parse_model(name, classes=num_classes, channels=in_chans), SELECT_BEFORE, ViTCost
+        found: Described = (parse_model(name, classes=num_classes, channels=in_chans), SELECT_BEFORE, ViTCost)
     elif name in described():
-        config, places, cost = described()[name]
+        found = described()[name]
     else:
         raise PeelVitError(f"there is no model {name}; choose one of {', '.join(described())}")
-    sizes = {"classes": num_classes, "image_size": img_size, "channels": in_chans}
-    config = replace(config, **{field: value for field, value in sizes.items() if value is not None})
+    config, places, cost = found
+    config = with_sizes(config, num_classes=num_classes, img_size=img_size, in_chans=in_chans)
     if select_before is not None:
         places = tuple(select_before)
     return cost(config, TokenSetting(token_method, attention_method, places, placement, dict(method_options or {})))

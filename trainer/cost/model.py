@@ -35,7 +35,7 @@ class StepCost:
     training: bool = True
     backward: bool = True
     recompute: bool = False
-    _known: dict[Hashable, int] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[Hashable, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def rows(self, keep: Keep = DENSE) -> list[Row]:
         """Every pass of every layer."""

@@ -72,7 +72,8 @@ def dense(run: Run) -> Flow:
 def trilevel(run: Run, keep: Keep, places: Sequence[int], placement: str = "before", fused_token: bool = False) -> Flow:
     """The Token & Attention selector at the one-based blocks `places`, as in `trainer.tokens.trilevel`."""
     blocks = []
-    patches, key_count, fused = run.patches, None, 0
+    patches, fused = run.patches, 0
+    key_count: int | None = None
     for number in range(run.first_block, run.first_block + run.depth):
         entering = patches, key_count, fused
         choice = keep.choice(0, patches) if number + 1 in places else None

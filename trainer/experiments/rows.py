@@ -120,7 +120,7 @@ def rows_named(names: list[str]) -> list[Row]:
 def command(row: Row, dataset: str, seed: int, folder: Path) -> list[str]:
     """Arguments of `python -m trainer.train` for one run."""
     options = recipe(dataset, row.drops) if row.drops else {"config": str(recipe_file(dataset))}
-    options |= row.options | {"seed": seed, "output": folder.parent, "experiment": folder.name}
+    options |= {**row.options, "seed": seed, "output": folder.parent, "experiment": folder.name}
     arguments = []
     for name, value in options.items():
         arguments += [f"--{name.replace('_', '-')}", str(value)]

@@ -11,8 +11,6 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from torch import nn
-
 from host.errors import PeelVitError, run_main
 from trainer.cost.arguments import PRESETS, Parser, add_model_options, keep_triple, model_arguments
 from trainer.engine.checkpoint import find
@@ -20,6 +18,7 @@ from trainer.engine.weights import load_weights, save_weights, start_from
 from trainer.export.device import export_device
 from trainer.export.onnx_model import export_onnx
 from trainer.keep import Keep
+from trainer.models.base import ImageClassifier
 from trainer.models.registry import create_model
 
 
@@ -65,7 +64,7 @@ def _keep(options: argparse.Namespace) -> Keep:
     return Keep(tokens, attention)
 
 
-def _safetensors(model: nn.Module, options: argparse.Namespace) -> str:
+def _safetensors(model: ImageClassifier, options: argparse.Namespace) -> str:
     save_weights(options.output, model)
     same = all(tensor.equal(model.state_dict()[name]) for name, tensor in load_weights(options.output).items())
     if not same:
@@ -74,7 +73,7 @@ def _safetensors(model: nn.Module, options: argparse.Namespace) -> str:
     return f"wrote {options.output}: {len(model.state_dict())} tensors, read back equal"
 
 
-def _device(model: nn.Module, options: argparse.Namespace) -> str:
+def _device(model: ImageClassifier, options: argparse.Namespace) -> str:
     result = export_device(model, _keep(options), options.output, hardware=options.hardware_config, seed=options.seed)
     return (
         f"wrote {result.weights} and {result.options}: the accelerator's logits are within {result.logits.error:.2%} "
@@ -82,7 +81,7 @@ def _device(model: nn.Module, options: argparse.Namespace) -> str:
     )
 
 
-def _onnx(model: nn.Module, options: argparse.Namespace) -> str:
+def _onnx(model: ImageClassifier, options: argparse.Namespace) -> str:
     keep, config = _keep(options), model.config
     shape = (options.batch_size, config.channels, config.image_size, config.image_size)
     described = {"model": options.model, "token_keep": str(keep.tokens), "attention_keep": str(keep.attention)}
@@ -92,7 +91,7 @@ def _onnx(model: nn.Module, options: argparse.Namespace) -> str:
     return f"wrote {options.output}: in onnxruntime {result}"
 
 
-TARGETS: dict[str, Callable[[nn.Module, argparse.Namespace], str]] = {
+TARGETS: dict[str, Callable[[ImageClassifier, argparse.Namespace], str]] = {
     "safetensors": _safetensors,
     "device": _device,
     "onnx": _onnx,

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from host.checkpoint import replaced_file
 from host.errors import PeelVitError
@@ -29,6 +28,7 @@ from sim.parity.float_comparison import MEMORY_LIMIT, Likeness, likeness, select
 from sim.workload import as_float, load_hardware, random_batch
 from trainer.attention.methods import SelectedAttention
 from trainer.keep import DENSE, Forced, Keep
+from trainer.models.base import ImageClassifier
 from trainer.models.vit import VisionTransformer
 from trainer.tokens.method import DenseFlow
 from trainer.tokens.trilevel import TokenAttentionSelector
@@ -55,7 +55,7 @@ class DeviceExport:
 
 
 def export_device(
-    model: nn.Module, keep: Keep, path: Path, *, hardware: str = "zcu102", images: int = 2, seed: int = 0
+    model: ImageClassifier, keep: Keep, path: Path, *, hardware: str = "zcu102", images: int = 2, seed: int = 0
 ) -> DeviceExport:
     """Write the weights to `path`, .safetensors or .npz, and the options beside it as .json.
 
@@ -107,7 +107,7 @@ def model_string(config: ViTConfig) -> str:
 
 
 def compare(
-    model: nn.Module, config: ViTConfig, sparsity: Sparsity, state: Arrays, hardware: str, images: int, seed: int
+    model: ImageClassifier, config: ViTConfig, sparsity: Sparsity, state: Arrays, hardware: str, images: int, seed: int
 ) -> Likeness:
     """Logits of the golden model against those of the float model, which is given the golden model's selections."""
     patches = random_batch(config, images, seed).patches
@@ -126,7 +126,7 @@ def compare(
     return likeness(fixed, output.logits.numpy())
 
 
-def _config(model: nn.Module) -> ViTConfig:
+def _config(model: ImageClassifier) -> ViTConfig:
     config = getattr(model, "config", None)
     if type(model) is not VisionTransformer or not isinstance(config, ViTConfig):
         raise PeelVitError("the accelerator runs plain ViTs only; export this model to ONNX instead")

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from host.errors import PeelVitError
 from trainer.keep import KeepSetting
+from trainer.models.base import ImageClassifier
 
 LOGITS_TOLERANCE = 1e-4
 """Largest difference of a logit between torch and onnxruntime."""
@@ -54,7 +55,7 @@ class Comparison:
 
 
 def export_onnx(
-    model: nn.Module,
+    model: ImageClassifier,
     keep: KeepSetting,
     path: Path,
     image_shape: tuple[int, int, int, int],
@@ -113,7 +114,7 @@ def compare(flat: _Outputs, batches: list[Tensor], made: Path, path: Path) -> Co
 class _Outputs(nn.Module):
     """A model whose output is a flat tuple of tensors, as exporters want it."""
 
-    def __init__(self, model: nn.Module, keep: KeepSetting) -> None:
+    def __init__(self, model: ImageClassifier, keep: KeepSetting) -> None:
         super().__init__()
         self.model, self.keep = model, keep
 
@@ -159,7 +160,9 @@ def _translations() -> dict[Any, Callable[..., Any]]:
     from onnxscript import opset18 as op
 
     def sort(values: Any, *, stable: bool = False, dim: int = -1, descending: bool = False) -> Any:
-        size = op.Gather(op.Shape(values), op.Constant(value_ints=[dim]))
+        shape: Any = op.Shape(values)
+        place: Any = op.Constant(value_ints=[dim])
+        size = op.Gather(shape, place)
         return op.TopK(values, size, axis=dim, largest=int(descending), sorted=1)
 
     def sort_by_position(values: Any, dim: int = -1, descending: bool = False) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -11,7 +12,11 @@ from trainer.keep import DENSE, KeepSetting
 from trainer.models.output import ModelOutput
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from trainer.tokens.method import TokenMethod
+
+Config = TypeVar("Config", bound="DataclassInstance")
 
 
 class ImageClassifier(nn.Module):
@@ -44,3 +49,9 @@ class ImageClassifier(nn.Module):
     def timm_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A state dict of the original repository or of an older timm, under the names of today's timm."""
         return dict(state)
+
+
+def with_sizes(config: Config, *, num_classes: int | None, img_size: int | None, in_chans: int | None) -> Config:
+    """`config` with those of its sizes that are given."""
+    sizes: dict[str, Any] = {"classes": num_classes, "image_size": img_size, "channels": in_chans}
+    return replace(config, **{name: value for name, value in sizes.items() if value is not None})

@@ -8,7 +8,7 @@ Shapes: B images, N patches of a grid G x G, T = 1 + K tokens with K <= N, D dim
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from host.errors import PeelVitError
 from trainer.keep import DENSE, KeepSetting
-from trainer.models.base import ImageClassifier
+from trainer.models.base import ImageClassifier, with_sizes
 from trainer.models.layers import TransformerBlock, drop_path_rates, initialise
 from trainer.models.output import ModelOutput
 from trainer.models.vit import class_attention_variance, resize_positions
@@ -247,7 +247,7 @@ def token_labelling_loss(
     if mix_box is not None:
         maps, targets = _mix_targets(maps, targets, mix_box, patches)
     if maps.shape[1] > 1:
-        places = surviving_patches(output.kept, *maps.shape[:2], maps.device)
+        places = surviving_patches(output.kept, len(maps), maps.shape[1], maps.device)
         if places.shape[1] != output.token_logits.shape[1]:
             raise PeelVitError(
                 "token labels cannot follow tokens that were merged or fused; use a token method that only removes them"
@@ -290,8 +290,7 @@ def build_lvvit(
     seed: int,
 ) -> LvVisionTransformer:
     """An LV-ViT; arguments as in `trainer.models.registry.create_model`."""
-    changes = {"classes": num_classes, "image_size": img_size, "channels": in_chans}
-    config = replace(config, **{name: value for name, value in changes.items() if value is not None})
+    config = with_sizes(config, num_classes=num_classes, img_size=img_size, in_chans=in_chans)
     method = create_token_method(
         token_method,
         ModelFacts(config.dim, config.heads, config.depth, config.patches, config.classes, seed),

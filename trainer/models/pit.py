@@ -6,7 +6,7 @@ Shapes: B images, N patches of a stage's grid [H, W], T = 1 + K tokens with K <=
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from host.errors import PeelVitError
 from trainer.keep import DENSE, KeepSetting
-from trainer.models.base import ImageClassifier
+from trainer.models.base import ImageClassifier, with_sizes
 from trainer.models.layers import LAYER_NORM_EPS, TransformerBlock, drop_path_rates, initialise
 from trainer.models.output import ModelOutput
 from trainer.models.pit_grid import StageGrid
@@ -128,8 +128,7 @@ class PitTransformer(nn.Module):
 
     def __init__(self, stage: PitStage, before: PitStage | None, rates: Sequence[float]) -> None:
         super().__init__()
-        if before is not None:
-            self.pool = Pooling(before.dim, stage.dim)
+        self.pool = None if before is None else Pooling(before.dim, stage.dim)
         self.blocks = nn.ModuleList(
             TransformerBlock(stage.dim, stage.heads, stage.mlp_hidden, drop_path=rate) for rate in rates
         )
@@ -193,7 +192,8 @@ class PoolingVisionTransformer(ImageClassifier):
         grid = note("patch_embed", grid + self._positions(grid))
         first = self.cls_token.expand(len(grid), -1, -1)
         for transformer in self.transformers:
-            if hasattr(transformer, "pool"):
+            assert isinstance(transformer, PitTransformer)
+            if transformer.pool is not None:
                 grid, first = transformer.pool(grid, first)
             x = torch.cat([first, grid.flatten(2).transpose(1, 2)], dim=1)
             stage = StageGrid(x, state)
@@ -290,8 +290,7 @@ def build_pit(
     seed: int,
 ) -> PoolingVisionTransformer:
     """A PiT; arguments as in `trainer.models.registry.create_model`."""
-    changes = {"classes": num_classes, "image_size": img_size, "channels": in_chans}
-    config = replace(config, **{name: value for name, value in changes.items() if value is not None})
+    config = with_sizes(config, num_classes=num_classes, img_size=img_size, in_chans=in_chans)
     first = config.stages[0]
     method = create_token_method(
         token_method,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from torch import Tensor
 
@@ -32,8 +33,8 @@ class StageGrid:
         self._values: Tensor | None = None  # [B, N, D] once a token was pruned
         self._places: Tensor | None = None  # of the tokens that are left, [B, K]
 
-    def watched(self, blocks: Iterable[Block]) -> list[WatchedBlock]:
-        """The same blocks, telling this grid what passes through them."""
+    def watched(self, blocks: Iterable[Any]) -> list[WatchedBlock]:
+        """The same blocks (a ModuleList does not say that they are), telling this grid what passes through them."""
         return [WatchedBlock(block, self) for block in blocks]
 
     def enter(self, x: Tensor) -> None:

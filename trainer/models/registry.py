@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from host.errors import PeelVitError
 from host.model import PRESETS, SELECT_BEFORE, ViTConfig, parse_model
-from trainer.models.base import ImageClassifier
+from trainer.models.base import ImageClassifier, with_sizes
 from trainer.models.vit import VisionTransformer
 from trainer.tokens.registry import ModelFacts, create_token_method, suggestion
 
@@ -38,8 +37,7 @@ def build_vit(
     seed: int,
 ) -> VisionTransformer:
     """A DeiT or another plain ViT; arguments as in `create_model`."""
-    changes = {"classes": num_classes, "image_size": img_size, "channels": in_chans}
-    config = replace(config, **{name: value for name, value in changes.items() if value is not None})
+    config = with_sizes(config, num_classes=num_classes, img_size=img_size, in_chans=in_chans)
     facts = ModelFacts(config.dim, config.heads, config.depth, config.patches, config.classes, seed)
     method = create_token_method(
         token_method,

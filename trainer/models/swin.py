@@ -160,6 +160,8 @@ class WindowProbabilities:
 class WindowAttention(nn.Module):
     """Multi-head self-attention inside windows, with a bias by relative position."""
 
+    relative_position_index: Tensor
+
     def __init__(self, dim: int, heads: int, window: int) -> None:
         super().__init__()
         self.heads, self.window = heads, window
@@ -186,8 +188,9 @@ class WindowAttention(nn.Module):
         else:
             # Windows and heads as one dimension: fused kernels want four, and the bias need not be repeated per image.
             mask = bias.expand(*bias.shape[:-4], q.shape[1], *bias.shape[-3:]).to(q.dtype).flatten(-4, -3)
-            fused = (tensor.flatten(1, 2) for tensor in (q, k, v))
-            context = functional.scaled_dot_product_attention(*fused, attn_mask=mask).unflatten(1, q.shape[1:3])
+            flat_q, flat_k, flat_v = (tensor.flatten(1, 2) for tensor in (q, k, v))
+            context = functional.scaled_dot_product_attention(flat_q, flat_k, flat_v, attn_mask=mask)
+            context = context.unflatten(1, q.shape[1:3])
         update = self.proj(record("context", context.transpose(2, 3).flatten(3)))
         return record("proj", update), WindowMaps(q, k, bias, p)
 
@@ -199,6 +202,9 @@ def _unfused(bias: Tensor) -> bool:
 
 class SwinBlock(nn.Module):
     """Pre-norm block over windows. `attend` and `feed_forward` compute every token, `forward` may compute a part."""
+
+    cells: Tensor
+    region_mask: Tensor
 
     def __init__(self, stage: SwinStage, number: int, drop_path: float) -> None:
         super().__init__()
@@ -374,6 +380,7 @@ class SwinTransformer(ImageClassifier):
         state = ForwardState(keep, note, prefix=0)
         x = note("patch_embed", self.patch_embed(inputs))
         for layer, stage in zip(self.layers, self.config.stages, strict=True):
+            assert isinstance(layer, SwinLayer)
             x = self.token_method(layer.blocks, layer.downsample(x), state)
             state.first_block += stage.depth
         x = note("norm", self.norm(x).flatten(1, 2))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from host.errors import PeelVitError
+from trainer.models.base import with_sizes
 from trainer.models.swin import SwinConfig, SwinTransformer
 from trainer.models.swin_tokens import WINDOW_METHODS, default_places
 from trainer.tokens.method import DenseFlow, TokenMethod
@@ -36,8 +36,7 @@ def build_swin(
     seed: int,
 ) -> SwinTransformer:
     """A Swin; arguments as in `trainer.models.registry.create_model`."""
-    changes = {"classes": num_classes, "image_size": img_size, "channels": in_chans}
-    config = replace(config, **{name: value for name, value in changes.items() if value is not None})
+    config = with_sizes(config, num_classes=num_classes, img_size=img_size, in_chans=in_chans)
     if attention_method != "selected":
         raise PeelVitError(
             f"the attention method {attention_method} does not work inside the windows of {config.name}; use selected"

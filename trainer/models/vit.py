@@ -21,8 +21,8 @@ from trainer.tokens.method import ForwardState, TokenMethod
 from trainer.tokens.trilevel import TokenAttentionSelector
 
 
-class VitShape(Protocol):
-    """The attributes that a configuration must have; `host.model.ViTConfig` has them."""
+class PatchShape(Protocol):
+    """The sizes of a patch embedding."""
 
     @property
     def image_size(self) -> int: ...  # noqa: D102
@@ -35,6 +35,10 @@ class VitShape(Protocol):
 
     @property
     def dim(self) -> int: ...  # noqa: D102
+
+
+class VitShape(PatchShape, Protocol):
+    """The attributes that a configuration must have; `host.model.ViTConfig` has them."""
 
     @property
     def depth(self) -> int: ...  # noqa: D102
@@ -59,7 +63,7 @@ def extract_patches(images_BCHW: Tensor, patch_size: int) -> Tensor:
 class PatchEmbed(nn.Module):
     """A convolution whose stride is its kernel, computed as a product over extracted patches."""
 
-    def __init__(self, config: VitShape, dynamic_img_size: bool = False) -> None:
+    def __init__(self, config: PatchShape, dynamic_img_size: bool = False) -> None:
         super().__init__()
         self.image_shape = (config.channels, config.image_size, config.image_size)
         self.patch_size = config.patch_size

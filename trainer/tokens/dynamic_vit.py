@@ -81,14 +81,9 @@ class DynamicTokenSparsification(TokenMethod):
     ) -> None:
         super().__init__()
         check_places(places)
-        self.dim, self.places, self.distil = dim, tuple(places), distil
+        self.dim, self.places, self.needs_teacher = dim, tuple(places), distil
         self.ratio_weight, self.logits_weight, self.tokens_weight = ratio_weight, logits_weight, tokens_weight
         self.predictors = seeded(lambda: nn.ModuleList(KeepPredictor(dim) for _ in places), seed)
-
-    @property
-    def needs_teacher(self) -> bool:  # type: ignore[override]
-        """See `TokenMethod`."""
-        return self.distil
 
     def forward(self, blocks: Sequence[Block], x: Tensor, state: ForwardState) -> Tensor:
         """See `TokenMethod`."""

@@ -86,6 +86,7 @@ class RedundancyReduction(TokenMethod):
         self.dim, self.places, self.tau, self.reward_weight = dim, tuple(places), tau, reward_weight
         self.interpreters = seeded(lambda: nn.ModuleList(Interpreter(dim, heads) for _ in places), seed)
         for interpreter in self.interpreters:
+            assert isinstance(interpreter, Interpreter)
             nn.init.constant_(interpreter.offset, FIRST_OFFSET)
 
     def forward(self, blocks: Sequence[Block], x: Tensor, state: ForwardState) -> Tensor:

@@ -70,7 +70,7 @@ class TokenMethod(nn.Module):
     name: ClassVar[str]
     sparse_attention: ClassVar[bool] = False
     """Whether it prunes attention connections too."""
-    needs_teacher: ClassVar[bool] = False
+    needs_teacher: bool = False
     """Whether its losses want the output of a dense teacher on the same images."""
     keeps_order: ClassVar[bool] = True
     """Whether tokens that leave are original patches in ascending order: neither merged nor fused nor summarised."""

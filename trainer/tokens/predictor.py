@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,11 +11,13 @@ from torch import Tensor, nn
 from host.errors import PeelVitError
 from trainer.models.layers import initialise
 
+Module = TypeVar("Module", bound=nn.Module)
+
 SEED_OFFSET = 7_919
 """Added to the model's seed, so that a predictor does not begin with the same numbers as the first block."""
 
 
-def seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+def seeded(make: Callable[[], Module], seed: int) -> Module:
     """What `make` builds, with float32 weights on the CPU from `seed` alone; the global generator is left alone."""
     with torch.device("meta"):
         module = make()
