@@ -42,7 +42,7 @@ def load_float_weights(path: Path) -> dict[str, FloatArray]:
         raise PeelVitError(f"cannot read {path}: {error.strerror}; check the path of the weights") from None
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile):
         raise PeelVitError(f"{path} is damaged or not what its name says; save the weights again") from None
-    return {_plain(name): tensor for name, tensor in tensors.items()}
+    return {plain_name(name): tensor for name, tensor in tensors.items()}
 
 
 def fitted(
@@ -101,7 +101,8 @@ def _tensor(data: memoryview, entry: Mapping[str, Any]) -> FloatArray:
     return flat.reshape(entry["shape"])
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """`name` without the prefixes of wrappers."""
     while name.startswith(WRAPPER_PREFIXES):
         name = name.split(".", 1)[1]
     return name

@@ -237,10 +237,10 @@ class Options:
     crop_padding: int = _option(
         0, "--crop-padding", convert=int, help="random crop of the image padded by so many pixels; 4 is usual at 32"
     )
-    scale: tuple[float, ...] = _option(
+    scale: tuple[float, float] = _option(
         (0.08, 1.0), "--scale", convert=float, count=2, help="part of a picture's area that a random crop takes"
     )
-    ratio: tuple[float, ...] = _option((3 / 4, 4 / 3), "--ratio", convert=float, count=2, help="aspect of that crop")
+    ratio: tuple[float, float] = _option((3 / 4, 4 / 3), "--ratio", convert=float, count=2, help="aspect of that crop")
     train_interpolation: str = _option(
         "random", "--train-interpolation", choices=("random", "bilinear", "bicubic"), help="of that crop"
     )

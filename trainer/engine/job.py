@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 import yaml
-from torch import nn
 
 from host.errors import PeelVitError
 from host.options import paper_period
@@ -22,6 +21,7 @@ from trainer.engine.weights import start_from
 from trainer.examples.method import ExampleMethod
 from trainer.examples.registry import create_example_method, example_method_options
 from trainer.keep import Keep
+from trainer.models.base import ImageClassifier
 from trainer.models.registry import create_model
 from trainer.options import Options
 
@@ -32,7 +32,7 @@ class Job:
 
     train: TrainingDataset | None
     test: TrainingDataset
-    model: nn.Module
+    model: ImageClassifier
     classes: int
     image_size: int
     device: torch.device
@@ -63,7 +63,7 @@ class Job:
             self.model(blank, keep)
         self.model.train()
 
-    def teacher(self, options: Options) -> nn.Module | None:
+    def teacher(self, options: Options) -> ImageClassifier | None:
         """The dense model that the token method learns from, if it does."""
         method = self.model.token_method
         if not method.needs_teacher:
@@ -99,8 +99,7 @@ class Job:
         """The course of image size and augmentation, if there is one."""
         if options.curriculum == "none":
             return None
-        multiple = getattr(self.model, "image_multiple", self.model.config.patch_size)
-        return Curriculum(options.epochs, self.image_size, multiple)
+        return Curriculum(options.epochs, self.image_size, self.model.config.patch_size)
 
 
 def _own_image_size(model: str) -> int:
@@ -126,7 +125,7 @@ def _classes(options: Options, dataset: TrainingDataset) -> int:
     return options.num_classes or found
 
 
-def _model(options: Options, classes: int, image_size: int, channels: int) -> nn.Module:
+def _model(options: Options, classes: int, image_size: int, channels: int) -> ImageClassifier:
     return create_model(
         options.model,
         num_classes=classes,

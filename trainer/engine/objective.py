@@ -15,6 +15,7 @@ from torch.nn import functional
 from trainer.augment.targets import soft_targets
 from trainer.data.batch import MixedBatch
 from trainer.keep import Keep
+from trainer.models.base import ImageClassifier
 from trainer.models.output import ModelOutput
 
 DENSE_HEAD_WEIGHT = 0.5
@@ -34,13 +35,13 @@ class Outcome:
 class Objective(nn.Module):
     """Mean weighted cross entropy against the soft targets of mixed images, plus the losses of the token method."""
 
-    def __init__(self, model: nn.Module, classes: int, smoothing: float) -> None:
+    def __init__(self, model: ImageClassifier, classes: int, smoothing: float) -> None:
         super().__init__()
         self.model, self.classes, self.smoothing = model, classes, smoothing
 
     def forward(self, batch: MixedBatch, keep: Keep, teacher: ModelOutput | None = None) -> Outcome:
         """The loss of one micro-batch, a mean over its images."""
-        output: ModelOutput = self.model(batch.images, keep)
+        output = self.model(batch.images, keep)
         targets = soft_targets(batch, self.classes, self.smoothing)
         losses = functional.cross_entropy(output.logits.float(), targets, reduction="none")
         if output.token_logits is not None:

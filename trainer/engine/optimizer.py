@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from trainer.models.base import ImageClassifier
 from trainer.options import Options
 
 SCALE = "lr_scale"
@@ -17,14 +18,16 @@ SCALE = "lr_scale"
 _BLOCK = re.compile(r".*?blocks\.\d+\.")
 
 
-def parameter_groups(model: nn.Module, weight_decay: float, layer_decay: float | None = None) -> list[dict[str, Any]]:
+def parameter_groups(
+    model: ImageClassifier, weight_decay: float, layer_decay: float | None = None
+) -> list[dict[str, Any]]:
     """Groups of the trainable parameters.
 
     Vectors, biases and what `model.no_weight_decay()` names are not decayed. With `layer_decay` d the learning rate of
     a parameter that is k layers below the head is multiplied by d**k (Clark et al., "ELECTRA", 2020, as in BEiT).
     """
     named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    spared: set[str] = model.no_weight_decay() if hasattr(model, "no_weight_decay") else set()
+    spared = model.no_weight_decay()
     scales = dict.fromkeys(named, 1.0) if layer_decay is None else _layer_scales(list(named), layer_decay)
     groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in named.items():
@@ -46,7 +49,7 @@ def _layer_scales(names: list[str], layer_decay: float) -> dict[str, float]:
     return scales
 
 
-def create_optimizer(options: Options, model: nn.Module) -> torch.optim.Optimizer:
+def create_optimizer(options: Options, model: ImageClassifier) -> torch.optim.Optimizer:
     """AdamW or SGD with momentum over the groups; the learning rate is set before each update."""
     groups = parameter_groups(model, options.weight_decay, options.layer_decay)
     if options.opt == "sgd":

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from host.checkpoint import PREVIOUS_SUFFIX
 from host.errors import PeelVitError, is_disk_full
@@ -103,7 +104,7 @@ class Run:
         self.best = BestEpochs(options.eval_metric, max(options.checkpoint_hist, 1))
         self.model = job.model
         if options.channels_last:
-            self.model.to(memory_format=torch.channels_last)
+            convert_conv2d_weight_memory_format(self.model, torch.channels_last)
         self.precision = Precision(options, job.device)
         self.optimizer = create_optimizer(options, self.model)
         self.average = (

@@ -16,6 +16,8 @@ from trainer.engine.ema import WeightAverage
 from trainer.engine.objective import Objective, Outcome
 from trainer.engine.precision import Precision
 from trainer.keep import DENSE, Keep
+from trainer.models.base import ImageClassifier
+from trainer.models.output import ModelOutput
 
 OnOutcome = Callable[[Outcome, MixedBatch], None]
 
@@ -38,11 +40,11 @@ class Updater:
     """
 
     objective: Objective | DistributedDataParallel
-    model: nn.Module
+    model: ImageClassifier
     optimizer: torch.optim.Optimizer
     precision: Precision
     average: WeightAverage | None = None
-    teacher: nn.Module | None = None
+    teacher: ImageClassifier | None = None
     micro_batches: int = 1
     clip_grad: float | None = None
     check_first: bool = True
@@ -81,7 +83,7 @@ class Updater:
         return self.objective.no_sync()
 
     @torch.no_grad()
-    def _taught(self, part: MixedBatch) -> Any:
+    def _taught(self, part: MixedBatch) -> ModelOutput:
         assert self.teacher is not None
         return self.teacher(part.images, DENSE)
 

@@ -15,14 +15,12 @@ from torch import Tensor, nn
 
 from host.checkpoint import replaced_file
 from host.errors import PeelVitError
-from host.float_weights import WRAPPER_PREFIXES, load_float_weights
+from host.float_weights import load_float_weights, plain_name
+from trainer.models.base import ImageClassifier
 from trainer.models.timm_state import load_timm_state
 
 _NESTED = ("model", "state_dict", "model_state")
 """Where checkpoints of this program, DeiT and timm have the weights."""
-
-_OWN = "token_method."
-"""Parameters of a token method, which other people's weights do not have."""
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
@@ -43,7 +41,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         content = content.get(name, content) if isinstance(content, Mapping) else content
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise PeelVitError(f"{path} holds no weights by name; save the model's state_dict")
-    return {_plain(name): tensor for name, tensor in content.items()}
+    return {plain_name(name): tensor for name, tensor in content.items()}
 
 
 def _content(path: Path) -> Any:
@@ -53,13 +51,7 @@ def _content(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _plain(name: str) -> str:
-    while name.startswith(WRAPPER_PREFIXES):
-        name = name.split(".", 1)[1]
-    return name
-
-
-def start_from(model: nn.Module, path: Path, *, reset_head: bool = False) -> None:
+def start_from(model: ImageClassifier, path: Path, *, reset_head: bool = False) -> None:
     """Load the weights of a file into `model`, which keeps its own head with `reset_head`.
 
     Raises `PeelVitError` for another model's weights or another number of classes.
@@ -67,18 +59,15 @@ def start_from(model: nn.Module, path: Path, *, reset_head: bool = False) -> Non
     fit(model, load_weights(path), path, reset_head=reset_head)
 
 
-def fit(model: nn.Module, weights: Mapping[str, Tensor], path: Path, *, reset_head: bool = False) -> None:
+def fit(model: ImageClassifier, weights: Mapping[str, Tensor], path: Path, *, reset_head: bool = False) -> None:
     """Put `weights` into `model` as `start_from` does; `path` is where they come from."""
-    fresh = model.state_dict()
+    fresh, weights = model.state_dict(), model.timm_names(weights)
     if reset_head:
         weights = {name: tensor for name, tensor in weights.items() if not _is_head(name)}
+        weights |= {name: tensor for name, tensor in fresh.items() if _is_head(name)}
     else:
         _check_classes(weights, fresh, path)
-    weights = {name: tensor for name, tensor in weights.items() if name in fresh or not name.startswith(_OWN)}
-    new = [name for name in fresh if name not in weights and (name.startswith(_OWN) or (reset_head and _is_head(name)))]
-    if new:
-        print(f"not in {path} and therefore fresh: {', '.join(new)}")
-    load_timm_state(model, {**weights, **{name: fresh[name] for name in new}})
+    load_timm_state(model, weights)
 
 
 def _is_head(name: str) -> bool:

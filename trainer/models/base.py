@@ -47,7 +47,7 @@ class ImageClassifier(nn.Module):
 
     @staticmethod
     def timm_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A state dict of the original repository or of an older timm, under the names of today's timm."""
+        """A state dict of the original repository or of an older timm, under today's names, which it may have too."""
         return dict(state)
 
 

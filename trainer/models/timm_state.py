@@ -7,35 +7,32 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from host.errors import PeelVitError
+from host.float_weights import plain_name
 from trainer.models.base import ImageClassifier
 
-METHOD_PREFIX = "token_method."  # a predictor's own parameters, which a checkpoint of timm cannot have
-WRAPPER_PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and torch.compile
+METHOD_PREFIX = "token_method."
+"""Of a token method's own parameters, which other people's weights and those of other methods do not have."""
 
 
 def load_timm_state(model: ImageClassifier, state: Mapping[str, Tensor]) -> None:
     """Copy `state` into `model`, all tensors or none, and print how many were mapped.
 
     Names of the original repositories and of older timms are understood (`ImageClassifier.timm_names`).
-    A state without any tensor of the model's token method leaves the method's own as they are.
+    Parameters of the token method that `state` does not have stay fresh, which is printed too; those of another token
+    method are left out.
 
     Raises PeelVitError when a tensor is missing, unknown or of another shape.
     """
-    state = model.timm_names({_plain_name(name): tensor for name, tensor in state.items()})
+    state = model.timm_names({plain_name(name): tensor for name, tensor in state.items()})
     wanted = model.state_dict()
-    if not any(name.startswith(METHOD_PREFIX) for name in state):
-        wanted = {name: tensor for name, tensor in wanted.items() if not name.startswith(METHOD_PREFIX)}
+    state = {name: tensor for name, tensor in state.items() if name in wanted or not name.startswith(METHOD_PREFIX)}
+    fresh = [name for name in wanted if name not in state and name.startswith(METHOD_PREFIX)]
+    wanted = {name: tensor for name, tensor in wanted.items() if name not in fresh}
     mapped = [name for name, tensor in state.items() if name in wanted and _shape(tensor) == wanted[name].shape]
-    print(f"{len(mapped)} of {len(wanted)} tensors mapped")
+    print(f"{len(mapped)} of {len(wanted)} tensors mapped" + (f", {_listed(fresh)} fresh" if fresh else ""))
     if problem := _first_problem(wanted, state):
         raise PeelVitError(f"these weights do not fit the model: {problem}; choose the model they were saved from")
     model.load_state_dict(state, strict=False)  # compared above, key by key
-
-
-def _plain_name(name: str) -> str:
-    while name.startswith(WRAPPER_PREFIXES):
-        name = name.split(".", 1)[1]
-    return name
 
 
 def _shape(tensor: object) -> object:
