@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import configargparse
+import yaml
 
 from host.errors import PeelVitError
 
@@ -17,17 +18,26 @@ CONFIGS = Path(__file__).resolve().parent / "configs"
 """Configurations that come with the program: `--config deit_tiny_224` finds them by name."""
 
 _NO_FILE = "{}"
+_FORM = "write one 'option: value' a line"
 
 
 class _Keys(configargparse.YAMLConfigFileParser):  # type: ignore[misc]
     """YAML whose keys may be written with underscores, as timm does, or with hyphens."""
 
     def parse(self, stream: IO[str]) -> dict[str, Any]:
+        """Texts, or lists, by option; null stands for not given, and a file without any line for no options."""
+        name = getattr(stream, "name", "the configuration")
         try:
-            return {str(key).replace("_", "-"): value for key, value in super().parse(stream).items()}
-        except configargparse.ConfigFileParserException as error:
-            name, reason = getattr(stream, "name", "the configuration"), " ".join(str(error).split())
-            raise PeelVitError(f"cannot read {name}: {reason}; write one 'option: value' a line") from None
+            content = yaml.safe_load(stream)
+        except yaml.YAMLError as error:
+            raise PeelVitError(f"cannot read {name}: {' '.join(str(error).split())}; {_FORM}") from None
+        if content is not None and not isinstance(content, dict):
+            raise PeelVitError(f"{name} holds no options by name; {_FORM}")
+        return {
+            str(key).replace("_", "-"): value if isinstance(value, list) else str(value)
+            for key, value in (content or {}).items()
+            if value is not None
+        }
 
 
 class Parser(configargparse.ArgumentParser):  # type: ignore[misc]

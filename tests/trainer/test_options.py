@@ -56,6 +56,10 @@ def test_a_file_may_place_selectors_that_a_level_will_use(tmp_path: Path) -> Non
     assert given(file, "--level trilevel_0.9")["select_before"] == (2, 3)
 
 
+def test_a_file_may_hold_nothing_but_comments(tmp_path: Path) -> None:
+    assert given(config(tmp_path, "# epochs: 7\n")) == {}
+
+
 @pytest.mark.parametrize("name", shipped_configs())
 def test_shipped_configurations_work(name: str) -> None:
     Options(**given(f"--config {name}"))
@@ -118,7 +122,7 @@ def test_one_sentence_for_each_mistake(arguments: str, sentence: str) -> None:
     "text, sentence",
     [
         ("epochz: 3", "there is no option --epochz; did you mean --epochs?"),
-        ("- 3", "write one 'option: value' a line"),
+        ("- 3", "config.yaml holds no options by name; write one 'option: value' a line"),
         ("[3", "write one 'option: value' a line"),
         ("momentum: 0.5", "--momentum has no effect with --opt adamw; leave it out"),
     ],

@@ -119,6 +119,8 @@ class PictureDataset(TrainingDataset):
         try:
             with image.open(io.BytesIO(self.bytes_of(index))) as picture:
                 return picture.convert("RGB")
+        except image.UnidentifiedImageError:
+            raise PeelVitError(f"{self.where(index)} is not a picture of a known format; remove it") from None
         except Exception as error:  # damaged pictures make decoders raise nearly anything
             raise PeelVitError(
                 f"{self.where(index)} cannot be read as a picture ({reason(error)}); replace or remove it"

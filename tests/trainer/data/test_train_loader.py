@@ -160,6 +160,13 @@ def test_a_damaged_picture_is_named_in_one_sentence(picture_folder, toy_plan):
         loader.close()
 
 
+def test_a_file_that_is_no_picture_is_named_in_one_sentence(picture_folder, toy_plan):
+    (picture_folder / "train" / "cat" / "2.png").write_text("no picture")
+    loader = TrainLoader(open_dataset(str(picture_folder), "train", 8), 8)
+    with pytest.raises(PeelVitError, match=r"2\.png is not a picture of a known format; remove it$"):
+        list(loader.epoch(toy_plan(_order(8)), 0))
+
+
 class _Deadly:
     """Ends the process that reads it, as the kernel does when memory runs out."""
 
