@@ -65,6 +65,7 @@ def fit(model: ImageClassifier, weights: Mapping[str, Tensor], path: Path, *, re
     if reset_head:
         weights = {name: tensor for name, tensor in weights.items() if not _is_head(name)}
         weights |= {name: tensor for name, tensor in fresh.items() if _is_head(name)}
+        print(f"the head of {path} is left out")
     else:
         _check_classes(weights, fresh, path)
     load_timm_state(model, weights)

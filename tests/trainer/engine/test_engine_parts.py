@@ -302,6 +302,24 @@ def test_another_number_of_classes(tmp_path: Path) -> None:
     assert torch.equal(model.state_dict()["norm.weight"], load_weights(path)["norm.weight"])
 
 
+def test_an_older_swin_with_a_new_head(tmp_path: Path) -> None:
+    """Its head had no pooling around it and its stages ended with merging: old names, and still a head."""
+    path, name = tmp_path / "swin.pth", "swin_micro_patch2_window4_32"
+    source, model = create_model(name, num_classes=10, seed=1), create_model(name, num_classes=7, seed=2)
+    torch.save({_old_name(key): tensor for key, tensor in source.state_dict().items()}, path)
+    with pytest.raises(PeelVitError, match="has 10 classes but the model has 7; use --reset-head"):
+        start_from(model, path)
+    head = {key: tensor.clone() for key, tensor in model.state_dict().items() if key.startswith("head.")}
+    start_from(model, path, reset_head=True)
+    for key, tensor in (source.state_dict() | head).items():
+        assert torch.equal(model.state_dict()[key], tensor)
+
+
+def _old_name(name: str) -> str:
+    layer, downsample, rest = name.replace("head.fc.", "head.").partition(".downsample")
+    return f"layers.{int(layer.removeprefix('layers.')) - 1}{downsample}{rest}" if downsample else layer
+
+
 @pytest.mark.parametrize(
     "content, sentence", [(None, "there is no file"), (b"no", "is damaged or holds more than tensors")]
 )

@@ -271,11 +271,14 @@ def test_timm_weights_load_and_leave_predictors_alone(name: str, capsys: pytest.
     model = make(name, seed=9)
     own = {key: tensor.clone() for key, tensor in model.state_dict().items() if key not in weights}
     load_timm_state(model, weights)
-    assert capsys.readouterr().out == f"{len(weights)} of {len(weights)} tensors mapped\n"
+    told = capsys.readouterr().out
+    assert told.startswith(f"{len(weights)} of {len(weights)} tensors mapped")
+    assert told.endswith(" fresh\n") == bool(own)
     assert all(key.startswith("token_method.") for key in own)
     for key, tensor in (weights | own).items():
         assert torch.equal(model.state_dict()[key], tensor)
     load_timm_state(make(name), model.state_dict())
+    load_timm_state(make("dense"), model.state_dict())
 
 
 @pytest.mark.parametrize("name", sorted(set(METHODS) - {"trilevel"}))
