@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host.errors import PeelVitError
@@ -24,6 +24,7 @@ POINTS_OFF_TABLE_1 = 0.008
 ratios = st.floats(0.05, 1.0)
 
 
+@settings(max_examples=40)
 @given(tokens=ratios, attention=ratios, start=st.integers(0, 3), span=st.integers(0, 6), steps=st.integers(1, 40))
 def test_spans_are_the_updates_one_by_one(tokens: float, attention: float, start: int, span: int, steps: int) -> None:
     run = TrainingRun(1.0, Keep(tokens, attention), 8, 4 * steps, 4, (start, start + span))
@@ -37,7 +38,8 @@ def test_spans_are_the_updates_one_by_one(tokens: float, attention: float, start
 @pytest.mark.parametrize("model, level", [key for key in TABLE_1 if key[0] in DEIT])
 def test_levels_reproduce_table_1(model: str, level: str) -> None:
     examples, *keep = LEVELS[level]
-    run, cost = TrainingRun(examples, Keep(*keep)), StepCost(describe(model))
+    # Fewer updates an epoch than ImageNet's: the ratios, and so their mean, are the same curve.
+    run, cost = TrainingRun(examples, Keep(*keep), train_images=10_000), StepCost(describe(model))
     saved = 1 - run.example_ratio * run.average(cost) / cost(DENSE)
     assert saved == pytest.approx(TABLE_1[model, level].macs_saved, abs=POINTS_OFF_TABLE_1)
 

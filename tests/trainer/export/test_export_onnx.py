@@ -14,13 +14,14 @@ from host.errors import PeelVitError
 from trainer.export import onnx_model
 from trainer.export.onnx_model import export_onnx
 from trainer.keep import Keep
+from trainer.models.base import ImageClassifier
 from trainer.models.registry import create_model
 
 PRUNED = Keep(0.6, 0.5)
 SHAPE = (2, 3, 12, 12)
 
 
-def toy(seed: int = 0) -> torch.nn.Module:
+def toy(seed: int = 0) -> ImageClassifier:
     """Its patches of a grey image are all alike."""
     name = "vit:image=12,patch=4,dim=12,depth=2,heads=3,mlp=20,classes=5"
     model = create_model(name, select_before=(2,), seed=seed)
@@ -45,14 +46,19 @@ def pruned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def other_weights(pruned: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
-    """A model whose export goes wrong: its file computes what another model computes."""
+def written(pruned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is exported, the file is that of the pruned toy: it saves the time of making it again."""
 
     def write(flat: torch.nn.Module, images: torch.Tensor, path: Path) -> list[str]:
         shutil.copy(pruned, path)
         return ["logits", "kept.0", "keys.0"]
 
     monkeypatch.setattr(onnx_model, "_write", write)
+
+
+@pytest.fixture
+def other_weights(written: None) -> ImageClassifier:
+    """A model whose export goes wrong: its file computes what another model computes."""
     return toy(seed=1)
 
 
@@ -81,20 +87,21 @@ def test_ties_go_to_the_lowest_index(pruned: Path) -> None:
     assert keys[0].tolist() == [[0, 1, 2]] * 3 + [[0, 1, query] for query in range(3, 6)]
 
 
+@pytest.mark.usefixtures("written")
 def test_logits_alone(tmp_path: Path) -> None:
     result = export_onnx(toy(), PRUNED, tmp_path / "toy.onnx", SHAPE, logits_only=True, samples=1)
     assert result.tokens
     assert list(run(tmp_path / "toy.onnx", torch.randn(SHAPE))) == ["logits"]
 
 
-def test_different_logits_leave_no_file(other_weights: torch.nn.Module, tmp_path: Path) -> None:
+def test_different_logits_leave_no_file(other_weights: ImageClassifier, tmp_path: Path) -> None:
     with pytest.raises(PeelVitError, match=r"logits differ .*toy.onnx was not kept"):
         export_onnx(other_weights, PRUNED, tmp_path / "toy.onnx", SHAPE)
     assert not list(tmp_path.iterdir())
 
 
 def test_different_tokens_leave_no_file(
-    other_weights: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    other_weights: ImageClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnx_model, "LOGITS_TOLERANCE", float("inf"))
     with pytest.raises(PeelVitError, match=r"other indices .* kept.0, so .* was not kept"):
