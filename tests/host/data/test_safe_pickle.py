@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import codecs
 import os
 import pickle
 from collections.abc import Callable
@@ -18,6 +19,14 @@ def test_reads_what_cifar10_holds(pickled: Callable[[object], bytes]):
     assert (read[b"labels"], read[b"batch_label"]) == ([1, 2], b"one")
 
 
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_reads_what_python_3_pickles(protocol: int):
+    data = {b"data": np.arange(256, dtype=np.uint8), b"names": [b"a", b"\xff"]}
+    read = load_arrays(pickle.dumps(data, protocol))
+    assert np.array_equal(read[b"data"], data[b"data"])
+    assert read[b"names"] == data[b"names"]
+
+
 class Runs:
     """A pickle of this calls `function` when it is read."""
 
@@ -29,7 +38,17 @@ class Runs:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("harm", [Runs(os.system, "true"), Runs(eval, "1"), Runs(getattr, "", "join"), os.system, Runs])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        Runs(os.system, "true"),
+        Runs(eval, "1"),
+        Runs(getattr, "", "join"),
+        Runs(codecs.encode, "", "rot13"),
+        os.system,
+        Runs,
+    ],
+)
 def test_refuses_everything_that_could_run(harm: object, protocol: int):
     with pytest.raises(pickle.UnpicklingError, match="which no data needs"):
         load_arrays(pickle.dumps({"data": harm}, protocol))
