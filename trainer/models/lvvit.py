@@ -7,10 +7,10 @@ Shapes: B images, N patches of a grid G x G, T = 1 + K tokens with K <= N, D dim
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +18,14 @@ from torch.nn import functional
 
 from host.errors import PeelVitError
 from trainer.keep import DENSE, KeepSetting
-from trainer.models.base import ImageClassifier, with_sizes
+from trainer.models.base import ImageClassifier
 from trainer.models.layers import TransformerBlock, drop_path_rates, initialise
 from trainer.models.output import ModelOutput
+from trainer.models.request import ModelRequest
 from trainer.models.vit import class_attention_variance, resize_positions
 from trainer.record import SILENT, Recorder
 from trainer.tokens.method import ForwardState, TokenMethod
-from trainer.tokens.registry import ModelFacts, create_token_method
+from trainer.tokens.registry import ModelFacts
 from trainer.tokens.trilevel import TokenAttentionSelector
 
 LAYER_NORM_EPS = 1e-5
@@ -274,32 +275,18 @@ PRESETS = (
 )
 
 
-def build_lvvit(
-    config: LvvitConfig,
-    *,
-    num_classes: int | None,
-    img_size: int | None,
-    in_chans: int,
-    drop_path_rate: float,
-    token_method: str,
-    attention_method: str,
-    select_before: Sequence[int] | None,
-    placement: str,
-    method_options: Mapping[str, Any] | None,
-    dynamic_img_size: bool,
-    seed: int,
-) -> LvVisionTransformer:
-    """An LV-ViT; arguments as in `trainer.models.registry.create_model`."""
-    config = with_sizes(config, num_classes=num_classes, img_size=img_size, in_chans=in_chans)
-    method = create_token_method(
-        token_method,
-        ModelFacts(config.dim, config.heads, config.depth, config.patches, config.classes, seed),
-        config.select_before if select_before is None else select_before,
-        placement=placement,
-        attention_method=attention_method,
-        options=method_options,
+def build_lvvit(config: LvvitConfig, request: ModelRequest) -> LvVisionTransformer:
+    """An LV-ViT."""
+    config = request.sized(config)
+    facts = ModelFacts(config.dim, config.heads, config.depth, config.patches, config.classes, request.seed)
+    method = request.method(facts, config.select_before)
+    return LvVisionTransformer(
+        config,
+        method,
+        request.seed,
+        drop_path_rate=request.drop_path_rate,
+        dynamic_img_size=request.dynamic_img_size,
     )
-    return LvVisionTransformer(config, method, seed, drop_path_rate=drop_path_rate, dynamic_img_size=dynamic_img_size)
 
 
 ARCHITECTURES = {config.name: partial(build_lvvit, config) for config in PRESETS}

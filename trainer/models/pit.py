@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,14 +15,15 @@ from torch.nn import functional
 
 from host.errors import PeelVitError
 from trainer.keep import DENSE, KeepSetting
-from trainer.models.base import ImageClassifier, with_sizes
+from trainer.models.base import ImageClassifier
 from trainer.models.layers import LAYER_NORM_EPS, TransformerBlock, drop_path_rates, initialise
 from trainer.models.output import ModelOutput
 from trainer.models.pit_grid import StageGrid
+from trainer.models.request import ModelRequest
 from trainer.models.vit import class_attention_variance
 from trainer.record import SILENT, Recorder
 from trainer.tokens.method import ForwardState, TokenMethod
-from trainer.tokens.registry import ModelFacts, create_token_method
+from trainer.tokens.registry import ModelFacts
 from trainer.tokens.trilevel import TokenAttentionSelector
 
 MLP_RATIO = 4
@@ -274,34 +274,18 @@ PRESETS = (
 )
 
 
-def build_pit(
-    config: PitConfig,
-    *,
-    num_classes: int | None,
-    img_size: int | None,
-    in_chans: int,
-    drop_path_rate: float,
-    token_method: str,
-    attention_method: str,
-    select_before: Sequence[int] | None,
-    placement: str,
-    method_options: Mapping[str, Any] | None,
-    dynamic_img_size: bool,
-    seed: int,
-) -> PoolingVisionTransformer:
-    """A PiT; arguments as in `trainer.models.registry.create_model`."""
-    config = with_sizes(config, num_classes=num_classes, img_size=img_size, in_chans=in_chans)
+def build_pit(config: PitConfig, request: ModelRequest) -> PoolingVisionTransformer:
+    """A PiT."""
+    config = request.sized(config)
     first = config.stages[0]
-    method = create_token_method(
-        token_method,
-        ModelFacts(first.dim, first.heads, config.depth, first.grid**2, config.classes, seed),
-        config.select_before if select_before is None else select_before,
-        placement=placement,
-        attention_method=attention_method,
-        options=method_options,
-    )
+    facts = ModelFacts(first.dim, first.heads, config.depth, first.grid**2, config.classes, request.seed)
+    method = request.method(facts, config.select_before)
     return PoolingVisionTransformer(
-        config, method, seed, drop_path_rate=drop_path_rate, dynamic_img_size=dynamic_img_size
+        config,
+        method,
+        request.seed,
+        drop_path_rate=request.drop_path_rate,
+        dynamic_img_size=request.dynamic_img_size,
     )
 
 

@@ -4,65 +4,47 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from host.errors import PeelVitError
 from host.model import PRESETS, SELECT_BEFORE, ViTConfig, parse_model
-from trainer.models.base import ImageClassifier, with_sizes
+from trainer.models.base import ImageClassifier
+from trainer.models.request import ModelRequest
 from trainer.models.vit import VisionTransformer
-from trainer.tokens.registry import ModelFacts, create_token_method, suggestion
+from trainer.tokens.registry import ModelFacts, suggestion
 
-Builder = Callable[..., ImageClassifier]
+Builder = Callable[[ModelRequest], ImageClassifier]
 
 VITS = PRESETS | {
     config.name: config for config in (ViTConfig("deit_base_patch16_224", 224, 16, 3, 768, 12, 12, 3072, 1000),)
 }
 
 
-def build_vit(
-    config: ViTConfig,
-    *,
-    num_classes: int | None,
-    img_size: int | None,
-    in_chans: int,
-    drop_path_rate: float,
-    token_method: str,
-    attention_method: str,
-    select_before: Sequence[int] | None,
-    placement: str,
-    method_options: Mapping[str, Any] | None,
-    dynamic_img_size: bool,
-    seed: int,
-) -> VisionTransformer:
-    """A DeiT or another plain ViT; arguments as in `create_model`."""
-    config = with_sizes(config, num_classes=num_classes, img_size=img_size, in_chans=in_chans)
-    facts = ModelFacts(config.dim, config.heads, config.depth, config.patches, config.classes, seed)
-    method = create_token_method(
-        token_method,
-        facts,
-        select_before or SELECT_BEFORE,
-        placement=placement,
-        attention_method=attention_method,
-        options=method_options,
+def build_vit(config: ViTConfig, request: ModelRequest) -> VisionTransformer:
+    """A DeiT or another plain ViT."""
+    config = request.sized(config)
+    facts = ModelFacts(config.dim, config.heads, config.depth, config.patches, config.classes, request.seed)
+    method = request.method(facts, SELECT_BEFORE)
+    return VisionTransformer(
+        config,
+        method,
+        request.seed,
+        drop_path_rate=request.drop_path_rate,
+        dynamic_img_size=request.dynamic_img_size,
     )
-    return VisionTransformer(config, method, seed, drop_path_rate=drop_path_rate, dynamic_img_size=dynamic_img_size)
 
 
 @cache
 def architectures() -> dict[str, Builder]:
     """All builders by name: the ViTs, and `ARCHITECTURES` of every other file in this folder that has them."""
-    found: dict[str, Builder] = {name: _vit_builder(config) for name, config in VITS.items()}
+    found: dict[str, Builder] = {name: partial(build_vit, config) for name, config in VITS.items()}
     for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
         if path.stem != "registry":
             module = importlib.import_module(f"trainer.models.{path.stem}")
             found |= getattr(module, "ARCHITECTURES", {})
     return found
-
-
-def _vit_builder(config: ViTConfig) -> Builder:
-    return lambda **arguments: build_vit(config, **arguments)
 
 
 def model_names() -> list[str]:
@@ -103,22 +85,22 @@ def create_model(
     """
     if not 0.0 <= drop_path_rate < 1.0:
         raise PeelVitError(f"the drop-path rate is {drop_path_rate}; give a number from 0 and below 1")
-    arguments: dict[str, Any] = {
-        "num_classes": num_classes,
-        "img_size": img_size,
-        "in_chans": in_chans,
-        "drop_path_rate": drop_path_rate,
-        "token_method": token_method,
-        "attention_method": attention_method,
-        "select_before": select_before,
-        "placement": placement,
-        "method_options": method_options,
-        "dynamic_img_size": dynamic_img_size,
-        "seed": seed,
-    }
+    request = ModelRequest(
+        num_classes=num_classes,
+        img_size=img_size,
+        in_chans=in_chans,
+        drop_path_rate=drop_path_rate,
+        token_method=token_method,
+        attention_method=attention_method,
+        select_before=select_before,
+        placement=placement,
+        method_options=method_options,
+        dynamic_img_size=dynamic_img_size,
+        seed=seed,
+    )
     if name.startswith("vit:"):
-        return build_vit(parse_model(name, classes=num_classes, channels=in_chans), **arguments)
+        return build_vit(parse_model(name, classes=num_classes, channels=in_chans), request)
     builders = architectures()
     if name not in builders:
         raise PeelVitError(f"there is no model {name!r}; choose {suggestion(name, builders)}")
-    return builders[name](**arguments)
+    return builders[name](request)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from host.errors import PeelVitError
-from trainer.models.base import with_sizes
+from trainer.models.request import ModelRequest
 from trainer.models.swin import SwinConfig, SwinTransformer
 from trainer.models.swin_tokens import WINDOW_METHODS, default_places
 from trainer.tokens.method import DenseFlow, TokenMethod
@@ -20,33 +19,25 @@ PRESETS = (
 )
 
 
-def build_swin(
-    config: SwinConfig,
-    *,
-    num_classes: int | None,
-    img_size: int | None,
-    in_chans: int,
-    drop_path_rate: float,
-    token_method: str,
-    attention_method: str,
-    select_before: Sequence[int] | None,
-    placement: str,
-    method_options: Mapping[str, Any] | None,
-    dynamic_img_size: bool,
-    seed: int,
-) -> SwinTransformer:
-    """A Swin; arguments as in `trainer.models.registry.create_model`."""
-    config = with_sizes(config, num_classes=num_classes, img_size=img_size, in_chans=in_chans)
-    if attention_method != "selected":
+def build_swin(config: SwinConfig, request: ModelRequest) -> SwinTransformer:
+    """A Swin."""
+    config = request.sized(config)
+    if request.attention_method != "selected":
         raise PeelVitError(
-            f"the attention method {attention_method} does not work inside the windows of {config.name}; use selected"
+            f"the attention method {request.attention_method} does not work inside the windows of {config.name}; "
+            "use selected"
         )
-    if placement != "before":
+    if request.placement != "before":
         raise PeelVitError(f"the selectors of {config.name} stand before blocks; use the placement before")
-    if method_options:
-        raise PeelVitError(f"{config.name} has no method options; leave out {', '.join(method_options)}")
-    method = _token_method(token_method, config, select_before)
-    return SwinTransformer(config, method, seed, drop_path_rate=drop_path_rate, dynamic_img_size=dynamic_img_size)
+    if request.method_options:
+        raise PeelVitError(f"{config.name} has no method options; leave out {', '.join(request.method_options)}")
+    return SwinTransformer(
+        config,
+        _token_method(request.token_method, config, request.select_before),
+        request.seed,
+        drop_path_rate=request.drop_path_rate,
+        dynamic_img_size=request.dynamic_img_size,
+    )
 
 
 def _token_method(name: str, config: SwinConfig, select_before: Sequence[int] | None) -> TokenMethod:

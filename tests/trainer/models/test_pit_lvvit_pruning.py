@@ -93,7 +93,7 @@ def selections_of(output: ModelOutput, image: int) -> Iterator:
 def masked_pit(model: PoolingVisionTransformer, image: Tensor, placement: str, selections: Iterator) -> Tensor:
     grid, first, number = model.patch_embed(image[None]) + model.pos_embed, model.cls_token, 0
     for transformer in model.transformers:
-        if hasattr(transformer, "pool"):
+        if transformer.pool is not None:
             grid, first = transformer.pool.conv(grid), transformer.pool.fc(first)
         x = torch.cat([first, grid.flatten(2).mT], dim=1)[0]
         stage = run_masked(transformer.blocks, x, number, PIT.select_before, placement, selections)
