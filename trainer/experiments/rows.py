@@ -127,6 +127,11 @@ def command(row: Row, dataset: str, seed: int, folder: Path) -> list[str]:
     return arguments
 
 
+def start_weights(folder: Path, seed: int) -> Path:
+    """The file of the weights with which all rows of a seed begin."""
+    return folder / f"start-{seed}.npz"
+
+
 def recipe_file(dataset: str) -> Path:
     """The YAML file of what all rows of a data set have in common, relative to where the program runs if it can be."""
     path = FOLDER / f"{dataset}.yaml"

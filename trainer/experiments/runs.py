@@ -15,7 +15,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from trainer.experiments.rows import Row, command
+from host.data.registry import SOURCES
+from host.model import parse_model
+from sim.demo.weights import write_weights
+from trainer.experiments.rows import Row, command, recipe, start_weights
 
 CHECKPOINTS = ("checkpoint.pt", "checkpoint.npz")
 LOG_NAME = "log.txt"
@@ -52,6 +55,7 @@ class Run:
     def start(self) -> subprocess.Popen[bytes]:
         """A process that trains it, from its checkpoint where there is one; it writes to log.txt."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._write_start()
         arguments = [*self.arguments, "--no-progress"]
         if any((self.folder / name).exists() for name in CHECKPOINTS):
             arguments += ["--resume", str(self.folder)]
@@ -62,6 +66,14 @@ class Run:
                 stderr=log,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
+
+    def _write_start(self) -> None:
+        """The seed's first weights: the demo's, scaled for a short run of a narrow model."""
+        path = start_weights(self.folder.parent, self.seed)
+        if not path.exists():
+            data = SOURCES[self.dataset]
+            model = parse_model(recipe(self.dataset)["model"], classes=len(data.classes), channels=len(data.mean))
+            write_weights(path, model, self.seed)
 
     @property
     def last_words(self) -> str:
