@@ -123,7 +123,8 @@ def command(row: Row, dataset: str, seed: int, folder: Path) -> list[str]:
     options |= {**row.options, "seed": seed, "output": folder.parent, "experiment": folder.name}
     arguments = []
     for name, value in options.items():
-        arguments += [f"--{name.replace('_', '-')}", str(value)]
+        arguments.append(f"--{name.replace('_', '-')}")
+        arguments += [] if value is True else [str(value)]
     return arguments
 
 
