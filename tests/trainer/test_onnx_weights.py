@@ -45,7 +45,7 @@ def run_onnxruntime(graph: Any, image: np.ndarray) -> list[np.ndarray]:
     return session.run(list(GRAPH_NAMES.values()), {"input_image": image})
 
 
-@pytest.mark.parametrize("run", [run_reference, run_onnxruntime])
+@pytest.mark.parametrize("run", [pytest.param(run_reference, marks=pytest.mark.slow), run_onnxruntime])
 def test_features_equal_the_onnx_graphs(run: Callable[[Any, np.ndarray], list[np.ndarray]], vit_s_file: Path) -> None:
     graph = onnx.load(vit_s_file)
     graph.graph.output.extend(

@@ -14,7 +14,8 @@ from tools.timm_fixtures import FOLDER, MODELS, PADDED_SWIN, formula_image, form
 from trainer.models.registry import create_model
 from trainer.models.swin import SwinConfig, SwinTransformer
 
-LARGE = {"deit_base_patch16_224", "swin_small_patch4_window7_224"}
+LARGE = {"deit_small_patch16_224", "deit_base_patch16_224", "swin_small_patch4_window7_224", "pit_s_224"}
+"""Those with a smaller one of the same family."""
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in (*MODELS, "padded_swin")]
 
 
