@@ -208,14 +208,17 @@ class Options:
     opt_betas: tuple[float, ...] = _option((0.9, 0.999), "--opt-betas", convert=float, count=2, help="betas of AdamW")
     momentum: float = _option(0.9, "--momentum", convert=float, help="of --opt sgd")
     weight_decay: float = _option(0.05, "--weight-decay", convert=float, help="of matrices")
-    clip_grad: float | None = _option(None, "--clip-grad", convert=float, help="largest norm of the gradient")
+    clip_grad: float | None = _option(
+        None, "--clip-grad", convert=float, resumes=False, help="largest norm of the gradient"
+    )
     layer_decay: float | None = _option(
         None, "--layer-decay", convert=float, help="factor of the learning rate from each block to the one below"
     )
     sched: str = _option("cosine", "--sched", choices=("cosine",), help="course of the learning rate")
     lr: float | None = _option(
-        None, "--lr", convert=float, help="learning rate; default: --lr-base * global batch / --lr-base-size"
-    )
+        None, "--lr", convert=float, resumes=False,
+        help="learning rate; default: --lr-base * global batch / --lr-base-size",
+    )  # fmt: skip
     lr_base: float = _option(5e-4, "--lr-base", convert=float, help="learning rate at --lr-base-size images an update")
     lr_base_size: int = _option(512, "--lr-base-size", convert=int, help="images an update that --lr-base is for")
     warmup_lr: float = _option(1e-6, "--warmup-lr", convert=float, help="learning rate at the start of the warm-up")
@@ -267,7 +270,7 @@ class Options:
     # Speed
     amp: bool = _option(False, "--amp", convert=None, evaluates=True, help="matrix products in 16-bit floats")
     amp_dtype: str | None = _option(
-        None, "--amp-dtype", choices=("float16", "bfloat16"), evaluates=True,
+        None, "--amp-dtype", choices=("float16", "bfloat16"), evaluates=True, resumes=False,
         help="which ones; default: float16 on a GPU, bfloat16 on a CPU",
     )  # fmt: skip
     channels_last: bool = _option(

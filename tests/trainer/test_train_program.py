@@ -37,8 +37,8 @@ PLAIN = f"{SMALL} {SPARSE} --no-aug --model-ema --model-ema-decay 0.9 --log-inte
 WEIGHTS = ("model.safetensors", "model_ema.safetensors", "model_best.safetensors")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:  # for the whole module, so that `straight` has as many as the runs compared with it
     torch.set_num_threads(1)
 
 
@@ -212,6 +212,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     content = checkpoint.load(folder / checkpoint.NAME)
     assert content["position"]["update"] == 3
     assert all(torch.isfinite(tensor).all() for tensor in content["model"].values())
+    assert train(parse(["--resume", str(folder), "--lr", "1e-5", "--clip-grad", "1"]))["options"]["clip_grad"] == 1.0
     assert not (tmp_path / "other" / checkpoint.NAME).exists()
 
 
@@ -301,7 +302,7 @@ def test_one_sentence_for_each_mistake(call: Callable[..., str], tmp_path: Path,
 def test_what_contradicts_a_checkpoint(call: Callable[..., str], straight: Path, tmp_path: Path) -> None:
     resume = f"--resume {straight}"
     assert "--model is vit_micro_patch4_32 but" in call(resume, "--model vit_micro_patch4_32")
-    assert "--lr is 0.5 but" in call(resume, "--lr 0.5")
+    assert "--weight-decay is 0.5 but" in call(resume, "--weight-decay 0.5")
     assert "the resumed run is in" in call(resume, "--output", tmp_path)
     assert "an update has 32 images" not in call(resume, "--num-classes 12")
     assert "holds a run already" in call(SMALL, "-b 16 --output", straight)

@@ -11,13 +11,15 @@ from torch import Tensor
 from host.errors import PeelVitError
 from trainer import distributed
 
+WAY_OUT = (
+    "give a lower --lr or a --clip-grad, and with --amp also --amp-dtype bfloat16; with --resume they act from the "
+    "last good checkpoint on, if one was saved"
+)
+
 
 def not_finite(loss: float | str, update: int) -> PeelVitError:
     """The error that ends a run; `update` counts from 1."""
-    return PeelVitError(
-        f"the loss is {loss} at step {update}; lower the learning rate, clip the gradient or use --amp-dtype bfloat16, "
-        "and continue the last good checkpoint with --resume"
-    )
+    return PeelVitError(f"the loss is {loss} at step {update}; {WAY_OUT}")
 
 
 @dataclass

@@ -27,7 +27,7 @@ from trainer.engine.compiling import compile_blocks
 from trainer.engine.ema import WeightAverage
 from trainer.engine.evaluation import Evaluation, evaluate
 from trainer.engine.job import Job, example_method
-from trainer.engine.losses import Losses, not_finite
+from trainer.engine.losses import WAY_OUT, Losses, not_finite
 from trainer.engine.objective import Objective, Outcome
 from trainer.engine.optimizer import create_optimizer, set_learning_rate
 from trainer.engine.precision import Precision
@@ -343,10 +343,7 @@ class Run:
         """Write the checkpoint, unless the weights are spoilt. Collective."""
         self._look(obey=False)
         if not _all_finite(self.model):
-            raise PeelVitError(
-                f"the weights are not finite after step {self.position.update}; lower the learning rate or clip the "
-                "gradient, and continue the last good checkpoint with --resume"
-            )
+            raise PeelVitError(f"the weights are not finite after step {self.position.update}; {WAY_OUT}")
         self.totals.spend(self.watch.take())
         examples = {name: torch.from_numpy(array) for name, array in self.examples.state_dict().items()}
         if self.rank == 0:
@@ -378,7 +375,8 @@ class Run:
         self.best.ranking = [(epoch, value) for epoch, value in saved["best"]]
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.precision.scaler.load_state_dict(saved["scaler"])
+        if saved["scaler"]:  # empty where the run had none: --amp-dtype may differ
+            self.precision.scaler.load_state_dict(saved["scaler"])
         if self.average is not None:
             self.average.load_state_dict(saved["ema"])
         self.examples.load_state_dict({name: tensor.numpy() for name, tensor in saved["examples"].items()})
