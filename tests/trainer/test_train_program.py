@@ -285,6 +285,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         ("--model vit_huge", "there is no model 'vit_huge'"),
         ("--token-method evitt", "there is no token method 'evitt'"),
         ("--method-option depth=3", "has no option 'depth'"),
+        ("--method-option depth=[", "depth=[: a value cannot be read; give a number"),
         ("--level trilevel_0.9 --select-before 9", "the model has no selector that could keep 0.9"),
         ("--example-method rnadom --example-keep 0.9", "there is no example method 'rnadom'; choose random"),
         ("--teacher deit_tiny_patch16_224", "--teacher has no effect with --token-method trilevel"),
@@ -306,6 +307,7 @@ def test_what_contradicts_a_checkpoint(call: Callable[..., str], straight: Path,
     assert "the resumed run is in" in call(resume, "--output", tmp_path)
     assert "an update has 32 images" not in call(resume, "--num-classes 12")
     assert "holds a run already" in call(SMALL, "-b 16 --output", straight)
+    assert "was trained on 10 classes but synthetic has 12;" in call("-e", resume, "--dataset synthetic:classes=12")
     assert "holds no checkpoint.pt" in call("--resume", tmp_path)
     assert "these weights do not fit the model" in call(
         "-e --dataset digits --model vit:image=8,patch=2,dim=16,depth=3,heads=2,mlp=32 --initial-checkpoint",

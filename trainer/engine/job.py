@@ -119,6 +119,11 @@ def _dataset(options: Options, split: str, image_size: int, images: int | None) 
 def _classes(options: Options, dataset: TrainingDataset) -> int:
     found = len(dataset.classes)
     if options.num_classes is not None and options.num_classes < found:
+        if options.evaluate and options.resume is not None:
+            raise PeelVitError(
+                f"{options.resume} was trained on {options.num_classes} classes but {dataset.name} has {found}; "
+                "evaluate on a --dataset of the same classes"
+            )
         raise PeelVitError(
             f"--num-classes is {options.num_classes} but {dataset.name} has {found}; give as many or leave it out"
         )
@@ -164,7 +169,11 @@ def example_method(options: Options, dataset: TrainingDataset) -> ExampleMethod:
 
 def settings(pairs: tuple[tuple[str, str], ...]) -> dict[str, Any]:
     """KEY=VALUE settings with their values read as YAML does: numbers, true and false, words."""
-    return {key: yaml.safe_load(value) for key, value in pairs}
+    try:
+        return {key: yaml.safe_load(value) for key, value in pairs}
+    except yaml.YAMLError:
+        shown = ", ".join("=".join(pair) for pair in pairs)
+        raise PeelVitError(f"{shown}: a value cannot be read; give a number, true, false or a word") from None
 
 
 def augmentation(options: Options, *, mirrors: bool) -> AugmentOptions:
