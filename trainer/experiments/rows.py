@@ -121,6 +121,7 @@ def command(row: Row, dataset: str, seed: int, folder: Path) -> list[str]:
     """Arguments of `python -m trainer.train` for one run."""
     options = recipe(dataset, row.drops) if row.drops else {"config": str(recipe_file(dataset))}
     options |= {**row.options, "seed": seed, "output": folder.parent, "experiment": folder.name}
+    options["initial_checkpoint"] = start_weights(folder.parent, seed)
     arguments = []
     for name, value in options.items():
         arguments.append(f"--{name.replace('_', '-')}")
