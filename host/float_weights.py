@@ -53,14 +53,18 @@ def fitted(
 ) -> dict[str, FloatArray]:
     """`weights` for `model`, with the tensors `keep_fresh` from `fresh`; prints how many were mapped.
 
-    `PeelVitError` names the first tensor that is missing, unknown or of another shape.
+    `PeelVitError` says how many, and names the first tensor that is missing, unknown or of another shape.
     """
     shapes = timm_shapes(model)
     state = {name: array for name, array in weights.items() if name not in keep_fresh}
     mapped = sum(name in shapes and array.shape == shapes[name] for name, array in state.items())
-    print(f"{mapped} of {len(shapes)} tensors mapped", flush=True)
+    count = f"{mapped} of {len(shapes)} tensors mapped"
     state |= {name: fresh[name] for name in keep_fresh}
-    check_state(model, state)
+    try:
+        check_state(model, state)
+    except PeelVitError as error:
+        raise PeelVitError(f"{count}: {error}") from None
+    print(count, flush=True)
     return state
 
 

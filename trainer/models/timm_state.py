@@ -15,7 +15,7 @@ METHOD_PREFIX = "token_method."
 
 
 def load_timm_state(model: ImageClassifier, state: Mapping[str, Tensor]) -> None:
-    """Copy `state` into `model`, all tensors or none, and print how many were mapped.
+    """Copy `state` into `model`, all tensors or none; how many were mapped is printed, or said in the error.
 
     Names of the original repositories and of older timms are understood (`ImageClassifier.timm_names`).
     Parameters of the token method that `state` does not have stay fresh, which is printed too; those of another token
@@ -29,10 +29,13 @@ def load_timm_state(model: ImageClassifier, state: Mapping[str, Tensor]) -> None
     fresh = [name for name in wanted if name not in state and name.startswith(METHOD_PREFIX)]
     wanted = {name: tensor for name, tensor in wanted.items() if name not in fresh}
     mapped = [name for name, tensor in state.items() if name in wanted and _shape(tensor) == wanted[name].shape]
-    print(f"{len(mapped)} of {len(wanted)} tensors mapped" + (f", {_listed(fresh)} fresh" if fresh else ""))
+    count = f"{len(mapped)} of {len(wanted)} tensors mapped"
     if problem := _first_problem(wanted, state):
-        raise PeelVitError(f"these weights do not fit the model: {problem}; choose the model they were saved from")
+        raise PeelVitError(
+            f"these weights do not fit the model ({count}): {problem}; choose the model they were saved from"
+        )
     model.load_state_dict(state, strict=False)  # compared above, key by key
+    print(count + (f", {_listed(fresh)} fresh" if fresh else ""))
 
 
 def _shape(tensor: object) -> object:

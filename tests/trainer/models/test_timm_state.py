@@ -44,8 +44,8 @@ def test_a_mismatch_is_one_sentence_and_changes_nothing(
     state = dict(VisionTransformer(toy_shape(), seed=1).state_dict())
     change(state)
     target = VisionTransformer(toy_shape(), seed=2)
-    with pytest.raises(PeelVitError, match=sentence):
+    with pytest.raises(PeelVitError, match=rf"\({mapped} of 56 tensors mapped\): .*{sentence}"):
         load_timm_state(target, state)
-    assert capsys.readouterr().out == f"{mapped} of 56 tensors mapped\n"
+    assert capsys.readouterr().out == ""
     untouched = VisionTransformer(toy_shape(), seed=2).state_dict()
     assert all(torch.equal(tensor, untouched[name]) for name, tensor in target.state_dict().items())
