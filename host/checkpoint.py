@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from host.errors import CheckpointError, is_disk_full
+from host.errors import CheckpointError, PeelVitError, disk_full_sentence, is_disk_full
 
 FORMAT = "peelvit-checkpoint"
 VERSION = 1
@@ -44,14 +44,36 @@ def save_checkpoint(path: Path | str, tensors: Mapping[str, NDArray[Any]], meta:
             _write_archive(file, tensors, meta)
             _seal(file)
     except OSError as error:
-        if is_disk_full(error):
-            raise CheckpointError(
-                f"the disk is full, so the checkpoint {path} was not written and the one before it is intact; "
-                "free some space and start again with --resume"
-            ) from None
-        raise CheckpointError(
-            f"cannot write the checkpoint {path}: {error.strerror}; choose another --output"
-        ) from None
+        raise unwritten(path, error) from None
+
+
+def unwritten(path: Path, error: OSError) -> CheckpointError:
+    """What to raise when the checkpoint `path` could not be written."""
+    if not is_disk_full(error):
+        return CheckpointError(f"cannot write the checkpoint {path}: {error.strerror}; choose another --output")
+    if is_saved(path):
+        state, way_on = "the one before it is intact", "start again with --resume"
+    else:
+        state, way_on = "there is none before it", "start again"
+    return CheckpointError(
+        f"the disk is full, so the checkpoint {path} was not written and {state}; free some space and {way_on}"
+    )
+
+
+def is_saved(path: Path) -> bool:
+    """Whether there is a checkpoint at `path`, or the one before it."""
+    return path.is_file() or path.with_name(path.name + PREVIOUS_SUFFIX).is_file()
+
+
+@contextlib.contextmanager
+def full_disk_explained(path: Path) -> Iterator[None]:
+    """Turn a full disk in the block, a run that saves to `path`, into a `PeelVitError` that says how to go on."""
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise PeelVitError(disk_full_sentence(error, resumable=is_saved(path))) from None
 
 
 def load_checkpoint(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

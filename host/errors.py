@@ -20,10 +20,10 @@ class CheckpointError(PeelVitError):
     """A checkpoint that is missing, damaged, of another format, or that could not be written."""
 
 
-def disk_full_sentence(error: OSError) -> str:
-    """The sentence shown when a write failed because the disk (or the user's quota) is full."""
+def disk_full_sentence(error: OSError, *, resumable: bool = False) -> str:
+    """The sentence for a full disk (or quota); `resumable` where a checkpoint of what was interrupted exists."""
     where = f" while writing {error.filename}" if error.filename else ""
-    return f"the disk is full{where}; free some space and start again with --resume"
+    return f"the disk is full{where}; free some space and start again{' with --resume' if resumable else ''}"
 
 
 def is_disk_full(error: OSError) -> bool:

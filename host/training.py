@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from host.backends import load_config
-from host.checkpoint import CHECKPOINT_NAME, PREVIOUS_SUFFIX, save_checkpoint
+from host.checkpoint import CHECKPOINT_NAME, PREVIOUS_SUFFIX, full_disk_explained, save_checkpoint
 from host.data.augment import RandomCropFlip
 from host.data.loader import Batches, TrainBatch
 from host.errors import CheckpointError, PeelVitError, is_disk_full
@@ -77,10 +77,11 @@ def train(
     """
     if options.resume is not None and saved is None:
         options, saved = options_for({f.name: getattr(options, f.name) for f in fields(options)})
-    prepare_output(options.output, resuming=saved is not None)
-    data = load_data(options)
-    with closing(open_learner(options, data.model)) as learner:
-        return _Run(options, data, learner, saved, on_step).run()
+    with full_disk_explained(options.output / CHECKPOINT_NAME):
+        prepare_output(options.output, resuming=saved is not None)
+        data = load_data(options)
+        with closing(open_learner(options, data.model)) as learner:
+            return _Run(options, data, learner, saved, on_step).run()
 
 
 def prepare_output(folder: Path, *, resuming: bool) -> None:

@@ -18,10 +18,12 @@ from typing import Any
 
 import torch
 
+from host.checkpoint import full_disk_explained
 from host.errors import EXIT_INTERRUPTED, PeelVitError, run_main
 from host.stop import Stopped
 from trainer import distributed
 from trainer.allocator import keep_freed_memory
+from trainer.engine import checkpoint
 from trainer.engine.evaluation import evaluate
 from trainer.engine.job import Job
 from trainer.engine.precision import Precision
@@ -47,11 +49,12 @@ def train(given: Mapping[str, Any], on_update: OnUpdate | None = None) -> dict[s
     with distributed.peers_alive():
         device = distributed.init_from_environment(chosen_device(given.get("device")))
         options, saved = options_for(given)
-        job = Job.of(options, device)
-        if distributed.is_main():
-            prepare_folder(options.folder, resuming=saved is not None)
-        distributed.barrier()
-        return Run(options, job, saved, on_update).run()
+        with full_disk_explained(options.folder / checkpoint.NAME):
+            run = Run(options, Job.of(options, device), saved, on_update)
+            if distributed.is_main():  # after the options have shown that they work
+                prepare_folder(options.folder, resuming=saved is not None)
+            distributed.barrier()
+            return run.run()
 
 
 def evaluate_only(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def test_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest
         return FullDisk(builtins.open(*arguments), room)
 
     monkeypatch.setattr("host.checkpoint.open", open_nearly_full, raising=False)
-    with pytest.raises(CheckpointError, match="the disk is full"):
+    with pytest.raises(CheckpointError, match=r"the one before it is intact; .* with --resume$"):
         save_checkpoint(path, {"x": np.zeros(1000)}, {})
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == [CHECKPOINT_NAME]
@@ -179,7 +179,7 @@ def test_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest
 def test_really_full_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     always_full = builtins.open  # the name is shadowed in host.checkpoint only
     monkeypatch.setattr("host.checkpoint.open", lambda _, mode: always_full("/dev/full", mode), raising=False)
-    with pytest.raises(CheckpointError, match="the disk is full"):
+    with pytest.raises(CheckpointError, match="the disk is full.* there is none before it; .* start again$"):
         save_checkpoint(tmp_path / "c.npz", {"x": np.zeros(100_000)}, {})
 
 

@@ -247,8 +247,21 @@ def test_a_full_disk_gets_one_sentence_and_leaves_the_checkpoint(
     code, errors = call(*RUN, "--output", tmp_path / "run", "--no-progress")
     assert code == 2
     assert "error: the disk is full" in errors.splitlines()[-1]
+    assert errors.endswith("start again with --resume\n")
     _, meta = load_checkpoint(tmp_path / "run" / CHECKPOINT_NAME)
     assert meta["position"] == {"epoch": 1, "steps": 3}
+
+
+def test_a_disk_full_from_the_start_leaves_nothing_to_resume(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(StepTable, "append", full)
+    code, errors = call(*RUN, "--output", tmp_path / "run", "--no-progress")
+    assert code == 2
+    assert errors.endswith("error: the disk is full; free some space and start again\n")
 
 
 def test_mistakes_with_a_run_that_is_there(data: Path, finished: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from host.errors import PeelVitError, run_main
+from host.metrics import StepTable
 from host.stop import Stopped
 from host.training import train as train_device
 from trainer.engine import checkpoint
@@ -307,6 +309,7 @@ def test_what_contradicts_a_checkpoint(call: Callable[..., str], straight: Path,
     assert "the resumed run is in" in call(resume, "--output", tmp_path)
     assert "an update has 32 images" not in call(resume, "--num-classes 12")
     assert "holds a run already" in call(SMALL, "-b 16 --output", straight)
+    assert "rand-x9" in call(SMALL, "-b 16 --aa rand-x9 --output", straight)  # what is wrong anywhere comes first
     assert "was trained on 10 classes but synthetic has 12;" in call("-e", resume, "--dataset synthetic:classes=12")
     assert "holds no checkpoint.pt" in call("--resume", tmp_path)
     assert "these weights do not fit the model" in call(
@@ -316,6 +319,22 @@ def test_what_contradicts_a_checkpoint(call: Callable[..., str], straight: Path,
     torn = tmp_path / checkpoint.NAME
     torn.write_bytes((straight / checkpoint.NAME).read_bytes()[:-50])
     assert "is cut off, damaged" in call("--resume", torn)
+
+
+@pytest.mark.parametrize("epoch, way_on", [(0, "start again"), (1, "start again with --resume")])
+def test_a_full_disk_says_whether_there_is_something_to_resume(
+    call: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int, way_on: str
+) -> None:
+    write = StepTable.append
+
+    def full(table: StepTable, row: dict[str, Any]) -> None:
+        if row["epoch"] == epoch:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(table, row)
+
+    monkeypatch.setattr(StepTable, "append", full)
+    sentence = call(SMALL, "-b 16 --output", tmp_path / "run")
+    assert sentence == f"error: the disk is full; free some space and {way_on}"
 
 
 def test_a_flat_val_folder_is_explained(call: Callable[..., str], tmp_path: Path) -> None:

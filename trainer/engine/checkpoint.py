@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from host.checkpoint import PREVIOUS_SUFFIX, replaced_file
-from host.errors import CheckpointError, is_disk_full
+from host.checkpoint import PREVIOUS_SUFFIX, replaced_file, unwritten
+from host.errors import CheckpointError
 
 NAME = "checkpoint.pt"
 _EPOCH_NAME = "checkpoint-{}.pt"
@@ -36,14 +36,7 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
         with replaced_file(path, keep_previous=True) as file:
             file.write(packed.getbuffer())
     except OSError as error:
-        if is_disk_full(error):
-            raise CheckpointError(
-                f"the disk is full, so the checkpoint {path} was not written and the one before it is intact; "
-                "free some space and start again with --resume"
-            ) from None
-        raise CheckpointError(
-            f"cannot write the checkpoint {path}: {error.strerror}; choose another --output"
-        ) from None
+        raise unwritten(path, error) from None
 
 
 def load(path: Path) -> dict[str, Any]:

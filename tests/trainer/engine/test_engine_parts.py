@@ -265,8 +265,11 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pyt
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(CheckpointError, match=r"the disk is full.*the one before it is intact"):
+    with pytest.raises(CheckpointError, match=r"the disk is full.*the one before it is intact; .* with --resume$"):
         checkpoint.save(path, {"value": 2})
+    with pytest.raises(CheckpointError, match=r"there is none before it; free some space and start again$"):
+        checkpoint.save(tmp_path / "other" / checkpoint.NAME, {"value": 2})
+    (tmp_path / "other").rmdir()
     assert checkpoint.load(path)["value"] == 1
     assert [file.name for file in tmp_path.iterdir()] == [checkpoint.NAME]
 
