@@ -252,6 +252,15 @@ def paper_period(epochs: int) -> int:
     return max(1, round(PAPER_PERIOD * epochs))
 
 
+def check_period(example_keep: float, period: int | None, epochs: int) -> None:
+    """Refuse a period between exchanges of examples, given by the user, in which the run of `epochs` has none."""
+    if example_keep < 1 and period is not None and period > epochs:
+        raise PeelVitError(
+            f"--example-period is {period} in a run of {epochs} epochs, which would never exchange examples; "
+            "give a shorter period or train longer"
+        )
+
+
 _ROWS: dict[str, _Row] = {f.name: f.metadata["row"] for f in fields(Options)}
 
 
@@ -375,5 +384,7 @@ def _check(options: Options) -> None:
     start, end = options.warmup_span
     if not 0 <= start <= end:
         raise PeelVitError(f"--sparsity-warmup {start:g}:{end:g} runs backwards; give START:END epochs, such as 1:4")
+    if options.resume is None:  # else the rest comes from the checkpoint, which was checked
+        check_period(options.example_keep, options.example_period, options.epochs)
     average_shift(options.images_per_step)
     parse_model(options.model, classes=options.num_classes or 2, channels=1)

@@ -18,7 +18,7 @@ from typing import Any
 
 from host.errors import PeelVitError
 from host.options import LEVELS as TRIPLES
-from host.options import PAPER_WARMUP
+from host.options import PAPER_WARMUP, check_period
 from host.schedules import check_ratio
 from trainer.command_line import Parser, config_values
 
@@ -541,6 +541,8 @@ def _check(options: Options) -> None:
             f"--warmup-epochs is {options.rate_warmup:g} in a run of {options.epochs} epochs; "
             "shorten the warm-up or train longer"
         )
+    if options.resume is None:  # else the rest comes from the checkpoint, which was checked
+        check_period(options.example_keep, options.example_period, options.epochs)
     if options.evaluate and options.resume is None and options.initial_checkpoint is None:
         raise PeelVitError("there is nothing to evaluate; give --resume or --initial-checkpoint")
 

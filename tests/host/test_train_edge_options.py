@@ -128,3 +128,10 @@ def test_files_that_are_no_weights(tmp_path: Path, name: str, content: bytes) ->
 def test_examples_are_exchanged_in_the_papers_part_of_the_run(epochs: int, period: int) -> None:
     assert Options(epochs=epochs).exchange_period == period
     assert Options(epochs=epochs, example_period=7).exchange_period == 7
+
+
+def test_a_period_longer_than_the_run_is_refused() -> None:
+    with pytest.raises(PeelVitError, match="--example-period is 4 in a run of 3 epochs, which would never exchange"):
+        Options(epochs=3, example_keep=0.9, example_period=4)
+    Options(epochs=3, example_keep=0.9, example_period=3)
+    Options(epochs=3, example_keep=0.9, example_period=4, resume=Path("runs/x"))  # its epochs are not given here

@@ -106,6 +106,9 @@ def test_args_yaml_is_a_configuration(tmp_path: Path) -> None:
         ("-e --resume x --epochs 3", "--epochs has no effect with --evaluate; leave it out"),
         ("--epochs 3 --warmup-epochs 5",
          "--warmup-epochs is 5 in a run of 3 epochs; shorten the warm-up or train longer"),
+        ("--example-keep 0.9 --epochs 3 --example-period 4",
+         "--example-period is 4 in a run of 3 epochs, which would never exchange examples; "
+         "give a shorter period or train longer"),
         ("--keep-warmup 3:1 --level trilevel_0.9",
          "--keep-warmup 3:1 runs backwards; give START:END epochs, such as 10:110"),
         ("--config nowhere", "cannot read the configuration nowhere: No such file or directory; give a file or one of "
