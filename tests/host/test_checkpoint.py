@@ -179,7 +179,7 @@ def test_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest
 def test_really_full_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     always_full = builtins.open  # the name is shadowed in host.checkpoint only
     monkeypatch.setattr("host.checkpoint.open", lambda _, mode: always_full("/dev/full", mode), raising=False)
-    with pytest.raises(CheckpointError, match="the disk is full.* there is none before it; .* start again$"):
+    with pytest.raises(CheckpointError, match=r"the disk is full.* there is none before it; .* start again$"):
         save_checkpoint(tmp_path / "c.npz", {"x": np.zeros(100_000)}, {})
 
 

@@ -25,10 +25,15 @@ _NESTED = ("model", "state_dict", "model_state")
 
 def load_weights(path: Path) -> dict[str, Tensor]:
     """All tensors of a .safetensors, .npz or torch file by plain names; `PeelVitError` when it cannot be read."""
+    return weights_in(load_content(path), path)
+
+
+def load_content(path: Path) -> Any:
+    """What a .safetensors, .npz or torch file holds, on the CPU; `PeelVitError` when it cannot be read."""
     if path.suffix == ".npz":
         return {name: torch.tensor(array) for name, array in load_float_weights(path).items()}
     try:
-        content = _content(path)
+        return load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except FileNotFoundError:
         raise PeelVitError(f"there is no file {path}; check the path of the weights") from None
     except OSError as error:
@@ -37,18 +42,15 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         raise PeelVitError(
             f"{path} is damaged or holds more than tensors; save the weights again, best as .safetensors"
         ) from None
+
+
+def weights_in(content: Any, path: Path) -> dict[str, Tensor]:
+    """The tensors by plain names in the `content` of `path`, wherever it has them."""
     for name in _NESTED:
         content = content.get(name, content) if isinstance(content, Mapping) else content
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise PeelVitError(f"{path} holds no weights by name; save the model's state_dict")
     return {plain_name(name): tensor for name, tensor in content.items()}
-
-
-def _content(path: Path) -> Any:
-    """What a .safetensors or torch file holds."""
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def start_from(model: ImageClassifier, path: Path, *, reset_head: bool = False) -> None:

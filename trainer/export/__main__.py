@@ -1,22 +1,26 @@
 """``python -m trainer.export``: a trained model for other programs, checked before it is kept.
 
-python -m trainer.export --model deit_tiny_patch16_224 --weights runs/train --output deit.safetensors
-python -m trainer.export --to device --model vit_micro_patch4_32 --weights runs/x --level trilevel_0.7 --output e.npz
+python -m trainer.export --weights runs/train --output deit.safetensors
+python -m trainer.export --to device --weights runs/train --output edge.npz
 python -m trainer.export --to onnx --model pit_s_224 --weights pit.pth --token-keep 0.8 --output s.onnx
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from host.errors import PeelVitError, run_main
 from trainer.cost.arguments import PRESETS, Parser, add_model_options, keep_triple, model_arguments
 from trainer.engine.checkpoint import find
-from trainer.engine.weights import load_weights, save_weights, start_from
+from trainer.engine.weights import fit, load_content, load_weights, save_weights, weights_in
 from trainer.export.device import export_device
 from trainer.export.onnx_model import export_onnx
+from trainer.export.settings import not_given, of_run, told
 from trainer.keep import Keep
 from trainer.models.base import ImageClassifier
 from trainer.models.registry import create_model
@@ -24,12 +28,16 @@ from trainer.models.registry import create_model
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    result = Parser(prog="python -m trainer.export", description="Write a trained model for other programs.")
+    result = Parser(
+        prog="python -m trainer.export",
+        description="Write a trained model for other programs.",
+        epilog="What a run's checkpoint says of model, methods and keep ratios takes the place of these defaults.",
+    )
     add = result.add_argument
     add("--to", choices=TARGETS, default="safetensors", help="weights with timm's keys (default), accelerator, or ONNX")
     add("--weights", type=Path, required=True, help="a run's folder or checkpoint, .safetensors, .npz, or a torch file")
     add("--output", type=Path, required=True, help="file to write")
-    add("--model", required=True, help="model that the weights belong to, by name")
+    add("--model", help="model that the weights belong to, by name; default: the run's")
     add_model_options(result)
     add("--level", choices=PRESETS, help="preset of the keep ratios; single ones given win")
     add("--token-keep", type=float, help="part of the tokens a selector keeps; default: 1")
@@ -47,15 +55,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.batch_size < 1:
         raise PeelVitError(f"--batch-size is {options.batch_size}; give 1 or more")
     path = find(options.weights)
-    classes = options.num_classes or _classes(path)
+    content = load_content(path)
+    weights = weights_in(content, path)
+    run = not_given(of_run(content, weights), _given(arguments))
+    options = _parsed(arguments, run)
+    if options.model is None:
+        raise PeelVitError(f"{path} does not say of which model it is; give --model")
+    if run:
+        print(told(run, path))
+    classes = options.num_classes or _classes(weights)
     model = create_model(options.model, **(model_arguments(options) | {"num_classes": classes}))
-    start_from(model, path)
+    fit(model, weights, path)
     print(TARGETS[options.to](model, options))
 
 
-def _classes(path: Path) -> int | None:
+def _parsed(arguments: Sequence[str] | None, defaults: Mapping[str, Any]) -> argparse.Namespace:
+    """All options, with these defaults in place of the parser's."""
+    made = parser()
+    made.set_defaults(**defaults)
+    return made.parse_args(arguments)
+
+
+def _given(arguments: Sequence[str] | None) -> dict[str, Any]:
+    """The options on the command line only."""
+    nothing = dict.fromkeys(vars(parser().parse_args(arguments)))
+    return {name: value for name, value in vars(_parsed(arguments, nothing)).items() if value is not None}
+
+
+def _classes(weights: Mapping[str, Tensor]) -> int | None:
     """Classes of the weights' classifier, by the last tensor whose name has to do with a head."""
-    heads = [tensor for name, tensor in load_weights(path).items() if "head" in name.split(".", 1)[0]]
+    heads = [tensor for name, tensor in weights.items() if "head" in name.split(".", 1)[0]]
     return len(heads[-1]) if heads else None
 
 
