@@ -113,6 +113,9 @@ def test_what_a_run_leaves(straight: Path) -> None:
     best = max(found, key=lambda row: float(row["ema_top1"]))
     assert (report["best"]["epoch"], report["best"]["top1"]) == (int(best["epoch"]), float(best["ema_top1"]))
     assert "chosen on the evaluation set" in report["best"]["note"]
+    macs = report["modelled_macs"]
+    assert macs["step_final"] < macs["step_dense"]
+    assert 1 - 128 / 160 < macs["saved_in_run"] < 1 - 128 / 160 * macs["step_final"] / macs["step_dense"]
     timing = json.loads((straight / "metrics.json").read_text())["timing"]
     assert 0 < timing["data_seconds"] + timing["example_seconds"] < timing["train_seconds"]
     assert list(straight.glob("events.out.tfevents*"))
@@ -149,7 +152,9 @@ def test_a_crashed_run_goes_on_from_its_last_checkpoint(straight: Path, tmp_path
 
 def test_steps_end_a_run_early_and_it_goes_on(straight: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    assert run(f"{RUN} --steps 7", folder)["updates"] == 7
+    early = run(f"{RUN} --steps 7", folder)
+    assert early["updates"] == 7
+    assert early["modelled_macs"]["saved_in_run"] is None  # it is not over
     train(parse(["--resume", str(folder)]))
     assert_same_run(straight, folder)
 
@@ -180,13 +185,14 @@ def test_infobatch_and_schedules_with_epochs_of_changing_length(tmp_path: Path) 
 
 def test_a_smaller_image_first(tmp_path: Path) -> None:
     sides = []
-    run(
+    found = run(
         f"{SMALL} --epochs 6 --curriculum efficienttrain++",
         tmp_path / "run",
         lambda update: sides.append(update.batch.images.shape[-1]),
     )
     assert sorted(sides) == sides
     assert sides[0] < sides[-1] == 8
+    assert found["modelled_macs"] is None
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:

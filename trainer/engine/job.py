@@ -12,6 +12,8 @@ from host.errors import PeelVitError
 from host.options import paper_period
 from trainer.augment.augment import Augment
 from trainer.augment.options import PLAIN, AugmentOptions
+from trainer.cost.saving import modelled_macs
+from trainer.cost.schedule import TrainingRun
 from trainer.curriculum import Curriculum
 from trainer.data.cuts import Cuts
 from trainer.data.dataset import TrainingDataset
@@ -101,6 +103,15 @@ class Job:
             return None
         return Curriculum(options.epochs, self.image_size, self.model.config.patch_size)
 
+    def modelled_macs(self, options: Options, updates: int, shown: float | None) -> dict[str, Any] | None:
+        """See `trainer.cost.saving`: of a run of `updates` an epoch; None for images of changing size."""
+        if options.curriculum != "none":
+            return None
+        keep = Keep(options.token_keep, options.attention_keep)
+        run = TrainingRun(1.0, keep, options.epochs, updates, batch_size=1, warmup=options.warmup_span)
+        layers = _model_settings(options, self.classes, self.image_size, self.test.channels)
+        return modelled_macs(options.model, run, shown, **layers)
+
 
 def _own_image_size(model: str) -> int:
     """The image size that the model's name stands for."""
@@ -133,18 +144,25 @@ def _classes(options: Options, dataset: TrainingDataset) -> int:
 def _model(options: Options, classes: int, image_size: int, channels: int) -> ImageClassifier:
     return create_model(
         options.model,
-        num_classes=classes,
-        img_size=image_size,
-        in_chans=channels,
         drop_path_rate=options.drop_path,
-        token_method=options.token_method,
-        attention_method=options.attention_method,
-        select_before=options.select_before,
-        placement=options.selector_placement,
-        method_options=settings(options.method_option),
         dynamic_img_size=options.curriculum != "none",
         seed=options.seed,
+        **_model_settings(options, classes, image_size, channels),
     )
+
+
+def _model_settings(options: Options, classes: int, image_size: int, channels: int) -> dict[str, Any]:
+    """What decides a model's layers, besides its name."""
+    return {
+        "num_classes": classes,
+        "img_size": image_size,
+        "in_chans": channels,
+        "token_method": options.token_method,
+        "attention_method": options.attention_method,
+        "select_before": options.select_before,
+        "placement": options.selector_placement,
+        "method_options": settings(options.method_option),
+    }
 
 
 def example_method(options: Options, dataset: TrainingDataset) -> ExampleMethod:

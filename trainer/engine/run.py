@@ -436,6 +436,7 @@ class Run:
                 "tokens": options.token_keep,
                 "attention": options.attention_keep,
             },
+            "modelled_macs": self.job.modelled_macs(options, self.schedules.nominal, self._shown()),
             "processes": self.world,
             "device": str(self.job.device),
             "threads": torch.get_num_threads(),
@@ -444,6 +445,13 @@ class Run:
             | {"images_per_second": self.totals.run_images / seconds["train"] if seconds.get("train") else None},
             "options": lasting(options),
         }
+
+    def _shown(self) -> float | None:
+        """Images shown as a part of those that whole updates show of all the data; None before the last epoch's end."""
+        assert self.job.train is not None
+        batch = self.options.update_size * self.world
+        dense = len(self.job.train) // batch * batch * self.options.epochs
+        return self.totals.run_images / dense if self.position.epoch == self.options.epochs else None
 
 
 def eval_loader(options: Options, job: Job) -> EvalLoader:
