@@ -10,6 +10,7 @@ from trainer.experiments.rows import recipe
 
 TITLES = {
     "levels": "Three levels together (the paper's Table 1)",
+    "longer": "Longer training",
     "examples": "Example level alone (Table 3)",
     "tokens": "Token level alone (Table 3)",
     "attention": "Attention level alone (Table 3)",

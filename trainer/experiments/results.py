@@ -18,7 +18,7 @@ from trainer.cost.architectures import describe
 from trainer.cost.model import StepCost
 from trainer.cost.schedule import TrainingRun
 from trainer.engine.job import settings
-from trainer.experiments.rows import DENSE, ROWS, Row
+from trainer.experiments.rows import ROWS, Row
 from trainer.experiments.runs import Run
 from trainer.keep import DENSE as ALL
 from trainer.keep import Keep
@@ -162,19 +162,18 @@ def summaries(results: Sequence[Result], step_times: Mapping[str, float]) -> lis
 
     `step_times` are those of `trainer.experiments.times`: mean step time over dense, by row.
     """
-    dense = [result for result in results if result.row == DENSE.name]
-    found = []
-    for row in ROWS:
-        own = [result for result in results if result.row == row.name]
-        if own:
-            found.append(_summary(row, own, dense, 1.0 if row.table == "examples" else step_times.get(row.name)))
-    return found
+    of_row = {row.name: [result for result in results if result.row == row.name] for row in ROWS}
+    return [
+        _summary(row, own, of_row[row.against], 1.0 if row.table == "examples" else step_times.get(row.name))
+        for row in ROWS
+        if (own := of_row[row.name])
+    ]
 
 
-def _summary(row: Row, own: Sequence[Result], dense: Sequence[Result], step_time: float | None) -> Summary:
-    seeds = {result.seed for result in own} & {result.seed for result in dense}
-    pairs = [(_of_seed(own, seed), _of_seed(dense, seed)) for seed in sorted(seeds)]
-    compared = pairs and row is not DENSE
+def _summary(row: Row, own: Sequence[Result], base: Sequence[Result], step_time: float | None) -> Summary:
+    seeds = {result.seed for result in own} & {result.seed for result in base}
+    pairs = [(_of_seed(own, seed), _of_seed(base, seed)) for seed in sorted(seeds)]
+    compared = pairs and row.name != row.against
     images = mean(a.images_seen / b.images_seen for a, b in pairs) if compared else None
     macs = own[0].step_macs_ratio
     return Summary(

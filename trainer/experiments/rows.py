@@ -26,6 +26,7 @@ class Row:
         method, keep: as the table shows them.
         options: of `python -m trainer.train`, by field name, on top of the data set's recipe.
         drops: options of the recipe that the row does not have.
+        against: name of the row that it is compared with.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Row:
     keep: str = "-"
     options: Mapping[str, Any] = field(default_factory=dict)
     drops: tuple[str, ...] = ()
+    against: str = "dense"
 
 
 def _level(name: str) -> Row:
@@ -66,6 +68,7 @@ def _attention(method: str, label: str, keep: float) -> Row:
 _PERIOD: dict[str, Any] = {"example_period": 1}
 """Epochs between exchanges of examples; the paper's 30 of 300 would be less than one of so few."""
 _SELECTORS: dict[str, Any] = {"select_before": ",".join(map(str, PLACES))}
+_LONGER: dict[str, Any] = {"epochs": 10, "val_interval": 10}
 _FLOAT_ONLY = ("crop-padding", "color-jitter")
 """Of the recipes: the accelerator's own program crops and mirrors as it does on the board."""
 
@@ -74,6 +77,11 @@ DENSE = Row("dense", "levels", "Dense")
 ROWS: tuple[Row, ...] = (
     DENSE,
     *(_level(name) for name in ("0.9", "0.8", "0.7")),
+    Row("long-dense", "longer", "Dense, 10 epochs", "-", _LONGER, against="long-dense"),
+    Row(
+        "long-trilevel_0.9", "longer", "Tri-Level/0.9, 10 epochs", "0.9", _trilevel("0.9") | _LONGER,
+        against="long-dense",
+    ),
     _examples("random", "Random", 0.8),
     _examples("active_bias", "Active Bias", 0.8),
     _examples("forgetting", "Forgetting, two phases", 0.8),
@@ -119,7 +127,7 @@ def rows_named(names: list[str]) -> list[Row]:
 
 def command(row: Row, dataset: str, seed: int, folder: Path) -> list[str]:
     """Arguments of `python -m trainer.train` for one run."""
-    options = recipe(dataset, row.drops) if row.drops else {"config": str(recipe_file(dataset))}
+    options: dict[str, Any] = recipe(dataset, row.drops) if row.drops else {"config": recipe_file(dataset)}
     options |= {**row.options, "seed": seed, "output": folder.parent, "experiment": folder.name}
     options["initial_checkpoint"] = start_weights(folder.parent, seed)
     arguments = []

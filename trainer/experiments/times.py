@@ -31,7 +31,7 @@ def is_timed(row: Row) -> bool:
 
     Examples that are not shown cost nothing; a curriculum changes the image, the accelerator is simulated.
     """
-    return row.table in ("levels", "tokens", "attention")
+    return row.table in ("levels", "longer", "tokens", "attention")
 
 
 def time_row(row: Row, dataset: str, rounds: int) -> float:

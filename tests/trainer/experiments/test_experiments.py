@@ -159,4 +159,4 @@ def test_steps_of_a_row_are_timed(name: str) -> None:
 
 
 def test_only_token_and_attention_rows_are_timed() -> None:
-    assert {row.table for row in ROWS if is_timed(row)} == {"levels", "tokens", "attention"}
+    assert {row.table for row in ROWS if is_timed(row)} == {"levels", "longer", "tokens", "attention"}
