@@ -148,7 +148,8 @@ import signal, sys
 from host.errors import run_main
 from sim.demo.children import Children
 def main():
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a job in a shell's background inherits an ignored SIGINT
+        signal.signal(number, signal.default_int_handler)
     with Children() as children:
         child = children.start("child", ["-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"])
         children.wait(child)
