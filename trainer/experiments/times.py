@@ -23,7 +23,7 @@ from trainer.experiments.rows import Row, command
 from trainer.models.registry import create_model
 from trainer.options import Options, as_plain, parse
 
-ROUNDS = 5
+ROUNDS = 21
 
 
 def is_timed(row: Row) -> bool:
