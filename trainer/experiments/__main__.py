@@ -26,6 +26,10 @@ from trainer.experiments.runs import Run, plan, train_all
 
 SEEDS = (1, 2, 3)
 COMMAND = "python -m trainer.experiments"
+INTRODUCTION = (
+    "Reported as they came out: measured accuracy and time, modelled MACs. The runs are short and the models narrow,",
+    "so the tables say how the methods compare there, not what converged training of a DeiT on ImageNet gives.",
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
 
 def report(runs: Sequence[Run], folder: Path) -> None:
     """CSV, tables and figure of every data set with results; lines of earlier machines stay unless run again."""
-    texts = ["# Experiments", "", "Reported as they came out: measured accuracy and time, modelled MACs.", ""]
+    texts = ["# Experiments", "", *INTRODUCTION, ""]
     for dataset in DATASETS:
         path = folder / f"{dataset}.csv"
         results = {(r.row, r.seed): r for r in (read_csv(path) if path.exists() else [])}

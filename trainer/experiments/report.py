@@ -35,7 +35,8 @@ def as_markdown(dataset: str, summaries: Sequence[Summary], command: str) -> str
         f"with its command is in [{dataset}.csv]({dataset}.csv).",
         "",
         "Time saved is 1 - images shown * mean step time, both over those of dense training; the steps are measured in "
-        f"alternation with dense ones by `{command} --time`. MACs saved is the same with modelled MACs.",
+        f"alternation with dense ones by `{command} --time`. At the example level alone a step is a dense step. "
+        "MACs saved is the same with modelled MACs.",
         "",
     ]
     for table, title in TITLES.items():
