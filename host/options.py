@@ -8,14 +8,13 @@ the mode or the backend is refused, so that nothing is believed to have had an e
 from __future__ import annotations
 
 import argparse
-import difflib
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from host.backends import backend_names
+from host.command_line import Parser, places, span
 from host.compiler.update import average_shift
 from host.errors import PeelVitError
 from host.memory import DEFAULT_LIMIT
@@ -75,18 +74,6 @@ def _option(
     """A field with its row: without `convert` a switch; with `resumes`, a resumed run must have the same value."""
     row = _Row(flags, help, convert, choices, modes, backends, resumes)
     return field(default=default, metadata={"row": row})
-
-
-def _places(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.split("[, ]+", text.strip()))
-
-
-def _span(text: str) -> tuple[float, float]:
-    start, end = text.split(":")
-    return float(start), float(end)
-
-
-_places.__name__, _span.__name__ = "list of blocks such as 4,7,10", "span of epochs such as 1:4"
 
 
 @dataclass(frozen=True)
@@ -180,10 +167,10 @@ class Options:
         1.0, "--attention-keep", convert=float, modes=_MODEL, resumes=True, help="part of the keys a query keeps"
     )
     select_before: tuple[int, ...] = _option(
-        SELECT_BEFORE, "--select-before", convert=_places, modes=_MODEL, resumes=True, help="blocks behind selectors"
+        SELECT_BEFORE, "--select-before", convert=places, modes=_MODEL, resumes=True, help="blocks behind selectors"
     )
     sparsity_warmup: tuple[float, float] | None = _option(
-        None, "--sparsity-warmup", convert=_span, modes=_TRAIN, resumes=True,
+        None, "--sparsity-warmup", convert=span, modes=_TRAIN, resumes=True,
         help="START:END epochs between which keep ratios fall from 1; default: the paper's part of the run",
     )  # fmt: skip
     example_period: int | None = _option(
@@ -308,26 +295,12 @@ def parse(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     return given
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence instead of printing the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        unknown = re.match(r"unrecognized arguments: (\S+)", message)
-        if unknown is None:
-            raise PeelVitError(f"{message}; --help lists the options")
-        name = unknown[1].split("=")[0]
-        near = difflib.get_close_matches(name, self._option_string_actions, 1)
-        advice = f"did you mean {near[0]}?" if near else "--help lists the options"
-        raise PeelVitError(f"there is no option {name}; {advice}")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="train_edge.py",
         description="Train a tri-level sparse Vision Transformer on the accelerator, or run one there.",
         epilog="Example: train_edge.py --dataset cifar10 --level 0.8 --epochs 10 --output runs/tri-level",
         argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
     )
     for f in fields(Options):
         row = _ROWS[f.name]

@@ -6,11 +6,9 @@ the weights, the optimizer, the exponents, the selection of examples, and every 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,7 @@ from host.backends import load_config
 from host.checkpoint import CHECKPOINT_NAME, PREVIOUS_SUFFIX, full_disk_explained, save_checkpoint
 from host.data.augment import RandomCropFlip
 from host.data.loader import Batches, TrainBatch
-from host.errors import CheckpointError, PeelVitError, is_disk_full
+from host.errors import CheckpointError, PeelVitError
 from host.examples import ExampleSelector
 from host.float_weights import save_safetensors
 from host.job import Data, Indices, load_data, model_to_json, starting_weights
@@ -30,11 +28,15 @@ from host.model import Sparsity, ViTConfig
 from host.options import Options
 from host.results import StepResult
 from host.resume import Saved, join, options_for
+from host.run_folder import prepare_run_folder
 from host.schedules import CosineRate, KeepRatio
 from host.stop import Stopped, StopRequest
 from host.validation import Validation, validate
 
 WEIGHTS_NAME = "model.safetensors"
+
+RUN_FILES = (CHECKPOINT_NAME, CHECKPOINT_NAME + PREVIOUS_SUFFIX, "metrics.json")
+"""Files by which a folder is known to hold a run."""
 
 UNMIRRORED = frozenset({"digits"})
 """Built-in data sets in which left and right matter."""
@@ -78,25 +80,10 @@ def train(
     if options.resume is not None and saved is None:
         options, saved = options_for({f.name: getattr(options, f.name) for f in fields(options)})
     with full_disk_explained(options.output / CHECKPOINT_NAME):
-        prepare_output(options.output, resuming=saved is not None)
+        prepare_run_folder(options.output, RUN_FILES if saved is None else ())
         data = load_data(options)
         with closing(open_learner(options, data.model)) as learner:
             return _Run(options, data, learner, saved, on_step).run()
-
-
-def prepare_output(folder: Path, *, resuming: bool) -> None:
-    """See to it that the run's folder can be written and does not hold another run."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        if is_disk_full(error):
-            raise
-        raise PeelVitError(f"cannot write to {folder} ({error.strerror}); choose another --output") from None
-    for name in () if resuming else (CHECKPOINT_NAME, CHECKPOINT_NAME + PREVIOUS_SUFFIX, "metrics.json"):
-        if (folder / name).exists():
-            raise PeelVitError(f"{folder} holds a run already; continue it with --resume or choose another --output")
 
 
 @dataclass

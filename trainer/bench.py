@@ -84,16 +84,19 @@ def measure_steps(bench: Bench) -> dict[str, Any]:
     if (timm_model := _timm_model(bench)) is not None:
         works["timm, dense"] = partial(_plain_step, timm_model, images, labels, bench.amp)
     works["square product"] = _square_product(bench)
+    works["own products"] = partial(_multiply, _own_products(bench, dense))
     seconds = interleaved(works, bench.rounds, bench.device, bench.model)
     cost = StepCost(describe(bench.model))
     rows = {name: _row(name, ratio, cost) for name, ratio in ratios(seconds, "dense").items() if name in SETTINGS}
     dense_rate = bench.batch_size * cost(DENSE) / min(seconds["dense"])
     product_rate = _SQUARE**3 / min(seconds["square product"])
+    own_macs = sum(m * k * n for m, k, n in _own_shapes(bench, dense))
     return {
         "dense_seconds": median(seconds["dense"]),
         "dense_gmac_per_second": dense_rate / 1e9,
         "product_gmac_per_second": product_rate / 1e9,
         "dense_over_product_rate": dense_rate / product_rate,
+        "own_products_gmac_per_second": own_macs / min(seconds["own products"]) / 1e9,
         "dense_over_timm": median(
             own / other for own, other in zip(seconds["dense"], seconds["timm, dense"], strict=True)
         )
@@ -111,6 +114,35 @@ def _square_product(bench: Bench) -> Callable[[], object]:
     dtype = torch.bfloat16 if bench.amp else torch.float32
     left, right = torch.randn(2, _SQUARE, _SQUARE, device=bench.device, dtype=dtype)
     return partial(torch.mm, left, right)
+
+
+def _own_shapes(bench: Bench, model: ImageClassifier) -> list[tuple[int, int, int]]:
+    """(m, k, n) of every linear layer's three products in a dense step: forward, dX and dW."""
+    rows = bench.batch_size * (1 + (model.config.image_size // model.config.patch_size) ** 2)
+    shapes = []
+    for layer in model.blocks.modules():  # type: ignore[union-attr]
+        if isinstance(layer, nn.Linear):
+            inputs, outputs = layer.in_features, layer.out_features
+            shapes += [(rows, inputs, outputs), (rows, outputs, inputs), (outputs, rows, inputs)]
+    return shapes
+
+
+def _own_products(bench: Bench, model: ImageClassifier) -> list[tuple[Tensor, Tensor]]:
+    """The factors of these products; layers of one shape share them."""
+    dtype = torch.bfloat16 if bench.amp else torch.float32
+    made = {
+        (m, k, n): (
+            torch.randn(m, k, device=bench.device, dtype=dtype),
+            torch.randn(k, n, device=bench.device, dtype=dtype),
+        )
+        for m, k, n in set(_own_shapes(bench, model))
+    }
+    return [made[shape] for shape in _own_shapes(bench, model)]
+
+
+def _multiply(factors: list[tuple[Tensor, Tensor]]) -> None:
+    for left, right in factors:
+        torch.mm(left, right)
 
 
 def _row(name: str, ratio: float, cost: StepCost) -> dict[str, Any]:
@@ -216,7 +248,9 @@ def as_text(figures: dict[str, Any]) -> str:
             f"measured; medians of {f['rounds']} interleaved rounds",
             aligned(lines),
             f"dense: {steps['dense_gmac_per_second']:.1f} GMAC/s, {100 * steps['dense_over_product_rate']:.0f} % of "
-            f"this machine's {steps['product_gmac_per_second']:.1f} in one square product",
+            f"this machine's {steps['product_gmac_per_second']:.1f} in one square product, "
+            f"{100 * steps['dense_gmac_per_second'] / steps['own_products_gmac_per_second']:.0f} % of the "
+            f"{steps['own_products_gmac_per_second']:.1f} of its own linear layers' products alone",
             "dense over timm's model: " + ("timm cannot be imported here" if timm is None else f"{timm:.3f}"),
             f"all selectors of a step at 0.7: {100 * f['selector_share']:.2f} % of a dense step",
             "sparse attention alone, time over dense fused attention, by the way it is computed:",

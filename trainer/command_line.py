@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import IO, Any, NoReturn
 import configargparse
 import yaml
 
+from host.command_line import mistake
 from host.errors import PeelVitError
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
@@ -62,13 +62,7 @@ class Parser(configargparse.ArgumentParser):  # type: ignore[misc]
         unreadable = re.match(r"Unable to open config file: .* Error: (.*)", message)
         if unreadable is not None:
             raise PeelVitError(unreadable[1])
-        unknown = re.match(r"unrecognized arguments: (\S+)", message)
-        if unknown is None:
-            raise PeelVitError(f"{message}; --help lists the options")
-        name = unknown[1].split("=")[0]
-        near = difflib.get_close_matches(name, self._option_string_actions, 1)
-        advice = f"did you mean {near[0]}?" if near else "--help lists the options"
-        raise PeelVitError(f"there is no option {name}; {advice}")
+        raise mistake(message, self._option_string_actions)
 
 
 def shipped_configs() -> list[str]:

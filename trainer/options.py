@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from host.command_line import places, span
 from host.errors import PeelVitError
 from host.options import LEVELS as TRIPLES
 from host.options import PAPER_WARMUP, check_period
@@ -62,15 +62,6 @@ def _option(
     return field(default=default, metadata={"row": _Row(flags, help, convert, choices, count, evaluates, resumes)})
 
 
-def _places(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.split("[, ]+", text.strip()))
-
-
-def _span(text: str) -> tuple[float, float]:
-    start, end = text.split(":")
-    return float(start), float(end)
-
-
 def _setting(text: str) -> tuple[str, str]:
     key, separator, value = text.partition("=")
     if not (key and separator):
@@ -82,7 +73,6 @@ def _name(text: str) -> str | None:
     return None if text.lower() == "none" else text
 
 
-_places.__name__, _span.__name__ = "list of blocks such as 4,7,10", "span of epochs such as 10:110"
 _setting.__name__, _name.__name__ = "setting such as KEY=VALUE", "name"
 
 
@@ -167,7 +157,7 @@ class Options:
         1.0, "--attention-keep", convert=float, evaluates=True, help="part of the keys a query keeps, in the end"
     )
     select_before: tuple[int, ...] | None = _option(
-        None, "--select-before", convert=_places, evaluates=True,
+        None, "--select-before", convert=places, evaluates=True,
         help="blocks behind selectors, from 1; default: the model's",
     )  # fmt: skip
     selector_placement: str = _option(
@@ -175,7 +165,7 @@ class Options:
         help="selectors stand before their block, or inside it after its attention",
     )  # fmt: skip
     keep_warmup: tuple[float, float] | None = _option(
-        None, "--keep-warmup", convert=_span,
+        None, "--keep-warmup", convert=span,
         help="START:END epochs between which keep ratios fall from 1; default: the paper's part of the run",
     )  # fmt: skip
     method_option: tuple[tuple[str, str], ...] = _option(

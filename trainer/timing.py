@@ -32,11 +32,15 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
 def interleaved(
     works: Mapping[Name, Callable[[], object]], rounds: int, device: torch.device, title: str = ""
 ) -> dict[Name, list[float]]:
-    """Seconds of each work in every round, after rounds that are not counted."""
+    """Seconds of each work in every round, after rounds that are not counted.
+
+    Each round begins with another work, so that none always follows the same one.
+    """
     seconds: dict[Name, list[float]] = {name: [] for name in works}
     for number in tqdm(range(WARMUP_ROUNDS + rounds), title, unit="round", disable=None, leave=False):
-        for name, work in works.items():
-            spent = seconds_of(work, device)
+        first = number % len(works)
+        for name in [*works][first:] + [*works][:first]:
+            spent = seconds_of(works[name], device)
             if number >= WARMUP_ROUNDS:
                 seconds[name].append(spent)
     return seconds

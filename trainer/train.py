@@ -20,6 +20,7 @@ import torch
 
 from host.checkpoint import full_disk_explained
 from host.errors import EXIT_INTERRUPTED, PeelVitError, run_main
+from host.run_folder import prepare_run_folder
 from host.stop import Stopped
 from trainer import distributed
 from trainer.allocator import keep_freed_memory
@@ -28,7 +29,7 @@ from trainer.engine.evaluation import evaluate
 from trainer.engine.job import Job
 from trainer.engine.precision import Precision
 from trainer.engine.resume import Content, options_for
-from trainer.engine.run import OnUpdate, Run, eval_loader, prepare_folder
+from trainer.engine.run import RUN_FILES, OnUpdate, Run, eval_loader
 from trainer.engine.weights import fit
 from trainer.keep import Keep
 from trainer.options import parse
@@ -52,7 +53,7 @@ def train(given: Mapping[str, Any], on_update: OnUpdate | None = None) -> dict[s
         with full_disk_explained(options.folder / checkpoint.NAME):
             run = Run(options, Job.of(options, device), saved, on_update)
             if distributed.is_main():  # after the options have shown that they work
-                prepare_folder(options.folder, resuming=saved is not None)
+                prepare_run_folder(options.folder, RUN_FILES if saved is None else ())
             distributed.barrier()
             return run.run()
 

@@ -14,9 +14,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from host.errors import PeelVitError
 from trainer.attention.connections import Connections, Probabilities
-from trainer.attention.dense import ALL_KEYS
+from trainer.attention.methods import AttentionMethod, Survivors
 from trainer.attention.selected import SelectedKeys
 
 
@@ -27,25 +26,16 @@ def window_keys(patches: int, count: int, device: torch.device | None = None) ->
 
 
 @dataclass(frozen=True)
-class LongformerAttention:
+class LongformerAttention(AttentionMethod):
     """The same window in every image. `way` is that of `trainer.attention.selected.SelectedKeys`."""
 
     name: ClassVar[str] = "longformer"
     way: str = "auto"
 
-    def connect(
-        self,
-        probabilities: Probabilities,
-        kept: Tensor,
-        key_count: int | None,
-        forced_keys: Tensor | None,
-        prefix: int,
-        extra: int,
+    def choose(
+        self, probabilities: Probabilities, survivors: Survivors, count: int
     ) -> tuple[Connections, Tensor | None]:
         """See `trainer.attention.methods.AttentionMethod`."""
-        if forced_keys is not None:
-            raise PeelVitError("longformer attention takes no keys from outside; use the attention method selected")
-        if key_count is None:
-            return ALL_KEYS, None
-        keys = window_keys(kept.shape[1], key_count, kept.device).expand(len(kept), -1, -1)
-        return SelectedKeys(keys, extra, self.way), keys
+        kept = survivors.kept
+        keys = window_keys(kept.shape[1], count, kept.device).expand(len(kept), -1, -1)
+        return SelectedKeys(keys, survivors.extra, self.way), keys

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from host.errors import PeelVitError
 from trainer.attention.connections import Connections, LazyProbabilities, Probabilities, merge_heads
-from trainer.attention.dense import ALL_KEYS
+from trainer.attention.methods import AttentionMethod, Survivors
 from trainer.record import Recorder
 from trainer.selection import largest
 
@@ -70,23 +69,13 @@ class MagnitudeProbabilities(LazyProbabilities):
 
 
 @dataclass(frozen=True)
-class MagnitudeAttention:
+class MagnitudeAttention(AttentionMethod):
     """The blocks behind a selector keep each query's largest scores. No list of keys comes of it."""
 
     name: ClassVar[str] = "magnitude"
 
-    def connect(
-        self,
-        probabilities: Probabilities,
-        kept: Tensor,
-        key_count: int | None,
-        forced_keys: Tensor | None,
-        prefix: int,
-        extra: int,
+    def choose(
+        self, probabilities: Probabilities, survivors: Survivors, count: int
     ) -> tuple[Connections, Tensor | None]:
         """See `trainer.attention.methods.AttentionMethod`."""
-        if forced_keys is not None:
-            raise PeelVitError("magnitude attention takes no keys from outside; use the attention method selected")
-        if key_count is None:
-            return ALL_KEYS, None
-        return MagnitudeConnections(key_count, prefix, extra), None
+        return MagnitudeConnections(count, survivors.prefix, survivors.extra), None

@@ -19,15 +19,17 @@ from typing import Any
 import torch
 
 from host.checkpoint import replaced_file
+from host.command_line import Parser, span
 from host.errors import PeelVitError, run_main
 from trainer.cost.architectures import describe
-from trainer.cost.arguments import PRESETS, Parser, add_model_options, keep_triple, model_arguments, span
+from trainer.cost.arguments import add_model_options, keep_triple, model_arguments
 from trainer.cost.model import CONVENTIONS, StepCost
 from trainer.cost.schedule import TrainingRun
 from trainer.cost.table import GIGA, as_text, cost_row, measured_keeps, per_layer
 from trainer.cost.timing import StepTimes, measure_steps
 from trainer.keep import Keep
 from trainer.models.registry import create_model
+from trainer.options import LEVELS
 
 _COUNTS = {
     "training": "forward and backward with stored attention maps",
@@ -45,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     add = result.add_argument
     add("--model", default="deit_small_patch16_224", help="by name; default: deit_small_patch16_224")
     add_model_options(result)
-    add("--level", choices=PRESETS, help="preset of all three keep ratios; single ones given win")
+    add("--level", choices=LEVELS, help="preset of all three keep ratios; single ones given win")
     add("--example-keep", type=float, help="part of the examples in training")
     add("--token-keep", type=float, help="part of the tokens a selector keeps, in the end")
     add("--attention-keep", type=float, help="part of the keys a query keeps, in the end")
@@ -68,10 +70,10 @@ def runs(options: argparse.Namespace) -> dict[str, TrainingRun]:
     given = (options.example_keep, options.token_keep, options.attention_keep)
     if options.level is None and given == (None, None, None):
         # Other methods have no attention level.
-        presets = {k: v if options.token_method == "trilevel" else (*v[:2], 1.0) for k, v in PRESETS.items()}
+        presets = {k: v if options.token_method == "trilevel" else (*v[:2], 1.0) for k, v in LEVELS.items()}
         return {level: _run(options, triple) for level, triple in presets.items()}
     triple = keep_triple(options.level, *given)
-    names = [name for name, ratios in PRESETS.items() if ratios == triple]
+    names = [name for name, ratios in LEVELS.items() if ratios == triple]
     return {names[0] if names else "custom": _run(options, triple)}
 
 

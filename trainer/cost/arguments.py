@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import re
-from typing import Any, NoReturn
+from typing import Any
 
-from host.errors import PeelVitError
-from host.options import LEVELS
+import yaml
 
-PRESETS = {name if name == "dense" else f"trilevel_{name}": triple for name, triple in LEVELS.items()}
-"""Keep ratios of (examples, tokens, attention) by preset."""
+from host.command_line import places
+from trainer.options import LEVELS
 
 Triple = tuple[float, float, float]
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that raises `PeelVitError` instead of printing its usage."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(allow_abbrev=False, **settings)
-
-    def error(self, message: str) -> NoReturn:
-        """Raise the sentence."""
-        raise PeelVitError(f"{message}; --help lists the options")
-
-
-def places(text: str) -> tuple[int, ...]:
-    """Blocks such as `4,7,10`."""
-    return tuple(int(part) for part in re.split("[, ]+", text.strip()))
-
-
-def span(text: str) -> tuple[float, float]:
-    """Epochs such as `10:110`."""
-    start, end = text.split(":")
-    return float(start), float(end)
 
 
 def setting(text: str) -> tuple[str, Any]:
@@ -42,21 +18,10 @@ def setting(text: str) -> tuple[str, Any]:
     name, separator, value = text.partition("=")
     if not name or not separator:
         raise ValueError
-    return name, _value(value)
+    return name, yaml.safe_load(value)
 
 
-def _value(text: str) -> Any:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
-
-
-places.__name__, span.__name__, setting.__name__ = "blocks such as 4,7,10", "epochs such as 10:110", "KEY=VALUE"
+setting.__name__ = "KEY=VALUE"
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -96,6 +61,6 @@ def model_arguments(options: argparse.Namespace) -> dict[str, Any]:
 
 def keep_triple(level: str | None, examples: float | None, tokens: float | None, attention: float | None) -> Triple:
     """The preset's ratios (1 without one), replaced by those that are given."""
-    base, given = PRESETS[level or "dense"], (examples, tokens, attention)
+    base, given = LEVELS[level or "dense"], (examples, tokens, attention)
     first, second, third = (old if new is None else new for old, new in zip(base, given, strict=True))
     return first, second, third

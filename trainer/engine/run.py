@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -15,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from host.checkpoint import PREVIOUS_SUFFIX
-from host.errors import PeelVitError, is_disk_full
+from host.errors import PeelVitError
 from host.stop import Stopped, StopRequest
 from trainer import distributed
 from trainer.data.batch import Batch, MixedBatch
@@ -31,6 +29,7 @@ from trainer.engine.losses import WAY_OUT, Losses, not_finite
 from trainer.engine.objective import Objective, Outcome
 from trainer.engine.optimizer import create_optimizer, set_learning_rate
 from trainer.engine.precision import Precision
+from trainer.engine.progress import Position, Totals
 from trainer.engine.report import Report
 from trainer.engine.schedule import Schedules
 from trainer.engine.seeds import derived_seed
@@ -42,7 +41,8 @@ from trainer.keep import Keep
 from trainer.options import Options, lasting
 from trainer.scoring import score
 
-METRICS_NAME = "metrics.json"
+RUN_FILES = (checkpoint.NAME, checkpoint.NAME + PREVIOUS_SUFFIX, "metrics.json")
+"""Files by which a folder is known to hold a run."""
 
 
 @dataclass(frozen=True)
@@ -57,38 +57,6 @@ class Update:
 
 
 OnUpdate = Callable[[Update], None]
-
-
-@dataclass
-class Position:
-    """Updates done: in `epoch`, and in the whole run. An epoch's may all be done while its end is still to come."""
-
-    epoch: int = 0
-    step: int = 0
-    update: int = 0
-
-
-@dataclass
-class Totals:
-    """Sums over the epoch so far (`loss` to `seconds`) and over the run; part of the checkpoint."""
-
-    loss: float = 0.0
-    images: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-    run_images: int = 0
-    run_seconds: dict[str, float] = field(default_factory=dict)
-
-    def spend(self, seconds: Mapping[str, float]) -> None:
-        """Add seconds by part."""
-        for part, value in seconds.items():
-            self.seconds[part] = self.seconds.get(part, 0.0) + value
-
-    def close_epoch(self) -> None:
-        """Move the epoch's sums to the run's."""
-        self.run_images += self.images
-        for part, value in self.seconds.items():
-            self.run_seconds[part] = self.run_seconds.get(part, 0.0) + value
-        self.loss, self.images, self.seconds = 0.0, 0, {}
 
 
 class Run:
@@ -464,21 +432,6 @@ def eval_loader(options: Options, job: Job) -> EvalLoader:
         options.workers,
         job.device,
     )
-
-
-def prepare_folder(folder: Path, *, resuming: bool) -> None:
-    """See to it that the run's folder can be written and does not hold another run."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        if is_disk_full(error):
-            raise
-        raise PeelVitError(f"cannot write to {folder} ({error.strerror}); choose another --output") from None
-    for name in () if resuming else (checkpoint.NAME, checkpoint.NAME + PREVIOUS_SUFFIX, METRICS_NAME):
-        if (folder / name).exists():
-            raise PeelVitError(f"{folder} holds a run already; continue it with --resume or choose another --output")
 
 
 def _all_finite(model: nn.Module) -> bool:

@@ -14,8 +14,9 @@ from typing import Any
 
 from torch import Tensor
 
+from host.command_line import Parser
 from host.errors import PeelVitError, run_main
-from trainer.cost.arguments import PRESETS, Parser, add_model_options, keep_triple, model_arguments
+from trainer.cost.arguments import add_model_options, keep_triple, model_arguments
 from trainer.engine.checkpoint import find
 from trainer.engine.weights import fit, load_content, load_weights, save_weights, weights_in
 from trainer.export.device import export_device
@@ -24,6 +25,7 @@ from trainer.export.settings import not_given, of_run, told
 from trainer.keep import Keep
 from trainer.models.base import ImageClassifier
 from trainer.models.registry import create_model
+from trainer.options import LEVELS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     add("--output", type=Path, required=True, help="file to write")
     add("--model", help="model that the weights belong to, by name; default: the run's")
     add_model_options(result)
-    add("--level", choices=PRESETS, help="preset of the keep ratios; single ones given win")
+    add("--level", choices=LEVELS, help="preset of the keep ratios; single ones given win")
     add("--token-keep", type=float, help="part of the tokens a selector keeps; default: 1")
     add("--attention-keep", type=float, help="part of the keys a query keeps; default: 1")
     add("--batch-size", type=int, default=1, help="images of the static ONNX shape; default: 1")

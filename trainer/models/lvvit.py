@@ -187,14 +187,8 @@ class LvVisionTransformer(ImageClassifier):
         logits, token_logits = self.head(x[:, 0]), self.aux_head(x[:, 1:])
         if not self.training:
             logits = logits + TOKEN_SHARE * token_logits.amax(dim=1)
-        return ModelOutput(
-            logits=note("logits", logits),
-            tokens=x,
-            kept=state.kept,
-            keys=state.keys,
-            attention_variance=class_attention_variance(state),
-            aux=state.aux,
-            token_logits=note("token_logits", token_logits),
+        return state.output(
+            note("logits", logits), x, class_attention_variance(state), note("token_logits", token_logits)
         )
 
     def _positions(self, patches: int) -> Tensor:

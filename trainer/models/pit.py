@@ -201,14 +201,7 @@ class PoolingVisionTransformer(ImageClassifier):
             first, grid = x[:, :1], stage.whole(x).transpose(1, 2).unflatten(2, grid.shape[2:])
             state.first_block += len(transformer.blocks)
         x = note("norm", self.norm(x))
-        return ModelOutput(
-            logits=note("logits", self.head(x[:, 0])),
-            tokens=x,
-            kept=state.kept,
-            keys=state.keys,
-            attention_variance=class_attention_variance(state),
-            aux=state.aux,
-        )
+        return state.output(note("logits", self.head(x[:, 0])), x, class_attention_variance(state))
 
     def _check_images(self, images: Tensor) -> None:
         config = self.config

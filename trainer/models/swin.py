@@ -385,13 +385,10 @@ class SwinTransformer(ImageClassifier):
             state.first_block += stage.depth
         x = note("norm", self.norm(x).flatten(1, 2))
         last = state.last_probabilities
-        return ModelOutput(
-            logits=note("logits", self.head["fc"](x.mean(dim=1))),
-            tokens=x,
-            kept=state.kept,
-            keys=state.keys,
-            attention_variance=last.variance(),  # type: ignore[attr-defined]
-            aux=state.aux,
+        return state.output(
+            note("logits", self.head["fc"](x.mean(dim=1))),
+            x,
+            last.variance(),  # type: ignore[attr-defined]
         )
 
 

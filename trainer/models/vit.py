@@ -154,14 +154,7 @@ class VisionTransformer(ImageClassifier):
         x = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
         x = note("tokens", x + self._positions(patches.shape[1]))
         x = note("norm", self.norm(self.token_method(self.blocks, x, state)))
-        return ModelOutput(
-            logits=note("logits", self.head(x[:, 0])),
-            tokens=x,
-            kept=state.kept,
-            keys=state.keys,
-            attention_variance=class_attention_variance(state),
-            aux=state.aux,
-        )
+        return state.output(note("logits", self.head(x[:, 0])), x, class_attention_variance(state))
 
     def _positions(self, patches: int) -> Tensor:
         if patches == self.pos_embed.shape[1] - 1:

@@ -56,6 +56,12 @@ class ForwardState:
             raise PeelVitError("only the trilevel token method takes counts or indices; give keep ratios")
         return self.keep
 
+    def output(
+        self, logits: Tensor, tokens: Tensor, attention_variance: Tensor, token_logits: Tensor | None = None
+    ) -> ModelOutput:
+        """The pass's result: what the head makes of it, and what was chosen on the way."""
+        return ModelOutput(logits, tokens, self.kept, self.keys, attention_variance, self.aux, token_logits)
+
     @property
     def last_probabilities(self) -> Probabilities:
         """Probabilities of the block before; a selector in front of the first block has none."""

@@ -14,7 +14,7 @@ from host.errors import PeelVitError
 from trainer.attention.connections import Connections, Probabilities
 from trainer.attention.dense import ALL_KEYS
 from trainer.attention.mapped import with_map
-from trainer.attention.methods import AttentionMethod, SelectedAttention
+from trainer.attention.methods import AttentionMethod, SelectedAttention, Survivors
 from trainer.selection import gather_tokens, select_tokens
 from trainer.tokens.fusion import fuse_tokens
 from trainer.tokens.method import Block, ForwardState, TokenMethod
@@ -95,10 +95,8 @@ class TokenAttentionSelector(TokenMethod):
         if self.fused_token and whole is not x:
             scores_BN = patch_scores(probabilities, state.prefix) if scores_BN is None else scores_BN
             x, fused = fuse_tokens(x, whole, scores_BN, kept, state.prefix), True
-        keys = choice.keys
-        connections, keys = self.attention.connect(
-            probabilities, kept, choice.key_count, keys, state.prefix, int(fused)
-        )
+        survivors = Survivors(kept, choice.key_count, choice.keys, state.prefix, int(fused))
+        connections, keys = self.attention.connect(probabilities, survivors)
         state.kept.append(kept)
         state.keys.append(keys)
         return x, connections

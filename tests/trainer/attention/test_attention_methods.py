@@ -14,6 +14,7 @@ from trainer.attention.connections import Connections, LazyProbabilities
 from trainer.attention.dense import ALL_KEYS
 from trainer.attention.longformer import window_keys
 from trainer.attention.magnitude import MagnitudeConnections
+from trainer.attention.methods import Survivors
 from trainer.keep import Keep
 from trainer.models.registry import create_model
 from trainer.record import SILENT, Recorder
@@ -32,7 +33,7 @@ def queries_and_keys(tokens: int, seed: int = 1) -> tuple[Tensor, Tensor]:
 def connect(name: str, patches: int, count: int | None, extra: int = 0) -> tuple[Connections, Tensor | None]:
     probabilities = LazyProbabilities(*queries_and_keys(1 + patches))
     kept = torch.arange(patches).expand(2, -1)
-    return ATTENTION_METHODS[name]().connect(probabilities, kept, count, None, 1, extra)
+    return ATTENTION_METHODS[name]().connect(probabilities, Survivors(kept, count, extra=extra))
 
 
 def whole_map(connections: Connections, q: Tensor, k: Tensor) -> Tensor:
@@ -121,7 +122,7 @@ def test_a_model_trains_with_it(name: str, keep: Keep) -> None:
 @pytest.mark.parametrize("name", sorted(set(METHODS) - {"selected"}))
 def test_keys_from_outside_are_refused(name: str) -> None:
     with pytest.raises(PeelVitError, match="use the attention method selected"):
-        ATTENTION_METHODS[name]().connect(None, None, 2, torch.zeros(1, 2, 2), 1, 0)
+        ATTENTION_METHODS[name]().connect(None, Survivors(torch.zeros(1, 2), 2, torch.zeros(1, 2, 2)))
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,8 @@ def test_layers_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--model", "vgg16"], "vgg16"),
         (["--token-keep", "2"], "token keep ratio"),
-        (["--no-such-option"], "--help"),
+        (["--xyzzy"], "there is no option --xyzzy; --help lists the options"),
+        (["--token-keeps", "1"], "there is no option --token-keeps; did you mean --token-keep"),
         (["--model", TOY, "--time", "--rounds", "0"], "--rounds is 0"),
         (["--token-method", "magic"], "magic"),
     ],
