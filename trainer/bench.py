@@ -37,7 +37,7 @@ from trainer.models.base import ImageClassifier
 from trainer.models.registry import create_model
 from trainer.record import SILENT
 from trainer.selection import gather_tokens, select_keys, select_tokens
-from trainer.timing import interleaved, ratios
+from trainer.timing import interleaved, quartiles, ratios
 
 ISSUE_SETTINGS = {"tokens .9, attention .9": Keep(0.9, 0.9), "tokens .7, attention .3": Keep(0.7, 0.3)}
 LEVEL_SETTINGS = {f"trilevel_{name}": Keep(*triple[1:]) for name, triple in LEVELS.items() if name != "dense"}
@@ -87,7 +87,7 @@ def measure_steps(bench: Bench) -> dict[str, Any]:
     works["own products"] = partial(_multiply, _own_products(bench, dense))
     seconds = interleaved(works, bench.rounds, bench.device, bench.model)
     cost = StepCost(describe(bench.model))
-    rows = {name: _row(name, ratio, cost) for name, ratio in ratios(seconds, "dense").items() if name in SETTINGS}
+    rows = {name: _row(name, quartiles(seconds[name], seconds["dense"]), cost) for name in SETTINGS}
     dense_rate = bench.batch_size * cost(DENSE) / min(seconds["dense"])
     product_rate = _SQUARE**3 / min(seconds["square product"])
     own_macs = sum(m * k * n for m, k, n in _own_shapes(bench, dense))
@@ -145,12 +145,14 @@ def _multiply(factors: list[tuple[Tensor, Tensor]]) -> None:
         torch.mm(left, right)
 
 
-def _row(name: str, ratio: float, cost: StepCost) -> dict[str, Any]:
+def _row(name: str, time: tuple[float, float, float], cost: StepCost) -> dict[str, Any]:
     macs = cost(SETTINGS[name]) / cost(DENSE)
+    low, ratio, high = time
     return {
         "tokens": SETTINGS[name].tokens,
         "attention": SETTINGS[name].attention,
         "time_ratio": ratio,
+        "time_ratio_quartiles": [low, high],
         "macs_ratio": macs,
         "time_saved_over_macs_saved": (1 - ratio) / (1 - macs) if macs < 1 else None,
     }
@@ -225,7 +227,7 @@ def _attend(connections: Any, q: Tensor, k: Tensor, v: Tensor) -> None:
 def as_text(figures: dict[str, Any]) -> str:
     """The figures for people."""
     f, steps = figures, figures["steps"]
-    lines = [["keep", "tokens", "attention", "time / dense", "MACs / dense", "saved: time / MACs"]]
+    lines = [["keep", "tokens", "attention", "time / dense", "quartiles", "MACs / dense", "saved: time / MACs"]]
     for name, row in steps["settings"].items():
         share = row["time_saved_over_macs_saved"]
         lines.append(
@@ -234,6 +236,7 @@ def as_text(figures: dict[str, Any]) -> str:
                 f"{row['tokens']:g}",
                 f"{row['attention']:g}",
                 f"{row['time_ratio']:.3f}",
+                "{:.2f}-{:.2f}".format(*row["time_ratio_quartiles"]),
                 f"{row['macs_ratio']:.3f}",
             ]
             + ["-" if share is None else f"{share:.2f}"]
@@ -264,7 +267,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m trainer.bench", description="Time that sparsity saves.")
     parser.add_argument("--model", default="deit_small_patch16_224")
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of which medians are taken")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds of which medians are taken")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--amp", action="store_true", help="bfloat16 autocast")
     parser.add_argument("--default-allocator", action="store_true", help="leave the C library's allocator as it is")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from statistics import median
 from typing import TypeVar
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -44,6 +45,12 @@ def interleaved(
             if number >= WARMUP_ROUNDS:
                 seconds[name].append(spent)
     return seconds
+
+
+def quartiles(own: Sequence[float], base: Sequence[float]) -> tuple[float, float, float]:
+    """Lower quartile, median and upper quartile over the rounds of one work's time over another's of the same round."""
+    low, middle, high = np.quantile(np.divide(own, base), (0.25, 0.5, 0.75))
+    return float(low), float(middle), float(high)
 
 
 def ratios(seconds: Mapping[Name, list[float]], to: Name) -> dict[Name, float]:
