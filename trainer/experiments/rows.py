@@ -65,10 +65,21 @@ def _attention(method: str, label: str, keep: float) -> Row:
     return Row(f"attention-{method}-{keep}", "attention", label, f"{keep:g}", settings | _SELECTORS)
 
 
+def _longer(name: str, epochs: int) -> tuple[Row, Row]:
+    """Dense and Tri-Level/0.9 for more epochs, compared with each other."""
+    dense, options = f"{name}-dense", {"epochs": epochs, "val_interval": epochs}
+    return (
+        Row(dense, "longer", f"Dense, {epochs} epochs", "-", options, against=dense),
+        Row(
+            f"{name}-trilevel_0.9", "longer", f"Tri-Level/0.9, {epochs} epochs", "0.9", _trilevel("0.9") | options,
+            against=dense,
+        ),
+    )  # fmt: skip
+
+
 _PERIOD: dict[str, Any] = {"example_period": 1}
 """Epochs between exchanges of examples; the paper's 30 of 300 would be less than one of so few."""
 _SELECTORS: dict[str, Any] = {"select_before": ",".join(map(str, PLACES))}
-_LONGER: dict[str, Any] = {"epochs": 10, "val_interval": 10}
 _FLOAT_ONLY = ("crop-padding", "color-jitter")
 """Of the recipes: the accelerator's own program crops and mirrors as it does on the board."""
 
@@ -77,11 +88,8 @@ DENSE = Row("dense", "levels", "Dense")
 ROWS: tuple[Row, ...] = (
     DENSE,
     *(_level(name) for name in ("0.9", "0.8", "0.7")),
-    Row("long-dense", "longer", "Dense, 10 epochs", "-", _LONGER, against="long-dense"),
-    Row(
-        "long-trilevel_0.9", "longer", "Tri-Level/0.9, 10 epochs", "0.9", _trilevel("0.9") | _LONGER,
-        against="long-dense",
-    ),
+    *_longer("long", 10),
+    *_longer("longest", 30),
     _examples("random", "Random", 0.8),
     _examples("active_bias", "Active Bias", 0.8),
     _examples("forgetting", "Forgetting, two phases", 0.8),
