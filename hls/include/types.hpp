@@ -15,6 +15,8 @@ namespace peelvit {
 #ifdef PEELVIT_NATIVE
 using i16 = std::int16_t;
 using i32 = std::int32_t;
+using u17 = std::uint32_t;  // a 16-bit mantissa up to and with one
+using u30 = std::uint32_t;
 using u32 = std::uint32_t;
 using factor_t = std::int32_t;  // a 16-bit factor held as the machine multiplies fastest
 using acc_t = std::int64_t;     // 48 bits are enough (legal shapes), 64 are what the machine has
@@ -38,6 +40,8 @@ inline void put32(word_t& word, int lane, i32 value) {
 #else
 using i16 = ap_int<16>;
 using i32 = ap_int<32>;
+using u17 = ap_uint<17>;
+using u30 = ap_uint<30>;
 using u32 = ap_uint<32>;
 using factor_t = ap_int<16>;
 using acc_t = ap_int<48>;
@@ -57,6 +61,16 @@ inline acc_t product(factor_t a, factor_t b) { return acc_t(a) * b; }
 #else
 inline ap_int<32> product(factor_t a, factor_t b) { return a * b; }  // one DSP48E2 with the addition that follows
 #endif
+
+// The exact product of two numbers, in a multiplier of their widths and no wider.
+template <typename A, typename B>
+inline wide_t multiply(A a, B b) {
+#ifdef PEELVIT_NATIVE
+    return wide_t(a) * wide_t(b);
+#else
+    return wide_t(a * b);
+#endif
+}
 
 constexpr int kLanes = 8;      // int16 elements of a word
 constexpr int kWideLanes = 4;  // int32 elements of a word

@@ -217,13 +217,16 @@ OPS: tuple[Op, ...] = (
             _read("x", "rows", "n"),
             _read("gamma", "1", "n"),
             _read("beta", "1", "n"),
-            _write("normalised", "rows", "n"),
+            _inner("normalised", Slot.ONE),
             _write("y", "rows", "n"),
-            _write("rstd", "1", "rows", Slot.NONE, "i32"),
+            _write("saved", "rows", "n", Slot.NONE, flag="SAVE"),
+            _write("rstd", "1", "rows", Slot.NONE, "i32", flag="SAVE"),
         ),
         {"rows": (1, "max_rows"), "n": (1, "max_columns")},
         "s = sum x, N = n * sum x^2 - s^2 + eps, normalised = round((n * x - s) / sqrt(N)), "
-        "y = round(gamma * normalised + beta); rstd keeps 1 / sqrt(N) as ``e << 20 | mantissa``.",
+        "y = round(gamma * normalised + beta); with SAVE, for the backward pass, saved keeps normalised and rstd "
+        "1 / sqrt(N) as ``e << 20 | mantissa``.",
+        flags=("SAVE",),
         immediates=("epsilon_mantissa", "epsilon_shift"),
     ),
     Op(

@@ -45,6 +45,11 @@ class Emitter:
         """Images of the micro-batch."""
         return self.layout.use.batch
 
+    @property
+    def saves(self) -> bool:
+        """Whether what only a backward pass reads (or who traces) is written."""
+        return self.train or self.layout.use.trace
+
     def emit(
         self,
         name: str,

@@ -87,10 +87,12 @@ def norm(e: Emitter, name: str, x: str, rows: Rows) -> None:
         "beta": e.matrix(f"{name}.bias"),
         "normalised": e.matrix(f"{name}.normalised"),
         "y": e.matrix(name),
-        "rstd": e.matrix(f"{name}.rstd", rows.count),
     }
+    if e.saves:
+        operands |= {"saved": e.matrix(f"{name}.normalised"), "rstd": e.matrix(f"{name}.rstd", rows.count)}
     immediates = {"epsilon_mantissa": mantissa, "epsilon_shift": shift}
-    e.emit(f"{name} forward", "layernorm", operands, immediates=immediates, rows=rows.count, n=dim)
+    flags = ("SAVE",) if e.saves else ()
+    e.emit(f"{name} forward", "layernorm", operands, flags=flags, immediates=immediates, rows=rows.count, n=dim)
 
 
 def norm_backward(e: Emitter, name: str, x: str, dy: str, dx: str, rows: Rows, *, residual: str | None = None) -> None:

@@ -24,7 +24,7 @@ def layernorm(
     f: Fractions,
     **_: Any,
 ) -> Results:
-    """normalised [rows, n], y = gamma [1, n] * normalised + beta [1, n], and inverse deviations rstd [1, rows]."""
+    """y = gamma [1, n] * normalised + beta [1, n]; saved: normalised [rows, n]; inverse deviations rstd [1, rows]."""
     wide = x.long()
     s1, s2 = wide.sum(1, keepdim=True), (wide * wide).sum(1, keepdim=True)
     epsilon = max(1, formats.round_shift(epsilon_mantissa, epsilon_shift - 2 * f["x"][0]))
@@ -35,7 +35,8 @@ def layernorm(
     acc = normalised.long() * gamma.long()
     y, statistics = store(acc.add_(align(beta, f["beta"][0], fraction)), fraction, f["y"][0])
     return {
-        "normalised": Stored(normalised, (normalised_statistics,)),
+        "normalised": Stored(None, (normalised_statistics,)),
         "y": Stored(y, (statistics,)),
+        "saved": Stored(normalised),
         "rstd": Stored(packed(m, e).T),
     }

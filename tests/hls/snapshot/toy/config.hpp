@@ -3,8 +3,8 @@
 
 namespace peelvit {
 
-constexpr unsigned kHashLow = 0x87b19416u;
-constexpr unsigned kHashHigh = 0x6aa3a09eu;
+constexpr unsigned kHashLow = 0x0c73edd2u;
+constexpr unsigned kHashHigh = 0x1f979249u;
 
 constexpr int kRowTile = 8;
 constexpr int kColumnTile = 16;

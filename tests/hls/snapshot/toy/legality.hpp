@@ -240,9 +240,13 @@ inline int check_embed_class(const Instruction& in, unsigned window_words, int s
 }
 
 inline int check_layernorm(const Instruction& in, unsigned window_words, int slot_count) {
-    if (in.flags & ~0u) return kStatusBadField;
+    if (in.flags & ~1u) return kStatusBadField;
+    const bool SAVE = (in.flags & 1u) != 0;
+    if ((in.address[3] | (in.layout[3] & 0xFFFFu)) != 0) return kStatusBadField;
+    if (!SAVE && (in.address[5] | in.layout[5]) != 0) return kStatusBadField;
     if (in.layout[5] >> 16 != 0) return kStatusBadField;
-    if ((in.address[6] | in.layout[6]) != 0) return kStatusBadField;
+    if (!SAVE && (in.address[6] | in.layout[6]) != 0) return kStatusBadField;
+    if (in.layout[6] >> 16 != 0) return kStatusBadField;
     if ((in.address[7] | in.layout[7]) != 0) return kStatusBadField;
     if (in.dimension[2] != 0) return kStatusBadField;
     if (in.dimension[3] != 0) return kStatusBadField;
@@ -261,9 +265,9 @@ inline int check_layernorm(const Instruction& in, unsigned window_words, int slo
     if (!inside(operand(in, 0), rows, words16(n), window_words)) return kStatusOutsideWindow;
     if (!inside(operand(in, 1), 1, words16(n), window_words)) return kStatusOutsideWindow;
     if (!inside(operand(in, 2), 1, words16(n), window_words)) return kStatusOutsideWindow;
-    if (!inside(operand(in, 3), rows, words16(n), window_words)) return kStatusOutsideWindow;
     if (!inside(operand(in, 4), rows, words16(n), window_words)) return kStatusOutsideWindow;
-    if (!inside(operand(in, 5), 1, words32(rows), window_words)) return kStatusOutsideWindow;
+    if (SAVE && !inside(operand(in, 5), rows, words16(n), window_words)) return kStatusOutsideWindow;
+    if (SAVE && !inside(operand(in, 6), 1, words32(rows), window_words)) return kStatusOutsideWindow;
     if (!slot_exists(operand(in, 0), 1, slot_count)) return kStatusBadSlot;
     if (!slot_exists(operand(in, 1), 1, slot_count)) return kStatusBadSlot;
     if (!slot_exists(operand(in, 2), 1, slot_count)) return kStatusBadSlot;

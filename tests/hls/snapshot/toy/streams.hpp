@@ -1,0 +1,107 @@
+// How the vector unit streams matrices through FIFOs: every task of a region begins with the first element it is
+// handed, so filling the region costs little, and a block can be long.
+//
+// A block is moved in one or two parts, runs of its rows that go side by side through ports of their own.
+#pragma once
+
+#include "blocks.hpp"
+
+namespace peelvit {
+
+constexpr int kStreamWords = 8 * kMaxWords;  // of a part
+constexpr int kStreamRowBits = 8;
+constexpr int kStreamRows = 1 << kStreamRowBits;
+
+// Blocks as large as the streams are long.
+inline Blocks cut_streams(int rows, int columns, int parts) {
+    Blocks blocks;
+    blocks.rows = rows;
+    blocks.words = words16(columns);
+    blocks.columns = columns;
+    blocks.row_bits = 0;
+stream_rows:
+    for (int bits = 1; bits <= kStreamRowBits; ++bits) {
+#pragma HLS unroll
+        if (blocks.words << bits <= kStreamWords) blocks.row_bits = bits;
+    }
+    blocks.row_bits += parts - 1;
+    blocks.count = (rows + (1 << blocks.row_bits) - 1) >> blocks.row_bits;
+    return blocks;
+}
+
+// Rows of a matrix that lie in one stream.
+struct Part {
+    int first;
+    int rows;
+};
+
+inline Part part_of(const Blocks& blocks, int b, int parts, int part) {
+    const int rows = rows_in(blocks, b);
+    const int ahead = parts == 2 ? (rows + 1) >> 1 : rows;  // rows of the first part
+    Part run;
+    run.first = first_row(blocks, b) + (part == 0 ? 0 : ahead);
+    run.rows = part == 0 ? ahead : rows - ahead;
+    return run;
+}
+
+inline Bursts bursts_of(const Matrix& matrix, const Part& part, int words) {
+    const bool is_dense = matrix.pitch == words;
+    Bursts bursts;
+    bursts.pitch = unsigned(matrix.pitch);
+    bursts.address = matrix.address + unsigned(part.first) * bursts.pitch;
+    bursts.count = is_dense ? smaller(part.rows, 1) : part.rows;
+    bursts.words = is_dense ? part.rows * words : words;
+    return bursts;
+}
+
+template <int kPort>
+inline void load_stream(const word_t* mem, const Matrix& matrix, const Blocks& blocks, int b, int parts, int part,
+                        word_t stream[kStreamWords]) {
+    const Bursts bursts = bursts_of(matrix, part_of(blocks, b, parts, part), blocks.words);
+    int place = 0;
+load_bursts:
+    for (int i = 0; i < bursts.count; ++i) {
+#pragma HLS loop_tripcount max = 256
+        const unsigned address = bursts.address + unsigned(i) * bursts.pitch;
+    load_words:
+        for (int w = 0; w < bursts.words; ++w) {
+#pragma HLS loop_tripcount max = 256
+            PIPELINE(w == 0, 1, kReadLatency);
+            stream[place + w] = read_word<kPort>(mem, address + unsigned(w));
+        }
+        place += bursts.words;
+    }
+}
+
+template <int kPort>
+inline void store_stream(word_t* mem, const Matrix& matrix, const Blocks& blocks, int b, int parts, int part,
+                         const word_t stream[kStreamWords]) {
+    const Bursts bursts = bursts_of(matrix, part_of(blocks, b, parts, part), blocks.words);
+    int place = 0;
+store_bursts:
+    for (int i = 0; i < bursts.count; ++i) {
+#pragma HLS loop_tripcount max = 256
+        const unsigned address = bursts.address + unsigned(i) * bursts.pitch;
+    store_words:
+        for (int w = 0; w < bursts.words; ++w) {
+#pragma HLS loop_tripcount max = 256
+            PIPELINE(w == 0, 1, kCopyDepth);
+            write_word<kPort>(mem, address + unsigned(w), stream[place + w]);
+        }
+        place += bursts.words;
+    }
+}
+
+// Two rows at once, from a port each.
+inline void load_two_rows(const word_t* mem0, unsigned first, const word_t* mem1, unsigned second, int words,
+                          word_t first_row[kMaxWords], word_t second_row[kMaxWords]) {
+load_two_rows:
+    for (int w = 0; w < words; ++w) {
+#pragma HLS loop_tripcount max = 32
+        PIPELINE(w == 0, 1, kReadLatency);
+        first_row[w] = read_word<0>(mem0, first + unsigned(w));
+        second_row[w] = read_word<1>(mem1, second + unsigned(w));
+    }
+}
+
+}  // namespace peelvit
