@@ -25,14 +25,26 @@ class RunResult:
     """Clock cycles: modelled on simulations (0 on `golden`, which has no notion of time), counted on a board."""
 
 
+KINDS = ("compute", "vector", "memory", "stall")
+"""What cycles are spent on: the multiply-accumulate array, other pipelined loops, ports and DDR memory; fill, drain and
+latencies."""
+
+
 @dataclass(frozen=True)
 class Counters:
     """What a simulation knows of the last run; empty arrays where a device cannot tell."""
 
-    instruction_cycles: npt.NDArray[np.int64]
-    """Modelled cycles of every executed instruction."""
+    instruction_kinds: npt.NDArray[np.int64]
+    """[instructions, kinds]: modelled cycles of every executed instruction by what they were spent on (`KINDS`)."""
     instruction_words: npt.NDArray[np.int64]
     """[instructions, 6]: DDR words by port: read 0, read 1, read 2, write 0, write 1, write 2."""
+    instruction_bounds: tuple[str, ...] = ()
+    """[instructions]: what bounded most cycles of an instruction: a task of the kernel, a port, DDR or the fill."""
+
+    @property
+    def instruction_cycles(self) -> npt.NDArray[np.int64]:
+        """[instructions]: modelled cycles of every executed instruction."""
+        return self.instruction_kinds.sum(axis=1)
 
 
 class Device(Protocol):

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from hls.spec import instruction, ops
-from hls.spec.formats import LANES, MAX_CONTRACTION
+from hls.spec.formats import LANES, MAX_CONTRACTION, WORD_BYTES
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -57,6 +57,20 @@ class HardwareConfig:
     max_slots: int
     read_latency: int
     """Cycles from a read request to its first word."""
+    write_latency: int
+    """Cycles from a burst's last word to the memory's response."""
+    burst_words: int
+    """Most words of a burst."""
+    outstanding: int
+    """Bursts that a port keeps in flight, in each direction."""
+    ddr_mega_transfers: int
+    """Data rate of the board's memory in millions of transfers a second."""
+    ddr_bytes: int
+    """Bytes of a transfer: the memory's width."""
+    ddr_burst: int
+    """Transfers of the memory's own burst: what it moves at least."""
+    ddr_percent: int
+    """Part of the peak rate that is reached."""
 
     @property
     def max_tokens(self) -> int:
@@ -67,6 +81,17 @@ class HardwareConfig:
     def macs(self) -> int:
         """Multiply-accumulates a cycle of array and attention unit."""
         return self.row_tile * self.column_tile + self.key_lanes * self.max_head_dim
+
+    @property
+    def ddr_burst_words(self) -> int:
+        """Words that the memory moves at least."""
+        return max(1, self.ddr_burst * self.ddr_bytes // WORD_BYTES)
+
+    @property
+    def ddr_words_per_thousand_cycles(self) -> int:
+        """What the memory moves for all ports together, reads and writes."""
+        rate = self.ddr_mega_transfers * self.ddr_bytes * self.ddr_percent  # MB/s, times 100
+        return rate * 10 // (WORD_BYTES * self.clock_mhz)
 
     @property
     def limits(self) -> dict[str, int]:
@@ -104,6 +129,7 @@ def _check(config: HardwareConfig) -> None:
         config.row_tile * config.max_contraction <= config.panel_elements,
         f"panel_elements must hold one row tile of max_contraction steps ({config.row_tile * config.max_contraction})",
     )
+    need(config.ddr_percent <= 100, "ddr_percent must be at most 100")
     need(config.max_patches < 1 << 15, "max_patches must be below 32768: token indices are 16 bits")
     need(
         config.macs <= config.dsp, f"{config.macs} multipliers do not fit the {config.dsp} DSP slices of {config.part}"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hls.spec.config import HardwareConfig
 from hls.spec.formats import WORD_BYTES
 from hls.spec.status import Status
-from host.device import Counters, RunResult
+from host.device import KINDS, Counters, RunResult
 from host.errors import PeelVitError
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
@@ -29,6 +29,8 @@ def _load(path: Path, config: HardwareConfig) -> ctypes.CDLL:
     library.peelvit_executed.restype = ctypes.c_uint32
     library.peelvit_trace.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     library.peelvit_trace.restype = None
+    library.peelvit_bound.argtypes = [ctypes.c_uint32]
+    library.peelvit_bound.restype = ctypes.c_char_p
     return library
 
 
@@ -89,9 +91,11 @@ class CsimDevice:
     def counters(self) -> Counters:
         """See `host.device.Device`."""
         count = int(self._library.peelvit_executed())
-        cycles, words = np.zeros(count, np.uint64), np.zeros((count, 6), np.uint32)
+        cycles, words = np.zeros((count, len(KINDS)), np.uint64), np.zeros((count, 6), np.uint32)
         self._library.peelvit_trace(cycles.ctypes.data, words.ctypes.data)
-        return Counters(cycles.astype(np.int64), words.astype(np.int64))
+        calls = [self._library.peelvit_bound(index).decode() for index in range(count)]
+        bounds = tuple(call.partition("(")[0] for call in calls)
+        return Counters(cycles.astype(np.int64), words.astype(np.int64), bounds)
 
     def close(self) -> None:
         """See `host.device.Device`."""

@@ -13,21 +13,27 @@ EXPORT void peelvit_run(void* window, unsigned window_words, unsigned program, u
     peelvit::cycles::reset();
     auto* memory = static_cast<peelvit::word_t*>(window);
     peelvit_top(memory, memory, memory, window_words, program, &result[0], &result[1], &result[2], &result[3]);
-    *cycles = peelvit::cycles::total;
+    peelvit::cycles::settle();
+    *cycles = peelvit::cycles::total();
 }
 
 // Instructions executed by the last run.
 EXPORT unsigned peelvit_executed() { return static_cast<unsigned>(peelvit::cycles::marks.size()); }
 
-// Modelled cycles [executed] and DDR words [executed][6] of each instruction of the last run.
-EXPORT void peelvit_trace(unsigned long long* instruction_cycles, unsigned* instruction_words) {
+// Of each instruction of the last run: modelled cycles [executed][4] by what they were spent on (compute, vector,
+// memory, stall) and DDR words [executed][6] by stream.
+EXPORT void peelvit_trace(unsigned long long* cycles, unsigned* words) {
     peelvit::cycles::Mark before = peelvit::cycles::origin;
     for (const peelvit::cycles::Mark& mark : peelvit::cycles::marks) {
-        *instruction_cycles++ = mark.cycles - before.cycles;
-        for (int port = 0; port < 6; ++port) *instruction_words++ = mark.words[port] - before.words[port];
+        for (int kind = 0; kind < peelvit::cycles::kKinds; ++kind) *cycles++ = mark.spent[kind] - before.spent[kind];
+        for (int i = 0; i < peelvit::cycles::kStreams; ++i) *words++ = mark.words[i] - before.words[i];
         before = mark;
     }
 }
+
+// What bounded most cycles of the dataflow regions of an instruction of the last run: the call of a task, a port, DDR
+// or the fill; empty without regions.
+EXPORT const char* peelvit_bound(unsigned index) { return peelvit::cycles::marks[index].bound; }
 
 // Bytes of a memory word as this build holds it (16, or the library was built wrongly).
 EXPORT unsigned peelvit_word_bytes() { return sizeof(peelvit::word_t); }

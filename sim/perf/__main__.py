@@ -1,4 +1,4 @@
-"""``python -m sim.perf --models deit_tiny_patch16_224 --clock-mhz 150 --json reports/perf.json``."""
+"""``python -m sim.perf --models deit_tiny_patch16_224 --batch 16 --json reports/perf.json``."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def main() -> None:
     """Command line."""
     options = _parser().parse_args()
     config = load_hardware(options.config)
-    if options.batch < 1 or not options.clock_mhz > 0:
-        raise PeelVitError("give a micro-batch of at least 1 and a clock above 0 MHz")
+    if options.batch < 1:
+        raise PeelVitError("give a micro-batch of at least 1")
     models = [parse_model(name) for name in options.models]
     build(config, "fast")
     device, runs = CsimDevice(config), []
-    settings = {"batch": options.batch, "clock_mhz": options.clock_mhz, "memory_limit": MEMORY_LIMIT}
+    settings = {"batch": options.batch, "memory_limit": MEMORY_LIMIT}
     bar = tqdm(list(product(models, options.passes, options.levels)), unit="program", disable=None)
     for model, purpose, level in bar:
         bar.set_postfix_str(f"{model.name} {purpose} {level}")
@@ -50,7 +50,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--levels", nargs="+", choices=LEVELS, default=list(LEVELS))
     parser.add_argument("--batch", type=int, default=1, help="images of a micro-batch")
     parser.add_argument("--config", default="zcu102", help="hardware configuration")
-    parser.add_argument("--clock-mhz", type=float, default=150.0)
     parser.add_argument("--json", type=Path, default=Path("reports/perf.json"), help="where the figures are written to")
     parser.add_argument("--instructions", action="store_true", help="also print the cycles of every instruction")
     return parser

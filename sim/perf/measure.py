@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hls.spec.config import HardwareConfig
 from hls.spec.formats import WORD_BYTES
 from hls.spec.instruction import Instruction
 from hls.spec.status import SENTENCES, Status
 from host.compiler import compile_program
+from host.device import Counters
 from host.devices.csim import CsimDevice
 from host.errors import PeelVitError
 from host.layout import plan_layout
@@ -34,12 +32,10 @@ class Run:
     Attributes:
         cycles: modelled, of the whole program.
         instructions, names: the program.
-        instruction_cycles: [instructions].
-        ddr_words: of 16 bytes, read and written by instructions.
+        counters: of each instruction.
     """
 
     config: HardwareConfig
-    clock_mhz: float
     model: str
     purpose: str
     level: str
@@ -47,8 +43,7 @@ class Run:
     cycles: int
     instructions: tuple[Instruction, ...]
     names: tuple[str, ...]
-    instruction_cycles: NDArray[np.int64]
-    ddr_words: int
+    counters: Counters
 
     @property
     def ms(self) -> float:
@@ -56,7 +51,12 @@ class Run:
         return self._ms(self.cycles)
 
     def _ms(self, cycles: float) -> float:
-        return cycles / (self.clock_mhz * 1e3) / self.batch
+        return cycles / (self.config.clock_mhz * 1e3) / self.batch
+
+    @property
+    def ddr_bytes(self) -> float:
+        """Bytes an image that instructions read and write."""
+        return float(self.counters.instruction_words.sum()) * WORD_BYTES / self.batch
 
     @property
     def macs(self) -> int:
@@ -66,9 +66,9 @@ class Run:
     def by_kind(self) -> dict[str, float]:
         """Milliseconds an image by op, and outside all instructions."""
         totals: dict[str, float] = {}
-        for instruction, cycles in zip(self.instructions, self.instruction_cycles.tolist(), strict=True):
+        for instruction, cycles in zip(self.instructions, self.counters.instruction_cycles.tolist(), strict=True):
             totals[instruction.op.name] = totals.get(instruction.op.name, 0.0) + self._ms(cycles)
-        return totals | {OTHER: self._ms(self.cycles - int(self.instruction_cycles.sum()))}
+        return totals | {OTHER: self._ms(self.cycles - int(self.counters.instruction_cycles.sum()))}
 
     def _in_units_of_the_paper(self, ms: float) -> float:
         """Milliseconds an image in inference; in training hours an epoch of the examples that are kept."""
@@ -100,16 +100,14 @@ class Run:
             "cycles": self.cycles,
             "ms_per_image": self.ms,
             "hours_per_epoch": self.modelled if self.purpose == "training" else None,
-            "ddr_bytes_per_image": self.ddr_words * WORD_BYTES // self.batch,
+            "ddr_bytes_per_image": round(self.ddr_bytes),
             "mac_utilisation": self.macs / (self.cycles * self.config.macs),
             "paper": self.paper,
             "bound": self.bound,
         }
 
 
-def measure(
-    device: CsimDevice, model: ViTConfig, purpose: str, level: str, *, batch: int, clock_mhz: float, memory_limit: int
-) -> Run:
+def measure(device: CsimDevice, model: ViTConfig, purpose: str, level: str, *, batch: int, memory_limit: int) -> Run:
     """Run the program once on random parameters and pixels; training includes the optimizer's update."""
     training = purpose == "training"
     plan = LEVELS[level].sparsity.plan(model)
@@ -125,6 +123,5 @@ def measure(
     counters = device.counters()
     device.close()
     return Run(
-        device.config, clock_mhz, model.name, purpose, level, batch, result.cycles, program.instructions, program.names,
-        counters.instruction_cycles, int(counters.instruction_words.sum()),
+        device.config, model.name, purpose, level, batch, result.cycles, program.instructions, program.names, counters
     )  # fmt: skip

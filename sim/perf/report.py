@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from host.device import KINDS
 from sim.perf.levels import LEVELS
 from sim.perf.measure import Run
 
@@ -20,7 +21,7 @@ paper     Table 2 of Tri-Level E-ViT: batch 1, 16 bits, ZCU102 at 150 MHz"""
 def tables(runs: Sequence[Run]) -> str:
     """For every model and pass: milliseconds by op, and the total beside the paper's figure and the bound."""
     groups = [list(group) for _, group in groupby(runs, key=lambda run: (run.model, run.purpose))]
-    legend = LEGEND.format(clock=runs[0].clock_mhz, dsp=runs[0].config.dsp)
+    legend = LEGEND.format(clock=runs[0].config.clock_mhz, dsp=runs[0].config.dsp)
     return "\n\n".join([*map(_table, groups), legend])
 
 
@@ -61,12 +62,15 @@ def _number(value: float | None) -> str:
 
 
 def instruction_table(run: Run) -> str:
-    """Cycles of every instruction."""
+    """Cycles of every instruction, what they were spent on, and what bounded most of them."""
+    counters = run.counters
     lines = [f"{run.model}, {run.purpose}, level {run.level}: cycles by instruction, modelled"]
-    for index, (name, instruction, cycles) in enumerate(
-        zip(run.names, run.instructions, run.instruction_cycles.tolist(), strict=True)
+    lines.append(f"{'':63}{'total':>12}" + "".join(f"{kind:>10}" for kind in KINDS) + "  bound by")
+    for index, (name, instruction, kinds, bound) in enumerate(
+        zip(run.names, run.instructions, counters.instruction_kinds.tolist(), counters.instruction_bounds, strict=True)
     ):
-        lines.append(f"{index:5}  {name:36}{instruction.op.name:20}{cycles:>12,}")
+        spent = "".join(f"{cycles:>10,}" for cycles in kinds)
+        lines.append(f"{index:5}  {name:36}{instruction.op.name:20}{sum(kinds):>12,}{spent}  {bound}")
     return "\n".join(lines)
 
 
@@ -74,7 +78,7 @@ def write_json(path: Path, runs: Sequence[Run]) -> None:
     """`reports/perf.json`."""
     content = {
         "board": runs[0].config.name,
-        "clock_mhz": runs[0].clock_mhz,
+        "clock_mhz": runs[0].config.clock_mhz,
         "runs": [run.as_dict() for run in runs],
     }
     path.parent.mkdir(parents=True, exist_ok=True)

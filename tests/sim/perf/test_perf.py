@@ -12,6 +12,7 @@ import pytest
 from hls.spec.config import load
 from hls.spec.instruction import Instruction
 from hls.spec.ops import BY_NAME
+from host.device import Counters
 from host.devices.csim import CsimDevice
 from host.model import parse_model
 from sim.csim import build
@@ -38,9 +39,10 @@ def test_macs_of_attention_count_the_keys_that_are_read() -> None:
 
 def run_of(purpose: str, level: str, cycles: int = 1_500_000, batch: int = 1) -> Run:
     gemm = Instruction(BY_NAME["gemm_nt"], dimensions={"rows": 100, "split": 0, "n": 252, "k": 1000, "period": 100})
+    kinds, words = np.array([[cycles - 2000, 900, 500, 100]]), np.array([[500, 0, 0, 0, 500, 0]])
+    counters = Counters(kinds, words, ("multiply",))
     return Run(
-        load("zcu102"), 150.0, "deit_tiny_patch16_224", purpose, level, batch, cycles, (gemm,), ("head forward",),
-        np.array([cycles - 500]), 1000,
+        load("zcu102"), "deit_tiny_patch16_224", purpose, level, batch, cycles, (gemm,), ("head forward",), counters
     )  # fmt: skip
 
 
@@ -93,11 +95,10 @@ def toy() -> CsimDevice:
 @pytest.mark.parametrize("purpose", ["inference", "training"])
 def test_a_small_model_is_measured(purpose: str) -> None:
     dense, sparse = (
-        measure(toy(), parse_model(SMALL), purpose, level, batch=1, clock_mhz=150.0, memory_limit=1 << 26)
-        for level in ("dense", "0.7")
+        measure(toy(), parse_model(SMALL), purpose, level, batch=1, memory_limit=1 << 26) for level in ("dense", "0.7")
     )
     assert dense.paper is None
     assert 0 < dense.as_dict()["mac_utilisation"] < 1
     assert sparse.macs < dense.macs
     assert dense.bound < dense.modelled
-    assert int(dense.instruction_cycles.sum()) < dense.cycles
+    assert int(dense.counters.instruction_cycles.sum()) < dense.cycles

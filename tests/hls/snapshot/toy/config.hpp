@@ -3,8 +3,8 @@
 
 namespace peelvit {
 
-constexpr unsigned kHashLow = 0x0c73edd2u;
-constexpr unsigned kHashHigh = 0x1f979249u;
+constexpr unsigned kHashLow = 0xef4e8b7au;
+constexpr unsigned kHashHigh = 0x8cafae4au;
 
 constexpr int kRowTile = 8;
 constexpr int kColumnTile = 16;
@@ -14,6 +14,11 @@ constexpr int kChunk = 16;
 constexpr int kKeyLanes = 4;
 constexpr int kSelectLanes = 8;
 constexpr int kReadLatency = 48;
+constexpr int kWriteLatency = 32;
+constexpr int kBurstWords = 16;
+constexpr int kOutstanding = 16;
+constexpr int kDdrWords = 4;
+constexpr int kDdrWordsPerThousand = 5332;  // cycles
 constexpr int kMaxColumns = 256;
 constexpr int kMaxContraction = 512;
 constexpr int kMaxExponentBits = 31;

@@ -26,6 +26,11 @@
 
 namespace peelvit {
 
+// Cycles of an instruction outside its loops, an assumption until a synthesis report tells: eight operands are checked
+// one after the other (a product, a sum and a comparison of 64 bits each: 8 cycles), then slots are looked up, the job is
+// set up and a divider runs (32).
+constexpr unsigned kDispatchCycles = 96;
+
 // Run one legal instruction. An opcode branch stands here, outside every dataflow region.
 inline void execute(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
 #pragma HLS inline off
@@ -154,6 +159,7 @@ instructions:
         read_fields(mem0, program + unsigned(i + 1) * kInstructionWords, fields);
         const Instruction in = decode(fields);
         index = unsigned(i);
+        STRAIGHT(kDispatchCycles);
         status = check_instruction(in, window_words, slot_count);
         if (status != kStatusOk || in.opcode == kOpEnd) break;
         execute(mem0, mem1, mem2, in, slots);

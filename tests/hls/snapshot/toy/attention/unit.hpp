@@ -101,7 +101,7 @@ attention_blocks:
         PROCESS(load_rows(mem0, mem1, job, image, head, first, next_image, next_head, rows_for_scores, rows_for_sums));
         PROCESS(load_keys(mem2, job, image, first, keys_for_scores, keys_for_banks, keys_for_sums, keys_for_map));
         PROCESS(sort_keys(job, first, keys_for_banks, banks));
-        PROCESS(
+        COMPUTE(
             scores(job, first, buffer, rows_for_scores, keys_for_scores, key_rows, value_rows, score, largest, dp));
         PROCESS(exponentials(job, first, score, largest, exponential_of, sum));
         PROCESS(reciprocals(job, first, sum, inverse));
@@ -109,7 +109,7 @@ attention_blocks:
             probabilities(job, first, exponential_of, inverse, dp, probability, dp_on, p_dp, probability_statistics));
         PROCESS(score_gradients(job, first, probability, dp_on, p_dp, probability_for_sums, probability_for_map, dscore,
                                 dscore_statistics));
-        PROCESS(weighted_sums(mem1, mem2, job, image, head, first, buffer, rows_for_sums, keys_for_sums, banks,
+        COMPUTE(weighted_sums(mem1, mem2, job, image, head, first, buffer, rows_for_sums, keys_for_sums, banks,
                               probability_for_sums, dscore, sums, gathered, gradient, class_query, dkey, dvalue));
         PROCESS(finish(mem0, job, image, head, first, sums, keys_for_map, probability_for_map, map, out));
     }

@@ -33,7 +33,7 @@ gemm_steps:
 #pragma HLS array_partition variable=sums type=complete dim=2
         PROCESS(next_step(job, index, load, product, result));
         PROCESS(load_tile(mem0, job, load, tile));
-        PROCESS(multiply(job, product, rows, panel, tile, sums));
+        COMPUTE(multiply(job, product, rows, panel, tile, sums));
         PROCESS(finish(mem1, mem2, job, result, row0, rows, sums, partial, total, statistics));
     }
 }

@@ -180,6 +180,7 @@ inline void sgd_update(word_t* mem0, word_t* mem1, word_t* mem2, const Instructi
     const bool has_decay = (in.flags & 1u) != 0;
     const int average_shift = int(in.immediate[0]);
 
+    STRAIGHT(kReadLatency);
     const word_t first = read_word<0>(mem0, hyperparameters.address);
     const word_t second = read_word<0>(mem0, hyperparameters.address + 1);
     const int rescale = slots.peak[weight.slot] >= kRescalePeak ? 1 : 0;

@@ -1,0 +1,310 @@
+// What the schedule and the memory cost in C simulation: modelled clock cycles, and what they were spent on.
+//
+// Loop. A pipelined loop takes its iterations times the interval, or as long as its busiest port or the DDR memory
+// needs for its words, whichever is longer; plus its depth; plus the response to its last write.
+//
+// Port. Each of the six streams (read and write of three ports) moves a word a cycle. Consecutive addresses of a loop
+// make a burst of up to kBurstWords words. A port keeps kOutstanding bursts in flight, which hides the latency of long
+// ones; a short one takes its stream at least latency / kOutstanding cycles. The loop's depth holds the latency of its
+// first read.
+//
+// DDR. All streams together move kDdrWordsPerThousand words in a thousand cycles (a stated part of the peak), and the
+// memory moves kDdrWords words at a time: a burst of one word costs as much as one of kDdrWords.
+//
+// Region. A task starts an iteration when the tasks before it ended that iteration, itself ended the one before, and
+// the task after it ended the one before that (a channel holds two blocks). So the first iteration costs the sum of
+// its tasks (the fill), and each further one its slowest. Streams and the DDR memory serve the iterations one after
+// the other, which holds up the tasks where several of them use the same one. In a region of FIFOs a task starts when
+// the first loops of the tasks before it are filled, and ends when its own first loop has passed on their last element.
+//
+// Cycles are booked as compute (loops of the multiply-accumulate array), memory (in other loops: the busiest stream, or
+// the DDR memory, is moving words), vector (the rest of those) and stall (fill and drain of pipelines and regions,
+// latencies, straight code). Those of an iteration of a region go to what its slowest task spent them on, or to memory
+// where a stream that several tasks use is slower; the rest is stall.
+#pragma once
+
+#ifndef __SYNTHESIS__
+
+#include <cstdint>
+#include <vector>
+
+#include "config.hpp"
+
+namespace peelvit {
+namespace cycles {
+
+using count_t = std::uint64_t;
+
+enum Kind { kCompute, kVector, kMemory, kStall, kKinds };
+
+constexpr int kPorts = 3;
+constexpr int kStreams = 2 * kPorts;    // read ports, then write ports
+constexpr int kServers = kStreams + 1;  // the streams and the DDR memory
+constexpr int kTasks = 32;              // at most, of a region
+constexpr int kLevels = 4;              // regions inside tasks of regions
+constexpr unsigned kHandshake = 2;      // start and end of a task
+constexpr unsigned kShortestBurst[2] = {(kReadLatency + kOutstanding - 1) / kOutstanding,
+                                        (kWriteLatency + kOutstanding - 1) / kOutstanding};
+
+// One direction of one port.
+struct Stream {
+    unsigned next;  // address that goes on with the burst
+    unsigned beat;  // words of the burst so far
+    std::uint32_t words;
+    count_t busy;
+};
+
+static Stream streams[kStreams];
+static count_t ddr_words = 0;     // as the memory moves them
+static count_t iterations = 0;    // of the present loop, times their interval
+static count_t latency = 0;       // of the present loop
+static count_t fill = 0;          // depth of the first loop of the present task
+static Kind kind = kVector;       // of the present task
+static count_t spent[kKinds];     // until the start of the present loop
+static count_t served[kServers];  // busy cycles of streams and memory until then
+
+inline count_t larger_count(count_t a, count_t b) { return a > b ? a : b; }
+inline count_t smaller_count(count_t a, count_t b) { return a < b ? a : b; }
+inline count_t total() { return spent[kCompute] + spent[kVector] + spent[kMemory] + spent[kStall]; }
+
+inline void transfer(int stream, unsigned address) {
+    Stream& s = streams[stream];
+    const unsigned shortest = kShortestBurst[stream / kPorts];
+    if (address != s.next || s.beat == unsigned(kBurstWords)) {
+        s.beat = 0;
+        s.busy += shortest;
+    }
+    if (s.beat >= shortest) ++s.busy;
+    if (s.beat % kDdrWords == 0) ddr_words += kDdrWords;
+    ++s.beat;
+    ++s.words;
+    s.next = address + 1;
+}
+
+inline count_t busy(int server) {
+    return server < kStreams ? streams[server].busy : ddr_words * 1000 / kDdrWordsPerThousand;
+}
+
+// Book the loop that has ended.
+__attribute__((noinline)) static void settle() {
+    count_t memory = 0;
+    bool writes = false;
+    for (int i = 0; i < kServers; ++i) {
+        const count_t now = busy(i);
+        memory = larger_count(memory, now - served[i]);
+        if (i >= kPorts && i < kStreams) writes = writes || now != served[i];
+        if (i < kStreams) streams[i].beat = kBurstWords;  // a burst ends with its loop
+        served[i] = now;
+    }
+    const count_t took = larger_count(iterations, memory);
+    const count_t own = kind == kCompute ? iterations : took - memory;
+    spent[kind] += own;
+    spent[kMemory] += took - own;
+    spent[kStall] += latency + (writes ? kWriteLatency : 0);
+    iterations = 0;
+    latency = 0;
+}
+
+inline void start_loop(unsigned depth) {
+    settle();
+    latency = depth;
+    if (fill == 0) fill = depth;
+}
+
+inline void straight(unsigned cycles) {
+    settle();
+    spent[kStall] += cycles;
+}
+
+// Cycles by what bounded them (a task, a stream, the DDR memory), of the present instruction.
+struct Bound {
+    const char* name;
+    count_t cycles;
+};
+static std::vector<Bound> bounds;
+
+inline void bound(const char* name, count_t cycles) {
+    for (Bound& b : bounds) {
+        if (b.name == name) {
+            b.cycles += cycles;
+            return;
+        }
+    }
+    bounds.push_back(Bound{name, cycles});
+}
+
+// State after an instruction.
+struct Mark {
+    count_t spent[kKinds];
+    std::uint32_t words[kStreams];
+    const char* bound;  // what bounded most cycles of its regions
+};
+static Mark origin;              // before the first instruction
+static std::vector<Mark> marks;  // after every instruction
+
+inline Mark now() {
+    settle();
+    Mark mark;
+    for (int i = 0; i < kKinds; ++i) mark.spent[i] = spent[i];
+    for (int i = 0; i < kStreams; ++i) mark.words[i] = streams[i].words;
+    Bound most{"", 0};
+    for (const Bound& b : bounds) most = b.cycles > most.cycles ? b : most;
+    mark.bound = most.name;
+    bounds.clear();
+    return mark;
+}
+
+inline void mark() { marks.push_back(now()); }
+inline void begin() { origin = now(); }
+
+// Where the tasks of a region stand, in cycles since the region began.
+struct Schedule {
+    count_t began;             // by the clock
+    count_t last[kTasks + 1];  // end of the present or last iteration of each task
+    count_t last_but_one[kTasks + 1];
+    count_t server[kServers];  // when each stream, and the memory, has served all iterations so far
+    count_t ended;
+};
+static Schedule schedules[kLevels];
+static int level = 0;
+
+static const char* const kServerNames[kServers] = {"read port 0",  "read port 1",  "read port 2", "write port 0",
+                                                   "write port 1", "write port 2", "DDR"};
+
+// One iteration of a dataflow region. In C simulation the tasks run one after the other; the clock moves on when the
+// iteration ends.
+class Region {
+  public:
+    Region(bool first, bool streams) : schedule_(schedules[level]), streams_(streams) {
+        settle();
+        ++level;
+        copy(spent, before_);
+        for (int i = 0; i < kServers; ++i) served_before_[i] = served[i];
+        if (first) {
+            schedule_ = Schedule();
+            schedule_.began = total();
+        }
+    }
+
+    void start(const char* name, Kind task_kind, bool waits) {
+        name_ = name;
+        kind = task_kind;
+        fill = 0;
+        if (waits) {
+            ready_ = streams_ ? filled_ : latest_;
+            handed_ = latest_;
+        }
+        for (int i = 0; i < kServers; ++i) task_served_[i] = served[i];
+    }
+
+    void end() {
+        settle();
+        kind = kVector;
+        count_t costs[kKinds];
+        count_t cost = 0;
+        for (int i = 0; i < kKinds; ++i) {
+            costs[i] = spent[i] - before_[i];
+            cost += costs[i];
+        }
+        copy(before_, spent);
+        if (cost > cost_) {
+            cost_ = cost;
+            copy(costs, costs_);
+            slowest_ = name_;
+        }
+        const count_t free = streams_ ? 0 : schedule_.last_but_one[task_ + 1];
+        const count_t start = larger_count(larger_count(ready_, schedule_.last[task_]), free);
+        const count_t ended = start + cost + (cost != 0 ? kHandshake : 0);
+        schedule_.last_but_one[task_] = schedule_.last[task_];
+        schedule_.last[task_] = streams_ ? larger_count(ended, handed_ + fill) : ended;
+        filled_ = larger_count(filled_, start + fill);
+        latest_ = larger_count(latest_, schedule_.last[task_]);
+        use_servers(start, schedule_.last[task_]);
+        ++task_;
+    }
+
+    ~Region() {
+        --level;
+        hold_up();
+        const count_t ended = larger_count(latest_, schedule_.ended);
+        const count_t advance = ended - schedule_.ended;
+        schedule_.ended = ended;
+        book(advance);
+    }
+
+  private:
+    static void copy(const count_t (&from)[kKinds], count_t (&to)[kKinds]) {
+        for (int i = 0; i < kKinds; ++i) to[i] = from[i];
+    }
+
+    void use_servers(count_t start, count_t end) {
+        for (int i = 0; i < kServers; ++i) {
+            if (served[i] == task_served_[i]) continue;
+            if (!used_[i]) first_use_[i] = start;
+            used_[i] = true;
+            last_use_[i] = end;
+        }
+    }
+
+    // The last task that uses a stream ends when the stream has served the iteration.
+    void hold_up() {
+        count_t delay = 0;
+        for (int i = 0; i < kServers; ++i) {
+            if (!used_[i]) continue;
+            const count_t work = served[i] - served_before_[i];
+            schedule_.server[i] = larger_count(schedule_.server[i], first_use_[i]) + work;
+            if (schedule_.server[i] > last_use_[i]) delay = larger_count(delay, schedule_.server[i] - last_use_[i]);
+            if (work > cost_) {
+                cost_ = work;
+                for (count_t& cost : costs_) cost = 0;
+                costs_[kMemory] = work;
+                slowest_ = kServerNames[i];
+            }
+        }
+        for (int i = 0; i < task_; ++i) schedule_.last[i] += delay;
+        latest_ += delay;
+    }
+
+    void book(count_t advance) {
+        count_t rest = advance;
+        for (int i = 0; i < kKinds; ++i) {
+            const count_t part = smaller_count(rest, costs_[i]);
+            spent[i] += part;
+            rest -= part;
+        }
+        spent[kStall] += rest;
+        bound(slowest_, advance - rest);
+        bound("fill", rest);
+    }
+
+    Schedule& schedule_;
+    bool streams_;
+    count_t before_[kKinds];  // cycles spent when the iteration began
+    count_t served_before_[kServers];
+    count_t task_served_[kServers] = {};
+    count_t first_use_[kServers] = {}, last_use_[kServers] = {};
+    bool used_[kServers] = {};
+    count_t ready_ = 0;                // when the present task may start
+    count_t filled_ = 0, latest_ = 0;  // when the first loops of the tasks so far are filled, and all tasks so far end
+    count_t handed_ = 0;               // when the tasks before the present one end
+    count_t cost_ = 0, costs_[kKinds] = {};  // of the slowest task
+    const char* slowest_ = "";
+    const char* name_ = "";
+    int task_ = 0;
+};
+
+inline void reset() {
+    for (Stream& s : streams) s = Stream{0, kBurstWords, 0, 0};
+    for (count_t& count : spent) count = 0;
+    for (count_t& count : served) count = 0;
+    ddr_words = iterations = latency = 0;
+    kind = kVector;
+    level = 0;
+    marks.clear();
+    bounds.clear();
+}
+
+}  // namespace cycles
+}  // namespace peelvit
+
+#endif
