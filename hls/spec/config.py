@@ -52,8 +52,6 @@ class HardwareConfig:
     max_head_dim: int
     key_lanes: int
     """Keys that the attention unit reads at once, even: it has `key_lanes * max_head_dim` multipliers."""
-    select_lanes: int
-    """Comparators of the selection unit."""
     max_slots: int
     read_latency: int
     """Cycles from a read request to its first word."""

@@ -3,8 +3,8 @@
 
 namespace peelvit {
 
-constexpr unsigned kHashLow = 0xef4e8b7au;
-constexpr unsigned kHashHigh = 0x8cafae4au;
+constexpr unsigned kHashLow = 0xda33fb0fu;
+constexpr unsigned kHashHigh = 0x5640f967u;
 
 constexpr int kRowTile = 8;
 constexpr int kColumnTile = 16;
@@ -12,7 +12,6 @@ constexpr int kPanelDepth = 512;
 constexpr int kPanelRows = 24;
 constexpr int kChunk = 16;
 constexpr int kKeyLanes = 4;
-constexpr int kSelectLanes = 8;
 constexpr int kReadLatency = 48;
 constexpr int kWriteLatency = 32;
 constexpr int kBurstWords = 16;

@@ -34,9 +34,10 @@ constexpr unsigned kDispatchCycles = 96;
 // Run one legal instruction. An opcode branch stands here, outside every dataflow region.
 inline void execute(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
 #pragma HLS inline off
-    // The three GEMM forms share one array, attention and its backward one unit.
+    // The three GEMM forms share one array, attention and its backward one unit, both selections another.
 #pragma HLS allocation function instances=gemm limit=1
 #pragma HLS allocation function instances=attend limit=1
+#pragma HLS allocation function instances=select_in_rows limit=1
     switch (in.opcode) {
         case kOpGemmNt:
             gemm_nt(mem0, mem1, mem2, in, slots);

@@ -1,5 +1,7 @@
-// The selection unit: exact top-k by counting. The rank of a value is the number of values before it (larger, or equal
-// and of lower index); the `keep` values of lowest rank are kept, in ascending order of their indices.
+// The selection unit: exact top-k of rows of the attention map, the lowest index winning ties, kept indices ascending.
+//
+// The k-th largest value is found digit by digit, from the highest on, by counting: all candidates are looked at at
+// once. Those above it are kept, and as many of those equal to it as are still wanted.
 #pragma once
 
 #include "instruction.hpp"
@@ -7,64 +9,265 @@
 
 namespace peelvit {
 
-constexpr int kSelectChunks = (kMaxPatches + kSelectLanes - 1) / kSelectLanes;
+constexpr int kSelectPorts = 3;  // rows are read side by side, one through each port
+constexpr int kSelectChunks = (kMaxPatches + kLanes - 1) / kLanes;
+constexpr int kSelectRows = 80;
+constexpr int kSelectGroups = (kSelectRows + kSelectPorts - 1) / kSelectPorts;
+constexpr int kDigitBits = 2;
+constexpr int kDigits = 32 / kDigitBits;
+constexpr int kDigitInterval = 2;  // chunks that are taken in while a digit is looked at
+constexpr int kMapRowWords = kMaxPatches / kWideLanes + 1;
 constexpr int kIndexWords = (kMaxPatches + kLanes - 1) / kLanes;
 
-// Candidate i is value[i / kSelectLanes][i % kSelectLanes]; `forced` is before all others (-1: none).
-struct Candidates {
-    i32 value[kSelectChunks][kSelectLanes];
-    int count;
-    int forced;
+// What is chosen in each row: `keep` of `candidates` columns; with `includes_own`, column q of row q is always kept.
+struct Selection {
+    Matrix lists;
+    unsigned first_list;
+    int rows, map_words, candidates, keep;
+    bool includes_own;
 };
 
-// Whether value a at index i stands before value b at index j.
-inline bool is_before(i32 a, int i, i32 b, int j, int forced) {
-#pragma HLS inline
-    if (i == forced || j == forced) return i == forced && j != forced;
-    return a > b || (a == b && i < j);
-}
+// Word addresses of the map rows, by port; row q is read through port q % kSelectPorts.
+struct MapRows {
+    unsigned address[kSelectGroups];
+};
 
-// kSelectLanes comparisons a cycle; the list is packed eight indices a word.
-inline void select_largest(const Candidates& candidates, int keep, word_t (&list)[kIndexWords]) {
-#pragma HLS inline off
-    const int chunks = (candidates.count + kSelectLanes - 1) / kSelectLanes;
-    int kept = 0;
-    word_t word = zero_word();
-select_candidates:
-    for (int i = 0; i < candidates.count; ++i) {
-#pragma HLS loop_tripcount max = 80
-        int rank = 0;
-        const i32 own = candidates.value[i / kSelectLanes][i % kSelectLanes];
-    select_chunks:
-        for (int chunk = 0; chunk < chunks; ++chunk) {
-#pragma HLS loop_tripcount max = 10
-            PIPELINE((i | chunk) == 0, 1, 8);
-            int before = 0;
-            for (int lane = 0; lane < kSelectLanes; ++lane) {
+// A row of the map, a copy for each lane of the gathering.
+using RowCopies = word_t[kLanes][kMapRowWords];
+
+struct Candidates {
+    i32 value[kLanes];
+};
+
+// Kept candidates, and those of which the first `ties` are kept as well.
+struct Choice {
+    bool chosen[kMaxPatches];
+    bool tied[kMaxPatches];
+    int ties;
+};
+
+inline int rows_of_group(const Selection& job, int group) {
+    return smaller(kSelectPorts, job.rows - kSelectPorts * group);
+}
+inline int chunks_of(const Selection& job) { return (job.candidates + kLanes - 1) / kLanes; }
+
+template <int kPort>
+inline void load_map_row(const word_t* mem, const Selection& job, int group, const MapRows& rows, RowCopies& copies) {
+    const int words = kPort < rows_of_group(job, group) ? job.map_words : 0;
+load_map_row:
+    for (int w = 0; w < words; ++w) {
+#pragma HLS loop_tripcount max = 21
+        PIPELINE(w == 0, 1, kReadLatency);
+        const word_t word = read_word<kPort>(mem, rows.address[group] + unsigned(w));
+        for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-                const int j = chunk * kSelectLanes + lane;
-                if (j < candidates.count && is_before(candidates.value[chunk][lane], j, own, i, candidates.forced))
-                    ++before;
-            }
-            rank += before;
-            if (chunk == chunks - 1 && rank < keep) {
-                put16(word, kept % kLanes, i16(i));
-                list[kept / kLanes] = word;
-                ++kept;
-                if (kept % kLanes == 0) word = zero_word();
-            }
+            copies[lane][w] = word;
         }
     }
 }
 
-inline void store_list(word_t* mem, unsigned address, int count, const word_t (&list)[kIndexWords]) {
-    const int words = words16(count);
-store_list:
-    for (int w = 0; w < words; ++w) {
-#pragma HLS loop_tripcount max = 10
-        PIPELINE(w == 0, 1, 4);
-        write_word<2>(mem, address + unsigned(w), list[w]);
+// The candidates of each row, eight a cycle, in the order of `columns`.
+inline void gather_columns(const RowCopies& first, const RowCopies& second, const RowCopies& third,
+                           const Selection& job, int group, const i16 columns[kMaxPatches],
+                           Candidates chunks[kSelectPorts * kSelectChunks]) {
+    const int count = chunks_of(job);
+    int row = 0;
+    int chunk = 0;
+gather_columns:
+    for (int i = 0; i < rows_of_group(job, group) * count; ++i) {
+#pragma HLS loop_tripcount max = 30
+        PIPELINE(i == 0, 1, 4);
+        Candidates gathered;
+        for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+            const int candidate = kLanes * chunk + lane;
+            const int column = candidate < job.candidates ? 1 + int(columns[candidate]) : 0;
+            const int w = column / kWideLanes;
+            const word_t word = row == 0 ? first[lane][w] : row == 1 ? second[lane][w] : third[lane][w];
+            gathered.value[lane] = get32(word, column % kWideLanes);
+        }
+        chunks[i] = gathered;
+        ++chunk;
+        if (chunk == count) {
+            chunk = 0;
+            ++row;
+        }
     }
+}
+
+// A digit an iteration, of one row, while the candidates of the next row come in.
+inline void select_largest(const Candidates chunks[kSelectPorts * kSelectChunks], const Selection& job, int group,
+                           Choice choices[kSelectPorts]) {
+    u32 value[2][kMaxPatches];  // with the sign bit inverted, so that they compare as unsigned
+    Choice choice;
+#pragma HLS array_partition variable=value type=complete dim=0
+#pragma HLS array_partition variable=choice.chosen type=complete
+#pragma HLS array_partition variable=choice.tied type=complete
+    const int rows = rows_of_group(job, group);
+    const int count = chunks_of(job);
+    int place = 0;
+select_digits:
+    for (int i = 0; i < (rows + 1) * kDigits; ++i) {
+#pragma HLS loop_tripcount max = 64
+        PIPELINE(i == 0, 2, 8);
+        const int row = i / kDigits;  // that comes in
+        const int digit = i % kDigits;
+        for (int part = 0; part < kDigitInterval; ++part) {
+#pragma HLS unroll
+            const int chunk = kDigitInterval * digit + part;
+            if (row < rows && chunk < count) {
+                const Candidates taken = chunks[place];
+                ++place;
+                for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+                    const int candidate = kLanes * chunk + lane;
+                    if (candidate < job.candidates)
+                        value[row % 2][candidate] = u32(taken.value[lane]) ^ u32(0x80000000u);
+                }
+            }
+        }
+        if (row > 0) {
+            const int own = job.includes_own ? kSelectPorts * group + row - 1 : -1;
+            if (digit == 0) {
+                choice.ties = job.keep - (job.includes_own ? 1 : 0);
+                for (int c = 0; c < kMaxPatches; ++c) {
+#pragma HLS unroll
+                    choice.chosen[c] = c == own;
+                    choice.tied[c] = c < job.candidates && c != own;
+                }
+            }
+            const int shift = 32 - kDigitBits * (digit + 1);
+            int digits[kMaxPatches];
+            int at_least[5] = {0, 0, 0, 0, 0};  // candidates in question with such a digit or a larger one
+#pragma HLS array_partition variable=digits type=complete
+#pragma HLS array_partition variable=at_least type=complete
+            for (int c = 0; c < kMaxPatches; ++c) {
+#pragma HLS unroll
+                digits[c] = int(u32(value[(row - 1) % 2][c] >> shift)) & 3;
+                at_least[1] += choice.tied[c] && digits[c] >= 1 ? 1 : 0;
+                at_least[2] += choice.tied[c] && digits[c] >= 2 ? 1 : 0;
+                at_least[3] += choice.tied[c] && digits[c] >= 3 ? 1 : 0;
+            }
+            int threshold = 0;
+            for (int d = 1; d < 4; ++d) {
+#pragma HLS unroll
+                if (at_least[d] >= choice.ties) threshold = d;
+            }
+            choice.ties -= at_least[threshold + 1];
+            for (int c = 0; c < kMaxPatches; ++c) {
+#pragma HLS unroll
+                choice.chosen[c] = choice.chosen[c] || (choice.tied[c] && digits[c] > threshold);
+                choice.tied[c] = choice.tied[c] && digits[c] == threshold;
+            }
+            if (digit == kDigits - 1) choices[row - 1] = choice;
+        }
+    }
+}
+
+// Kept indices, packed eight a word: eight candidates a cycle, and one more cycle for the last word of a row.
+inline void pack_lists(const Choice choices[kSelectPorts], const Selection& job, int group,
+                       word_t lists[kSelectPorts * kIndexWords]) {
+    const int steps = chunks_of(job) + 1;
+    Choice choice;
+    i16 line[2 * kLanes];
+#pragma HLS array_partition variable=choice.chosen type=complete
+#pragma HLS array_partition variable=choice.tied type=complete
+#pragma HLS array_partition variable=line type=complete
+    int row = 0;
+    int step = 0;
+    int waiting = 0;  // indices in `line`
+    int place = 0;
+pack_lists:
+    for (int i = 0; i < rows_of_group(job, group) * steps; ++i) {
+#pragma HLS loop_tripcount max = 33
+        PIPELINE(i == 0, 1, 6);
+        if (step == 0) {
+            choice = choices[row];
+            waiting = 0;
+        }
+        for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+            const int candidate = kLanes * step + lane;
+            if (candidate < job.candidates) {
+                const bool is_first_tie = choice.tied[candidate] && choice.ties > 0;
+                if (is_first_tie) --choice.ties;
+                if (choice.chosen[candidate] || is_first_tie) {
+                    line[waiting] = i16(candidate);
+                    ++waiting;
+                }
+            }
+        }
+        if (waiting >= kLanes || (step == steps - 1 && waiting > 0)) {
+            word_t word = zero_word();
+            for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+                if (lane < waiting) put16(word, lane, line[lane]);
+                line[lane] = line[kLanes + lane];
+            }
+            lists[place] = word;
+            ++place;
+            waiting -= smaller(waiting, kLanes);
+        }
+        ++step;
+        if (step == steps) {
+            step = 0;
+            ++row;
+        }
+    }
+}
+
+inline void store_lists(word_t* mem2, const Selection& job, int group, const word_t lists[kSelectPorts * kIndexWords]) {
+    const int words = words16(job.keep);
+    int place = 0;
+store_lists:
+    for (int row = 0; row < rows_of_group(job, group); ++row) {
+#pragma HLS loop_tripcount max = 3
+        const unsigned list = job.first_list + unsigned(kSelectPorts * group + row);
+        const unsigned address = job.lists.address + list * unsigned(job.lists.pitch);
+    store_list:
+        for (int w = 0; w < words; ++w) {
+#pragma HLS loop_tripcount max = 10
+            PIPELINE(w == 0, 1, 4);
+            write_word<2>(mem2, address + unsigned(w), lists[place + w]);
+        }
+        place += words;
+    }
+}
+
+inline void select_in_rows(const word_t* mem0, const word_t* mem1, word_t* mem2, const Selection& job, int groups,
+                           const i16 columns[kMaxPatches], const MapRows rows[kSelectPorts]) {
+#pragma HLS inline off
+select_groups:
+    for (int group = 0; group < groups; ++group) {
+#pragma HLS loop_tripcount max = 27
+        DATAFLOW(group == 0);
+        RowCopies first;
+        RowCopies second;
+        RowCopies third;
+        Candidates chunks[kSelectPorts * kSelectChunks];
+        Choice choices[kSelectPorts];
+        word_t lists[kSelectPorts * kIndexWords];
+#pragma HLS array_partition variable=first type=complete dim=1
+#pragma HLS array_partition variable=second type=complete dim=1
+#pragma HLS array_partition variable=third type=complete dim=1
+#pragma HLS aggregate variable=chunks
+#pragma HLS aggregate variable=choices
+#pragma HLS stream variable=chunks type=fifo depth=10
+#pragma HLS stream variable=choices type=fifo depth=2
+#pragma HLS stream variable=lists type=fifo depth=8
+        PROCESS(load_map_row<0>(mem0, job, group, rows[0], first));
+        PROCESS(load_map_row<1>(mem1, job, group, rows[1], second));
+        PROCESS(load_map_row<2>(mem2, job, group, rows[2], third));
+        PROCESS(gather_columns(first, second, third, job, group, columns, chunks));
+        PROCESS(select_largest(chunks, job, group, choices));
+        PROCESS(pack_lists(choices, job, group, lists));
+        PROCESS(store_lists(mem2, job, group, lists));
+    }
+}
+
+// Row q of the selection is the map row at `first` + index of q * `pitch`.
+inline void place_row(MapRows rows[kSelectPorts], int q, unsigned address) {
+    rows[q % kSelectPorts].address[q / kSelectPorts] = address;
 }
 
 // A list of indices below `limit`; larger ones are clamped.
