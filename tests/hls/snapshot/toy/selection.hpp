@@ -256,8 +256,8 @@ select_groups:
 #pragma HLS stream variable=choices type=fifo depth=2
 #pragma HLS stream variable=lists type=fifo depth=8
         PROCESS(load_map_row<0>(mem0, job, group, rows[0], first));
-        PROCESS(load_map_row<1>(mem1, job, group, rows[1], second));
-        PROCESS(load_map_row<2>(mem2, job, group, rows[2], third));
+        BESIDE(load_map_row<1>(mem1, job, group, rows[1], second));
+        BESIDE(load_map_row<2>(mem2, job, group, rows[2], third));
         PROCESS(gather_columns(first, second, third, job, group, columns, chunks));
         PROCESS(select_largest(chunks, job, group, choices));
         PROCESS(pack_lists(choices, job, group, lists));

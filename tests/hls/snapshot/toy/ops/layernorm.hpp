@@ -203,14 +203,14 @@ layernorm_blocks:
 #pragma HLS aggregate variable=sums
 #pragma HLS aggregate variable=moments
         PROCESS(load_stream<0>(mem0, job.x, job.blocks, b, job.parts, 0, first_in));
-        PROCESS(load_stream<1>(mem1, job.x, job.blocks, b, job.parts, 1, second_in));
+        BESIDE(load_stream<1>(mem1, job.x, job.blocks, b, job.parts, 1, second_in));
         PROCESS(layernorm_sums(first_in, second_in, job, b, first_kept, second_kept, sums));
         PROCESS(layernorm_moments(sums, job, b, moments, rstd));
         PROCESS(layernorm_rows(first_kept, second_kept, moments, job, b, gammas, betas, first_out, second_out,
                                normalised_observed, y_statistics));
         PROCESS(store_stream<1>(mem1, job.y, job.blocks, b, job.parts, 0, first_out));
-        PROCESS(store_stream<2>(mem2, job.second, job.blocks, b, job.parts, job.second_part, second_out));
-        PROCESS(store_rstd(mem0, job, b, rstd, line));
+        BESIDE(store_stream<2>(mem2, job.second, job.blocks, b, job.parts, job.second_part, second_out));
+        BESIDE(store_rstd(mem0, job, b, rstd, line));
     }
 }
 

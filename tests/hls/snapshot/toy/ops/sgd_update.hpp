@@ -5,13 +5,13 @@
 
 namespace peelvit {
 
-constexpr int kUpdateGroups = kBlockWords / 2;  // groups of eight elements that a block holds
-constexpr int kMaxGroupBits = 12;
+constexpr int kUpdateGroups = 256;  // groups of eight elements in a block
+constexpr int kUpdateWords = 2 * kUpdateGroups;
 constexpr int kUpdateDepth = 48;
 
 // Factors and shifts of one tensor's update, looked up once.
 struct Update {
-    wide_t rate, mu, decay;
+    u17 rate, mu, decay;
     int rescale;         // 1 where the master weights are halved
     int momentum_shift;  // of the stored momentum to the gradient's new fraction
     int gradient_shift;
@@ -26,144 +26,132 @@ struct UpdateState {
 };
 
 struct Element {
-    wide_t master, momentum;
+    i32 master, momentum;
 };
 
-inline Element update_element(const Update& update, wide_t master, wide_t momentum, wide_t gradient,
-                              Statistics& statistics) {
-    const wide_t scaled = round_shift(master, update.rescale);
-    const wide_t aligned = requantise(momentum, update.momentum_shift, 32);
-    const wide_t kept = round_shift(aligned * update.mu, 16);
-    const wide_t average = requantise(gradient, update.gradient_shift, 32);
-    const wide_t decay = requantise(scaled * update.decay, update.decay_shift, 32);
+inline Element update_element(const Update& update, i32 master, i32 momentum, i32 gradient, Statistics& statistics) {
+    const i32 scaled = i32(round_shift(wide_t(master), update.rescale));
+    const i32 aligned = i32(requantise(wide_t(momentum), update.momentum_shift, 32));
+    const wide_t kept = round_shift(multiply(aligned, update.mu), 16);
+    const wide_t average = requantise(wide_t(gradient), update.gradient_shift, 32);
+    const wide_t decay = requantise(multiply(scaled, update.decay), update.decay_shift, 32);
     Element updated;
-    updated.momentum = saturate(kept + average + decay, 32);
-    const wide_t step = requantise(updated.momentum * update.rate, update.step_shift, 32);
-    const wide_t moved = scaled - step;
-    updated.master = saturate(moved, 32);
-    statistics.bits |= uwide_t(updated.master ^ (updated.master >> 63));
-    if (updated.master != moved) ++statistics.saturations;
+    updated.momentum = i32(saturate(kept + average + decay, 32));
+    const wide_t step = requantise(multiply(updated.momentum, update.rate), update.step_shift, 32);
+    const wide_t moved = wide_t(scaled) - step;
+    const wide_t limited = saturate(moved, 32);
+    updated.master = i32(limited);
+    statistics.bits |= uwide_t(limited ^ (limited >> 63));
+    if (limited != moved) ++statistics.saturations;
     return updated;
 }
 
-// Groups of eight elements that lie next to each other in all operands, cut into blocks of a power of two of them
-// (as long as `cut` makes blocks, for the same reason).
-struct GroupBlocks {
+// Groups of eight elements that lie next to each other in all operands, and where they begin.
+struct Line {
+    unsigned master, momentum, gradient, weight;
     int groups;
-    int bits;
-    int count;
 };
 
-inline GroupBlocks cut_groups(int groups) {
-    GroupBlocks blocks;
-    blocks.groups = groups;
-    blocks.bits = 0;
-group_bits:
-    for (int bits = 1; bits <= kMaxGroupBits; ++bits) {
-#pragma HLS unroll
-        if (1 << bits <= kUpdateGroups && 1 << 2 * bits >> 3 <= groups) blocks.bits = bits;
-    }
-    blocks.count = (groups + (1 << blocks.bits) - 1) >> blocks.bits;
-    return blocks;
-}
-
-inline int first_group(const GroupBlocks& blocks, int b) { return b << blocks.bits; }
-inline int groups_in(const GroupBlocks& blocks, int b) {
-    return smaller(1 << blocks.bits, blocks.groups - first_group(blocks, b));
-}
+inline int groups_in(const Line& line, int b) { return smaller(kUpdateGroups, line.groups - b * kUpdateGroups); }
 
 // The two int32 words of each group of block `b`.
 template <int kPort>
-inline void load_groups(const word_t* mem, unsigned address, const GroupBlocks& blocks, int b,
-                        word_t block[kBlockWords]) {
-    const unsigned start = address + 2u * unsigned(first_group(blocks, b));
+inline void load_groups(const word_t* mem, unsigned address, const Line& line, int b, word_t stream[kUpdateWords]) {
+    const unsigned start = address + unsigned(b * kUpdateWords);
 load_groups:
-    for (int w = 0; w < 2 * groups_in(blocks, b); ++w) {
-#pragma HLS loop_tripcount max = 64
+    for (int w = 0; w < 2 * groups_in(line, b); ++w) {
+#pragma HLS loop_tripcount max = 512
         PIPELINE(w == 0, 1, kReadLatency);
-        block[w] = read_word<kPort>(mem, start + unsigned(w));
+        stream[w] = read_word<kPort>(mem, start + unsigned(w));
     }
 }
 
 template <int kPort>
-inline void store_groups(word_t* mem, unsigned address, const GroupBlocks& blocks, int b,
-                         const word_t block[kBlockWords]) {
-    const unsigned start = address + 2u * unsigned(first_group(blocks, b));
+inline void store_groups(word_t* mem, unsigned address, const Line& line, int b, const word_t stream[kUpdateWords]) {
+    const unsigned start = address + unsigned(b * kUpdateWords);
 store_groups:
-    for (int w = 0; w < 2 * groups_in(blocks, b); ++w) {
-#pragma HLS loop_tripcount max = 64
+    for (int w = 0; w < 2 * groups_in(line, b); ++w) {
+#pragma HLS loop_tripcount max = 512
         PIPELINE(w == 0, 1, kCopyDepth);
-        write_word<kPort>(mem, start + unsigned(w), block[w]);
+        write_word<kPort>(mem, start + unsigned(w), stream[w]);
     }
 }
 
-inline void store_weights(word_t* mem2, unsigned address, const GroupBlocks& blocks, int b,
-                          const word_t block[kUpdateGroups]) {
-    const unsigned start = address + unsigned(first_group(blocks, b));
+inline void store_weights(word_t* mem2, const Line& line, int b, const word_t stream[kUpdateGroups]) {
+    const unsigned start = line.weight + unsigned(b * kUpdateGroups);
 store_weights:
-    for (int w = 0; w < groups_in(blocks, b); ++w) {
-#pragma HLS loop_tripcount max = 32
+    for (int w = 0; w < groups_in(line, b); ++w) {
+#pragma HLS loop_tripcount max = 256
         PIPELINE(w == 0, 1, kCopyDepth);
-        write_word<2>(mem2, start + unsigned(w), block[w]);
+        write_word<2>(mem2, start + unsigned(w), stream[w]);
     }
 }
 
-inline void update_groups(const word_t masters[kBlockWords], const word_t momenta[kBlockWords],
-                          const word_t gradients[kBlockWords], const Update& update, const GroupBlocks& blocks, int b,
-                          word_t new_masters[kBlockWords], word_t new_momenta[kBlockWords],
+// Half a group, four elements, a cycle: as fast as three ports bring them.
+inline void update_groups(const word_t masters[kUpdateWords], const word_t momenta[kUpdateWords],
+                          const word_t gradients[kUpdateWords], const Update& update, const Line& line, int b,
+                          word_t new_masters[kUpdateWords], word_t new_momenta[kUpdateWords],
                           word_t weights[kUpdateGroups], UpdateState& state) {
+    word_t weight = zero_word();
 update_groups:
-    for (int g = 0; g < groups_in(blocks, b); ++g) {
-#pragma HLS loop_tripcount max = 32
-        PIPELINE(g == 0, 2, kUpdateDepth);
-        const int lanes = update.columns - kLanes * state.word;
-        word_t weight = zero_word();
-        for (int half = 0; half < 2; ++half) {
+    for (int i = 0; i < 2 * groups_in(line, b); ++i) {
+#pragma HLS loop_tripcount max = 512
+        PIPELINE(i == 0, 1, kUpdateDepth);
+        const int half = i % 2;
+        const int lanes = update.columns - kLanes * state.word - kWideLanes * half;
+        const word_t old_masters = masters[i];
+        const word_t old_momenta = momenta[i];
+        const word_t gradient = gradients[i];
+        word_t master = zero_word();
+        word_t momentum = zero_word();
+        if (half == 0) weight = zero_word();
+        for (int lane = 0; lane < kWideLanes; ++lane) {
 #pragma HLS unroll
-            const int place = 2 * g + half;
-            word_t master = zero_word();
-            word_t momentum = zero_word();
-            for (int lane = 0; lane < kWideLanes; ++lane) {
-#pragma HLS unroll
-                if (kWideLanes * half + lane < lanes) {
-                    const Element updated =
-                        update_element(update, wide_t(get32(masters[place], lane)), wide_t(get32(momenta[place], lane)),
-                                       wide_t(get32(gradients[place], lane)), state.master);
-                    put32(master, lane, i32(updated.master));
-                    put32(momentum, lane, i32(updated.momentum));
-                    put16(weight, kWideLanes * half + lane, i16(requantise(updated.master, kMasterShift, 16)));
-                }
+            if (lane < lanes) {
+                const Element updated = update_element(update, get32(old_masters, lane), get32(old_momenta, lane),
+                                                       get32(gradient, lane), state.master);
+                const i16 rounded = i16(requantise(wide_t(updated.master), kMasterShift, 16));
+                put32(master, lane, updated.master);
+                put32(momentum, lane, updated.momentum);
+                if (half == 0) put16(weight, lane, rounded);
+                if (half == 1) put16(weight, kWideLanes + lane, rounded);
             }
-            new_masters[place] = master;
-            new_momenta[place] = momentum;
         }
-        weights[g] = weight;
-        ++state.word;
-        if (state.word == update.words) state.word = 0;
+        new_masters[i] = master;
+        new_momenta[i] = momentum;
+        if (half == 1) {
+            weights[i / 2] = weight;
+            ++state.word;
+            if (state.word == update.words) state.word = 0;
+        }
     }
 }
 
-// The groups that lie next to each other from these addresses on.
-inline void update_line(word_t* mem0, word_t* mem1, word_t* mem2, unsigned master, unsigned momentum, unsigned gradient,
-                        unsigned weight, const GroupBlocks& blocks, const Update& update, UpdateState& state) {
+inline void update_line(word_t* mem0, word_t* mem1, word_t* mem2, const Line& line, int blocks, const Update& update,
+                        UpdateState& state) {
 update_blocks:
-    for (int b = 0; b < blocks.count; ++b) {
+    for (int b = 0; b < blocks; ++b) {
 #pragma HLS loop_tripcount max = 4096
-        DATAFLOW(b == 0);
-        word_t masters[kBlockWords];
-        word_t momenta[kBlockWords];
-        word_t gradients[kBlockWords];
-        word_t new_masters[kBlockWords];
-        word_t new_momenta[kBlockWords];
+        STREAMING(b == 0);
+        word_t masters[kUpdateWords];
+        word_t momenta[kUpdateWords];
+        word_t gradients[kUpdateWords];
+        word_t new_masters[kUpdateWords];
+        word_t new_momenta[kUpdateWords];
         word_t weights[kUpdateGroups];
-        PROCESS(load_groups<0>(mem0, master, blocks, b, masters));
-        PROCESS(load_groups<1>(mem1, momentum, blocks, b, momenta));
-        PROCESS(load_groups<2>(mem2, gradient, blocks, b, gradients));
-        PROCESS(
-            update_groups(masters, momenta, gradients, update, blocks, b, new_masters, new_momenta, weights, state));
-        PROCESS(store_groups<0>(mem0, master, blocks, b, new_masters));
-        PROCESS(store_groups<1>(mem1, momentum, blocks, b, new_momenta));
-        PROCESS(store_weights(mem2, weight, blocks, b, weights));
+#pragma HLS stream variable=masters type=fifo depth=16
+#pragma HLS stream variable=momenta type=fifo depth=16
+#pragma HLS stream variable=gradients type=fifo depth=16
+#pragma HLS stream variable=new_masters type=fifo depth=16
+#pragma HLS stream variable=new_momenta type=fifo depth=16
+#pragma HLS stream variable=weights type=fifo depth=16
+        PROCESS(load_groups<0>(mem0, line.master, line, b, masters));
+        BESIDE(load_groups<1>(mem1, line.momentum, line, b, momenta));
+        BESIDE(load_groups<2>(mem2, line.gradient, line, b, gradients));
+        PROCESS(update_groups(masters, momenta, gradients, update, line, b, new_masters, new_momenta, weights, state));
+        PROCESS(store_groups<0>(mem0, line.master, line, b, new_masters));
+        BESIDE(store_groups<1>(mem1, line.momentum, line, b, new_momenta));
+        BESIDE(store_weights(mem2, line, b, weights));
     }
 }
 
@@ -190,9 +178,9 @@ inline void sgd_update(word_t* mem0, word_t* mem1, word_t* mem2, const Instructi
     const int f_momentum = f_gradient - kMomentumGuard;
     const int mantissa_mask = (1 << 17) - 1;
     Update update;
-    update.rate = int(get32(first, 0)) & mantissa_mask;
-    update.mu = int(get32(first, 2)) & mantissa_mask;
-    update.decay = has_decay ? int(get32(first, 3)) & mantissa_mask : 0;
+    update.rate = u17(unsigned(int(get32(first, 0)) & mantissa_mask));
+    update.mu = u17(unsigned(int(get32(first, 2)) & mantissa_mask));
+    update.decay = u17(unsigned(has_decay ? int(get32(first, 3)) & mantissa_mask : 0));
     update.rescale = rescale;
     update.momentum_shift = slots.f_previous[gradient.slot] - f_gradient;
     update.gradient_shift = kMomentumGuard + larger(-256, smaller(256, average_shift));
@@ -207,15 +195,17 @@ inline void sgd_update(word_t* mem0, word_t* mem1, word_t* mem2, const Instructi
     const bool is_dense = master.pitch == words32(n) && momentum.pitch == words32(n) && gradient.pitch == words32(n) &&
                           weight.pitch == words16(n);
     const int lines = is_dense ? 1 : rows;
-    const GroupBlocks blocks = cut_groups(is_dense ? rows * update.words : update.words);
+    Line line;
+    line.groups = is_dense ? rows * update.words : update.words;
+    const int blocks = (line.groups + kUpdateGroups - 1) / kUpdateGroups;
 update_lines:
-    for (int line = 0; line < lines; ++line) {
+    for (int i = 0; i < lines; ++i) {
 #pragma HLS loop_tripcount max = 4096
-        const unsigned row = unsigned(line);
-        update_line(mem0, mem1, mem2, master.address + row * unsigned(master.pitch),
-                    momentum.address + row * unsigned(momentum.pitch),
-                    gradient.address + row * unsigned(gradient.pitch), weight.address + row * unsigned(weight.pitch),
-                    blocks, update, state);
+        line.master = master.address + unsigned(i) * unsigned(master.pitch);
+        line.momentum = momentum.address + unsigned(i) * unsigned(momentum.pitch);
+        line.gradient = gradient.address + unsigned(i) * unsigned(gradient.pitch);
+        line.weight = weight.address + unsigned(i) * unsigned(weight.pitch);
+        update_line(mem0, mem1, mem2, line, blocks, update, state);
     }
     const int length = bit_length(wide_t(state.master.bits));
     slots.f[weight.slot] = f_weight;
