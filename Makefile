@@ -90,8 +90,8 @@ experiments: setup  ## train the rows of the paper's tables in the background, r
 	$(PY) -m host.data fetch cifar10 fashion_mnist
 	$(PY) -m trainer.experiments --background $(ARGS)
 
-perf: csim  ## print the modelled cycles of the accelerator beside the paper's times [ARGS]
-	$(PY) -m sim.perf $(ARGS)
+perf: csim  ## print the modelled times of the accelerator beside the paper's and the targets [ARGS]
+	$(PY) -m sim.perf --config $(CONFIG) $(ARGS)
 
 clean:  ## remove what was rendered, compiled and cached (.venv, data and runs stay)
 	rm -rf build reports .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,20 +1,25 @@
-"""``python -m sim.perf --models deit_tiny_patch16_224 --batch 16 --json reports/perf.json``."""
+"""``python -m sim.perf --models deit_tiny_patch16_224 --passes inference --levels dense --instructions``."""
 
 from __future__ import annotations
 
 import argparse
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from host.devices.csim import CsimDevice
 from host.errors import PeelVitError, run_main
-from host.model import parse_model
+from host.model import ViTConfig, parse_model
 from sim.csim import build
-from sim.perf.levels import LEVELS
+from sim.perf.connections import connection_rows, connection_table
+from sim.perf.levels import LEVELS, TRAINING_BATCH
 from sim.perf.measure import PASSES, measure
-from sim.perf.report import instruction_table, tables, write_json
+from sim.perf.plots import write_pictures
+from sim.perf.report import instruction_table, split_table, tables, write_json
+from sim.perf.run import Run
+from sim.perf.synthesis import find_report, loop_table, read_report, stated_loops
 from sim.workload import load_hardware
 
 MEMORY_LIMIT = 2 << 30
@@ -25,21 +30,48 @@ def main() -> None:
     """Command line."""
     options = _parser().parse_args()
     config = load_hardware(options.config)
-    if options.batch < 1:
+    if min(options.batch) < 1:
         raise PeelVitError("give a micro-batch of at least 1")
     models = [parse_model(name) for name in options.models]
     build(config, "fast")
-    device, runs = CsimDevice(config), []
-    settings = {"batch": options.batch, "memory_limit": MEMORY_LIMIT}
-    bar = tqdm(list(product(models, options.passes, options.levels)), unit="program", disable=None)
-    for model, purpose, level in bar:
-        bar.set_postfix_str(f"{model.name} {purpose} {level}")
-        runs.append(measure(device, model, purpose, level, **settings))
-    if options.instructions:
-        print("\n\n".join(map(instruction_table, runs)), end="\n\n")
+    device = CsimDevice(config)
+    runs = _runs(device, models, options)
+    rows: list[dict[str, Any]] = []
+    if options.connections:
+        for model in tqdm(models, unit="model", desc="attention", disable=None):
+            rows += connection_rows(device, model, MEMORY_LIMIT)
+    for chosen, table in ((options.instructions, instruction_table), (options.split, split_table)):
+        if chosen:
+            print("\n\n".join(map(table, runs)), end="\n\n")
     print(tables(runs))
-    write_json(options.json, runs)
-    print(f"\nwritten to {options.json}")
+    if rows:
+        print(f"\n{connection_table(rows)}")
+    report = options.csynth or find_report(config)
+    if report is not None:
+        print(f"\npipelined loops, stated and in {report}\n{loop_table(stated_loops(config), read_report(report))}")
+    write_json(options.json, runs, None, rows)
+    written = [options.json]
+    if options.pictures:
+        for run in runs:
+            if run.level == options.levels[0]:
+                written += write_pictures(options.json.parent, run)
+    print("\nwritten: " + " ".join(map(str, written)))
+
+
+def _runs(device: CsimDevice, models: list[ViTConfig], options: argparse.Namespace) -> list[Run]:
+    """Inference at micro-batch 1, training at each of the given ones."""
+    wanted = [
+        (model, purpose, batch, level)
+        for model, purpose in product(models, options.passes)
+        for batch in (options.batch if purpose == "training" else [1])
+        for level in options.levels
+    ]
+    runs = []
+    bar = tqdm(wanted, unit="program", disable=None)
+    for model, purpose, batch, level in bar:
+        bar.set_postfix_str(f"{model.name} {purpose} {batch} {level}")
+        runs.append(measure(device, model, purpose, level, LEVELS[level], batch=batch, memory_limit=MEMORY_LIMIT))
+    return runs
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,9 +80,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--models", nargs="+", default=deit, metavar="MODEL")
     parser.add_argument("--passes", nargs="+", choices=PASSES, default=PASSES)
     parser.add_argument("--levels", nargs="+", choices=LEVELS, default=list(LEVELS))
-    parser.add_argument("--batch", type=int, default=1, help="images of a micro-batch")
+    batches = [TRAINING_BATCH, 1]
+    parser.add_argument("--batch", nargs="+", type=int, default=batches, help="micro-batches of training, in images")
     parser.add_argument("--config", default="zcu102", help="hardware configuration")
     parser.add_argument("--json", type=Path, default=Path("reports/perf.json"), help="where the figures are written to")
+    parser.add_argument(
+        "--connections", action=argparse.BooleanOptionalAction, default=True, help="the attention table"
+    )
+    parser.add_argument(
+        "--pictures", action=argparse.BooleanOptionalAction, default=True, help="rooflines and timelines"
+    )
+    parser.add_argument("--split", action="store_true", help="also print times by op, layer and pass in their parts")
     parser.add_argument("--instructions", action="store_true", help="also print the cycles of every instruction")
     return parser
 

@@ -43,3 +43,27 @@ PAPER: dict[tuple[str, str], dict[str, float]] = {
     ("deit_small_patch16_224", "training"): dict(zip(LEVELS, (32.44, 27.28, 22.55, 21.15), strict=True)),
 }
 """Milliseconds an image in inference, hours an epoch in training; batch 1, 16 bits, ZCU102 at 150 MHz."""
+
+TARGETS: dict[tuple[str, str], dict[str, float]] = {
+    ("deit_tiny_patch16_224", "inference"): dict(zip(LEVELS, (5.0, 4.3, 3.7, 3.2), strict=True)),
+    ("deit_small_patch16_224", "inference"): dict(zip(LEVELS, (17.0, 14.7, 12.6, 10.9), strict=True)),
+    ("deit_tiny_patch16_224", "training"): dict(zip(LEVELS, (6.0, 4.9, 4.0, 3.5), strict=True)),
+    ("deit_small_patch16_224", "training"): dict(zip(LEVELS, (19.5, 16.1, 13.0, 11.6), strict=True)),
+}
+"""What the accelerator is to reach, in the same units: inference at batch 1, training at micro-batch 16."""
+
+TRAINING_BATCH = 16
+"""Micro-batch of the training targets."""
+
+FASTER_AT_BATCH_1 = 1.5
+"""How many times faster than the paper training is to be in the paper's setting: batch 1, an update per image."""
+
+
+def target(model: str, purpose: str, batch: int, level: str) -> float | None:
+    """The time to reach in units of the paper; None where none is set."""
+    if purpose == "training" and batch == 1:
+        paper = PAPER.get((model, purpose), {}).get(level)
+        return None if paper is None else paper / FASTER_AT_BATCH_1
+    if batch != (1 if purpose == "inference" else TRAINING_BATCH):
+        return None
+    return TARGETS.get((model, purpose), {}).get(level)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -17,9 +18,13 @@ from host.devices.csim import CsimDevice
 from host.model import parse_model
 from sim.csim import build
 from sim.macs import macs
+from sim.perf.connections import connection_rows, connection_table
+from sim.perf.energy import joules
 from sim.perf.levels import EPOCH_IMAGES, LEVELS
-from sim.perf.measure import OTHER, Run, measure
-from sim.perf.report import instruction_table, tables, write_json
+from sim.perf.measure import measure
+from sim.perf.plots import write_pictures
+from sim.perf.report import instruction_table, split_table, tables, targets, write_json
+from sim.perf.run import OTHER, Run
 
 SMALL = "vit:image=24,patch=4,channels=1,dim=24,depth=5,heads=2,mlp=40,classes=5"
 
@@ -41,9 +46,9 @@ def run_of(purpose: str, level: str, cycles: int = 1_500_000, batch: int = 1) ->
     gemm = Instruction(BY_NAME["gemm_nt"], dimensions={"rows": 100, "split": 0, "n": 252, "k": 1000, "period": 100})
     kinds, words = np.array([[cycles - 2000, 900, 500, 100]]), np.array([[500, 0, 0, 0, 500, 0]])
     counters = Counters(kinds, words, ("multiply",))
-    return Run(
-        load("zcu102"), "deit_tiny_patch16_224", purpose, level, batch, cycles, (gemm,), ("head forward",), counters
-    )  # fmt: skip
+    names, keep = ("head forward",), LEVELS[level]
+    model = "deit_tiny_patch16_224"
+    return Run(load("zcu102"), model, purpose, level, keep, batch, cycles, (gemm,), names, counters)
 
 
 def test_inference_is_in_milliseconds() -> None:
@@ -53,7 +58,7 @@ def test_inference_is_in_milliseconds() -> None:
     assert row["paper"] == 8.5
     assert row["bound"] == pytest.approx(25_200_000 / 2520 / 150e3)
     assert row["ddr_bytes_per_image"] == 16_000
-    assert row["mac_utilisation"] == pytest.approx(25_200_000 / (1_500_000 * 2048))
+    assert row["mac_utilisation"] == pytest.approx(25_200_000 / (1_500_000 * load("zcu102").macs))
 
 
 def test_training_is_in_hours_of_the_kept_examples() -> None:
@@ -63,24 +68,58 @@ def test_training_is_in_hours_of_the_kept_examples() -> None:
     assert run.paper == 11.49
 
 
-def test_cycles_by_kind_sum_up() -> None:
+@pytest.mark.parametrize(
+    ("purpose", "batch", "level", "expected"),
+    [
+        ("inference", 1, "dense", 5.0),
+        ("training", 16, "0.7", 3.5),
+        ("training", 1, "dense", 13.79 / 1.5),
+        ("inference", 16, "dense", None),
+        ("training", 4, "dense", None),
+    ],
+)
+def test_targets(purpose: str, batch: int, level: str, expected: float | None) -> None:
+    run = run_of(purpose, level, batch=batch)
+    assert run.target == (None if expected is None else pytest.approx(expected))
+    assert run.held is (None if expected is None else run.modelled <= expected)
+
+
+def test_a_missed_target_names_what_binds() -> None:
+    slow, fast = run_of("inference", "dense"), run_of("inference", "0.7", cycles=300_000)
+    text = targets([slow, fast])
+    assert "missed: multiply-accumulate array 100%; task multiply" in text
+    assert "held" in text
+
+
+@pytest.mark.parametrize("parts", [Run.ops, Run.layers, Run.passes])
+def test_parts_sum_up(parts: Callable[[Run], tuple[str, ...]]) -> None:
     run = run_of("inference", "dense")
-    kinds = run.by_kind()
-    assert set(kinds) == {"gemm_nt", OTHER}
-    assert sum(kinds.values()) == pytest.approx(run.ms)
+    split = run.split(parts(run))
+    assert OTHER in split
+    assert sum(float(kinds.sum()) for kinds in split.values()) == pytest.approx(run.ms)
+    assert sum(run.by_kind().values()) == pytest.approx(run.ms)
+
+
+def test_energy_is_power_times_time() -> None:
+    least, most = joules(10.0)
+    assert least == pytest.approx(0.0742, abs=1e-4)
+    assert most == pytest.approx(0.10697)
+    assert run_of("inference", "dense").as_dict()["estimated_joules_per_image"] == {"low": least, "high": most}
 
 
 def test_report_says_what_is_modelled(tmp_path: Path) -> None:
     runs = [run_of(purpose, level) for purpose in ("inference", "training") for level in LEVELS]
     text = tables(runs)
-    for word in ("modelled", "paper", "bound"):
+    for word in ("modelled", "paper", "bound", "target", "estimate"):
         assert word in text
     assert "10.91" in text
-    assert "21.15" not in text
     assert "head forward" in instruction_table(runs[0])
-    write_json(tmp_path / "reports/perf.json", runs)
+    assert "head" in split_table(runs[0])
+    write_json(tmp_path / "reports/perf.json", runs, {"dsp": 1, "bram36": 2.5, "lut": 3, "ff": 4}, [])
     content = json.loads((tmp_path / "reports/perf.json").read_text())
     assert content["board"] == "zcu102"
+    assert content["clock_mhz"] == 150
+    assert content["resources"]["bram36"] == 2.5
     assert [run["level"] for run in content["runs"][:4]] == list(LEVELS)
     assert content["runs"][3]["keep"] == {"examples": 0.9, "tokens": 0.7, "attention": 0.6}
 
@@ -92,13 +131,42 @@ def toy() -> CsimDevice:
     return CsimDevice(config)
 
 
+def small(purpose: str, level: str) -> Run:
+    return measure(toy(), parse_model(SMALL), purpose, level, LEVELS[level], batch=1, memory_limit=1 << 26)
+
+
 @pytest.mark.parametrize("purpose", ["inference", "training"])
 def test_a_small_model_is_measured(purpose: str) -> None:
-    dense, sparse = (
-        measure(toy(), parse_model(SMALL), purpose, level, batch=1, memory_limit=1 << 26) for level in ("dense", "0.7")
-    )
+    dense, sparse = small(purpose, "dense"), small(purpose, "0.7")
     assert dense.paper is None
-    assert 0 < dense.as_dict()["mac_utilisation"] < 1
+    assert 0 < dense.mac_utilisation < 1
     assert sparse.macs < dense.macs
     assert dense.bound < dense.modelled
-    assert int(dense.counters.instruction_cycles.sum()) < dense.cycles
+    assert 0 < dense.outside < dense.cycles
+    assert set(dense.passes()) == ({"forward"} if purpose == "inference" else {"forward", "backward", "update"})
+    assert {"patch_embed", "blocks.0", "blocks.4", "head"} <= set(dense.layers())
+    *_, (start, length) = dense.spans()
+    assert start + length == pytest.approx(dense.ms_of(dense.cycles - dense.outside))
+
+
+def test_a_measured_program_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = small("inference", "dense")
+    monkeypatch.setattr(CsimDevice, "run", None)
+    again = small("inference", "dense")
+    assert again.cycles == first.cycles
+    assert (again.counters.instruction_kinds == first.counters.instruction_kinds).all()
+    assert again.counters.instruction_bounds == first.counters.instruction_bounds
+
+
+def test_pictures(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path, small("inference", "dense"))
+    assert [path.name.split("-")[0] for path in paths] == ["roofline", "timeline"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+def test_attention_table_counts_the_layers_behind_a_selector() -> None:
+    rows = connection_rows(toy(), parse_model(SMALL), 1 << 26, ratios=(1.0, 0.3))
+    assert [row["attention"] for row in rows] == [1.0, 0.3]
+    assert rows[0]["select_ms"] == 0 < rows[1]["select_ms"]
+    assert rows[1]["backward_ms"] > 0
+    assert "100%" in connection_table(rows)
