@@ -63,7 +63,7 @@ def sources(config: HardwareConfig) -> dict[str, str]:
     context = {
         "config": config,
         "instruction": instruction,
-        "ops": ops.OPS,
+        "ops": config.operations,
         "op": ops.BY_NAME,
         "registers": registers.REGISTERS,
         "slots": slots,
@@ -71,7 +71,8 @@ def sources(config: HardwareConfig) -> dict[str, str]:
         "tables": tables.load(),
         "table_bits": {name: value for name, value in vars(tables).items() if name.endswith("_BITS")},
     }
-    names = [name for name in env.list_templates(extensions=["j2"]) if name != "macros.j2"]
+    skipped = {"macros.j2"} | {f"ops/{name}.hpp.j2" for name in config.without}
+    names = [name for name in env.list_templates(extensions=["j2"]) if name not in skipped]
     rendered = {name.removesuffix(".j2"): env.get_template(name).render(context) for name in names}
     included = {path.name: path.read_text() for path in (HERE / "include").glob("*.hpp")}
     return dict(sorted((rendered | included).items()))

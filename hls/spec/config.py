@@ -31,6 +31,8 @@ class HardwareConfig:
     dsp: int
     """DSP slices of the device; one 16x16 multiply-accumulate takes one."""
     clock_mhz: int
+    without: tuple[str, ...]
+    """Operations that this accelerator does not have: an instruction with their opcode is refused."""
     row_tile: int
     """Rows of the multiply-accumulate array: output rows a tile, a multiple of 8."""
     column_tile: int
@@ -69,6 +71,11 @@ class HardwareConfig:
     """Transfers of the memory's own burst: what it moves at least."""
     ddr_percent: int
     """Part of the peak rate that is reached."""
+
+    @property
+    def operations(self) -> tuple[ops.Op, ...]:
+        """The rows of the op table that this accelerator runs."""
+        return tuple(op for op in ops.OPS if op.name not in self.without)
 
     @property
     def max_tokens(self) -> int:
@@ -114,6 +121,9 @@ def _check(config: HardwareConfig) -> None:
         value = getattr(config, f.name)
         if f.type == "int":
             need(type(value) is int and value > 0, f"{f.name} must be a positive integer, not {value!r}")
+    unknown = sorted(set(config.without) - set(ops.BY_NAME))
+    need(not unknown, f"without names operations that do not exist: {', '.join(unknown)}")
+    need(not {"end", "exponent_update"} & set(config.without), "every accelerator has end and exponent_update")
     for name in ("row_tile", "column_tile", "chunk", "max_contraction", "max_head_dim", "max_columns"):
         need(getattr(config, name) % LANES == 0, f"{name} must be a multiple of {LANES}, the elements of a memory word")
     need(config.panel_rows % config.row_tile == 0, "panel_rows must be a multiple of row_tile")
@@ -147,6 +157,9 @@ def load(name: str | Path) -> HardwareConfig:
     known = {f.name for f in fields(HardwareConfig)}
     if set(content) != known:
         raise ConfigError(f"{path}: missing {sorted(known - set(content))}, unknown {sorted(set(content) - known)}")
-    config = HardwareConfig(**content)
+    names = content["without"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{path}: without must be a list of operations, not {names!r}")
+    config = HardwareConfig(**content | {"without": tuple(names)})
     _check(config)
     return config

@@ -50,7 +50,7 @@ def check(fields: Sequence[int], config: HardwareConfig, window_words: int, slot
     by operand), BAD_SLOT.
     """
     op = BY_OPCODE.get(fields[OPCODE_FIELD] & 0xFF)
-    if op is None:
+    if op is None or op.name in config.without:
         return Status.UNKNOWN_OPCODE
     if not _fields_are_clean(op, fields):
         return Status.BAD_FIELD

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hls.spec.config import HardwareConfig, load
+from hls.spec.status import Status
 from host.device import Device, RunResult
 from host.devices.csim import CsimDevice
 from sim.csim import build
@@ -40,8 +41,15 @@ def outcome(device: Device, case: Case) -> tuple[RunResult, Window]:
     return result, device.read(0, case.memory.shape, np.uint8)
 
 
-@pytest.mark.parametrize("config_name, variant, seeds", RUNS, ids=[f"{c}-{v}" for c, v, _ in RUNS])
-@pytest.mark.parametrize("op_name", OP_NAMES)
+CASES = [
+    pytest.param(name, config, variant, seeds, id=f"{config}-{variant}-{name}")
+    for config, variant, seeds in RUNS
+    for name in OP_NAMES
+    if name not in load(config).without
+]
+
+
+@pytest.mark.parametrize("op_name, config_name, variant, seeds", CASES)
 def test_csim_equals_golden(op_name: str, config_name: str, variant: str, seeds: range) -> None:
     config = _config(config_name)
     csim, golden = _csim(config, variant), _golden(config)
@@ -51,3 +59,13 @@ def test_csim_equals_golden(op_name: str, config_name: str, variant: str, seeds:
         difference = first_difference(case, expected, window)
         assert difference is None, f"{op_name}, seed {seed}, golden against {variant}: {difference}"
         assert (got.status, got.failed_instruction) == (wanted.status, wanted.failed_instruction), f"seed {seed}"
+
+
+@pytest.mark.parametrize("op_name", load("zcu102").without)
+def test_an_operation_that_the_accelerator_lacks_is_refused(op_name: str) -> None:
+    config = _config("zcu102")
+    case = random_case(op_name, 0, config)
+    for device in (_golden(config), _csim(config, "fast")):
+        result, window = outcome(device, case)
+        assert (result.status, result.failed_instruction) == (Status.UNKNOWN_OPCODE, 0)
+        assert np.array_equal(window, case.memory)

@@ -41,6 +41,9 @@ def test_shipped_configurations_load(name: str) -> None:
         ({"dsp": 10}, "multipliers do not fit the 10 DSP slices"),
         ({"chunk": 0}, "chunk must be a positive integer"),
         ({"chunk": "16"}, "chunk must be a positive integer"),
+        ({"without": ["gelo"]}, "operations that do not exist: gelo"),
+        ({"without": ["end"]}, "every accelerator has end"),
+        ({"without": "gelu"}, "without must be a list of operations"),
         ({"colour": "red"}, "unknown \\['colour'\\]"),
     ],
 )

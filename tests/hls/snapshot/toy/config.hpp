@@ -3,8 +3,8 @@
 
 namespace peelvit {
 
-constexpr unsigned kHashLow = 0xda33fb0fu;
-constexpr unsigned kHashHigh = 0x5640f967u;
+constexpr unsigned kHashLow = 0x0a572125u;
+constexpr unsigned kHashHigh = 0x21d9ec9bu;
 
 constexpr int kRowTile = 8;
 constexpr int kColumnTile = 16;
