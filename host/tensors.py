@@ -144,7 +144,8 @@ class _Catalogue:
 
         yield from self._norm(block + "norm1", rows)
         yield self._activation(block + "attn.qkv", rows, 3 * width, self._saved(block, "attn.qkv"))
-        yield self._activation(block + "attn.softmax", 0, 0, "")
+        softmax = self._saved(block, "attn.softmax")
+        yield self._activation(block + "attn.softmax", after * model.heads, 1 + model.patches, softmax)
         yield self._activation(block + "attn.context", after, width, self._saved(block, "attn.context"))
         yield stream("after_attn", after, "stream.mid")
         yield from self._norm(block + "norm2", after)
@@ -197,7 +198,7 @@ class _Catalogue:
         yield self._gradient(block + "norm2", after, model.dim, "d.norm")
         yield self._gradient(block + "after_attn", rows, model.dim, mid)
         yield self._gradient(block + "attn.context", after, width, "d.norm")
-        yield self._gradient(block + "attn.scores", 0, 0, "")
+        yield self._gradient(block + "attn.scores", after * model.heads, 1 + model.patches, "d.scores")
         yield self._gradient(block + "attn.qkv", rows, 3 * width, "d.wide", Slot.THREE_GRADIENTS)
         yield self._gradient(block + "norm1", rows, model.dim, "d.norm")
 

@@ -52,8 +52,8 @@ class HardwareConfig:
     max_patches: int
     max_heads: int
     max_head_dim: int
-    key_lanes: int
-    """Keys that the attention unit reads at once, even: it has `key_lanes * max_head_dim` multipliers."""
+    lanes: int
+    """Queries (or keys) that attention works on at once, even: it takes `lanes * max_head_dim` cells of the array."""
     max_slots: int
     read_latency: int
     """Cycles from a read request to its first word."""
@@ -84,8 +84,8 @@ class HardwareConfig:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates a cycle of array and attention unit."""
-        return self.row_tile * self.column_tile + self.key_lanes * self.max_head_dim
+        """Multiply-accumulates a cycle: the cells of the array, which attention borrows."""
+        return self.row_tile * self.column_tile
 
     @property
     def ddr_burst_words(self) -> int:
@@ -127,7 +127,11 @@ def _check(config: HardwareConfig) -> None:
     for name in ("row_tile", "column_tile", "chunk", "max_contraction", "max_head_dim", "max_columns"):
         need(getattr(config, name) % LANES == 0, f"{name} must be a multiple of {LANES}, the elements of a memory word")
     need(config.panel_rows % config.row_tile == 0, "panel_rows must be a multiple of row_tile")
-    need(config.key_lanes % 2 == 0, "key_lanes must be even: each memory copy has two ports")
+    need(config.lanes % 2 == 0, "lanes must be even: rows are read and written by halves, over two ports")
+    need(
+        config.lanes * config.max_head_dim <= config.macs,
+        f"lanes * max_head_dim must not exceed the {config.macs} cells of the array",
+    )
     need(config.max_split <= config.chunk, "max_split must not exceed chunk: class-token rows are summed in one pass")
     need(
         config.max_contraction < MAX_CONTRACTION,

@@ -108,6 +108,7 @@ _G = Slot.GRADIENT
 _GEMM_LIMITS = {"rows": (1, "max_rows"), "split": (0, "max_split"), "n": (1, "max_rows"), "k": (1, "max_contraction")}
 _VECTOR_LIMITS = {"rows": (1, "max_rows"), "split": (0, "max_rows"), "n": (1, "max_columns")}
 _TOKENS = "batch * (1 + patches)"
+_QUERIES = "batch * heads * queries"
 _ATTENTION_LIMITS = {
     "batch": (1, "max_split"),
     "patches": (1, "max_patches"),
@@ -297,7 +298,7 @@ OPS: tuple[Op, ...] = (
         (
             _read("qkv", _TOKENS, "3 * heads * head_dim"),
             _read("keys", "batch * patches", "key_count", Slot.NONE, "u16", flag="SPARSE"),
-            _inner("probability", Slot.ONE),
+            _write("probability", _QUERIES, "1 + patches"),
             _write("y", "batch * queries", "heads * head_dim"),
             _write("map", "batch * map_rows", "1 + patches", Slot.NONE, "i32", flag="MAP"),
         ),
@@ -324,13 +325,13 @@ OPS: tuple[Op, ...] = (
         (
             _read("qkv", _TOKENS, "3 * heads * head_dim"),
             _read("keys", "batch * patches", "key_count", Slot.NONE, "u16", flag="SPARSE"),
-            _inner("probability", Slot.ONE),
+            _read("probability", _QUERIES, "1 + patches"),
             _read("dy", "batch * queries", "heads * head_dim", _G),
-            _inner("dscore", _G),
+            _write("dscore", _QUERIES, "1 + patches", _G),
             _write("dqkv", _TOKENS, "3 * heads * head_dim", Slot.THREE_GRADIENTS),
         ),
         {k: v for k, v in _ATTENTION_LIMITS.items() if k != "map_rows"},
-        "per image and head, with p computed again: dp = dy v^T, ds = p * (dp - sum_j p dp), "
+        "per image and head, with the stored p: dp = dy v^T, ds = p * (dp - sum_j p dp), "
         "dq = scale ds k, dk = scale ds^T q, dv = p^T dy.",
         flags=("SPARSE",),
         rules=(
@@ -339,8 +340,8 @@ OPS: tuple[Op, ...] = (
             "key_count <= patches",
             "SPARSE == (key_count > 0)",
         ),
-        immediates=("scale", "gradient_mantissa", "gradient_shift"),
-        macs="5 * batch * queries * (1 + patches) * heads * head_dim",
+        immediates=("gradient_mantissa", "gradient_shift"),
+        macs="4 * batch * queries * (1 + patches) * heads * head_dim",
     ),
     Op(
         "select_tokens",

@@ -59,7 +59,7 @@ def _attention(e: Emitter, index: int) -> None:
     patches, name = e.block(index).patches, f"blocks.{index}.attn"
     operands = {
         "qkv": e.matrix(f"{name}.qkv"),
-        "probability": e.matrix(f"{name}.softmax"),
+        "probability": e.matrix(f"{name}.softmax", 1 + patches),
         "y": e.matrix(f"{name}.context"),
     }
     flags: tuple[str, ...] = ()
@@ -80,12 +80,12 @@ def _attention(e: Emitter, index: int) -> None:
 
 
 def _attention_backward(e: Emitter, index: int) -> None:
-    name = f"blocks.{index}.attn"
+    patches, name = e.block(index).patches, f"blocks.{index}.attn"
     operands = {
         "qkv": e.matrix(f"{name}.qkv"),
-        "probability": e.matrix(f"{name}.softmax"),
+        "probability": e.matrix(f"{name}.softmax", 1 + patches),
         "dy": e.matrix(f"d.{name}.context"),
-        "dscore": e.matrix(f"d.{name}.scores"),
+        "dscore": e.matrix(f"d.{name}.scores", 1 + patches),
         "dqkv": e.matrix(f"d.{name}.qkv"),
     }
     flags: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ def _attention_backward(e: Emitter, index: int) -> None:
         operands["keys"] = e.keys_of(index)
         flags = ("SPARSE",)
     mantissa, shift = scale_mantissa(e.model.head_dim**-0.5)
-    immediates = {"scale": _softmax_scale(e), "gradient_mantissa": mantissa, "gradient_shift": shift}
+    immediates = {"gradient_mantissa": mantissa, "gradient_shift": shift}
     e.emit(
         f"{name} backward", "attention_backward", operands, flags=flags, immediates=immediates,
         **_attention_shape(e, index),

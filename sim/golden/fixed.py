@@ -91,22 +91,24 @@ def join(parts: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, int]:
 
 @dataclass(frozen=True)
 class Stored:
-    """A result: its mantissas (None for a value inside an op) and what happens to its slots, one entry a slot."""
+    """A result: its mantissas (None for a value inside an op) and what happens to its slots, one entry a slot.
+
+    `columns` says how many columns of each row are written, where rows are of different length.
+    """
 
     values: Tensor | None
     slots: tuple[SlotChange, ...] = ()
+    columns: list[int] | None = None
 
 
 Results = dict[str, Stored]
 """Results of an op by operand name."""
 
 
-def store(
-    acc: Tensor, fraction: Shift, f: int, bits: int = 16, copies: Tensor | None = None
-) -> tuple[Tensor, Statistics]:
+def store(acc: Tensor, fraction: Shift, f: int, bits: int = 16) -> tuple[Tensor, Statistics]:
     """Mantissas at fraction `f` (int16 or int32) from int64 accumulators at `fraction`, and their statistics.
 
-    A fraction a row is a tensor with a last dimension of 1. `copies` says how often each element is stored (else once).
+    A fraction a row is a tensor with a last dimension of 1.
     """
     mantissa = torch.int16 if bits == 16 else torch.int32
     if acc.numel() == 0:
@@ -123,7 +125,7 @@ def store(
     if largest > limit(bits):
         kept = saturate(rounded, bits)
         outside = kept != rounded
-        saturations = int(outside.sum() if copies is None else (outside * copies).sum())
+        saturations = int(outside.sum())
         rounded = kept
     return rounded.to(mantissa), Statistics(max(-127, min(127, peak)) if peak > _NOTHING else EMPTY, saturations)
 

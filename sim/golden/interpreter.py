@@ -58,7 +58,7 @@ def _write(
             continue
         place, result = instruction.operand(operand.name), results[operand.name]
         if result.values is not None:
-            memory.write(place, operand.element, result.values)
+            memory.write(place, operand.element, result.values, result.columns)
         for slot, change in enumerate(result.slots, place.slot):
             table[slot] = change.applied_to(table[slot])
     return table

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from hls.spec.formats import ELEMENT_BYTES, LANES, WORD_BYTES
 from hls.spec.instruction import Matrix
@@ -24,11 +27,20 @@ class Memory:
         lanes = WORD_BYTES // ELEMENT_BYTES[element]
         return self._typed[element].as_strided((rows, columns), (place.pitch * lanes, 1), place.address * lanes)
 
-    def write(self, place: Matrix, element: str, values: Tensor) -> None:
-        """Write a matrix; each row is padded with zeros to a multiple of eight elements."""
+    def write(self, place: Matrix, element: str, values: Tensor, used: Sequence[int] | None = None) -> None:
+        """Write a matrix; each row is padded with zeros to a multiple of eight elements.
+
+        With `used`, row r has only `used[r]` columns, and what lies behind them and their padding stays as it is.
+        """
         rows, columns = values.shape
         padded = -(-columns // LANES) * LANES
         target = self.matrix(place, element, rows, padded)
+        if used is not None:
+            ends = torch.tensor(used, device=values.device)[:, None]
+            places = torch.arange(padded, device=values.device)
+            values = pad(values, (0, padded - columns)).masked_fill_(places >= ends, 0)
+            torch.where(places < (ends + LANES - 1) // LANES * LANES, values, target, out=target)
+            return
         target[:, :columns] = values
         target[:, columns:] = 0
 

@@ -1,4 +1,4 @@
-"""attention_backward: the gradients of queries, keys and values, with the probabilities computed again."""
+"""attention_backward: the gradients of queries, keys and values, of the stored probabilities."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sim.golden.calls import Fractions
 from sim.golden.fixed import Results, Stored, exact_matmul, join, round_shift, store
-from sim.golden.heads import attend, counted, image_groups, listed_keys, merge_heads, split_heads
+from sim.golden.heads import by_position, by_token, image_groups, listed_keys, merge_heads, split_heads, used_columns
 from sim.golden.slots import Statistics
 from sim.golden.tokens import CLASS, PATCH, row_parts, store_rows
 
@@ -19,32 +19,34 @@ def attention_backward(
     *,
     qkv: Tensor,
     keys: Tensor | None,
+    probability: Tensor,
     dy: Tensor,
     batch: int,
     patches: int,
     heads: int,
     head_dim: int,
     queries: int,
-    scale: int,
     gradient_mantissa: int,
     gradient_shift: int,
     f: Fractions,
     **_: Any,
 ) -> Results:
-    """dqkv [batch * (1 + patches), 3 * heads * head_dim] of dy [batch * queries, heads * head_dim]."""
+    """dqkv [batch * (1 + patches), 3 * heads * head_dim] of dy [batch * queries, heads * head_dim]; dscore as
+    `probability` is [batch * heads * queries, 1 + patches], by position."""
     q, k, v = split_heads(qkv, batch, heads, head_dim)
     (out,) = split_heads(dy, batch, heads, head_dim)
+    probabilities = probability.reshape(batch, heads, queries, 1 + patches)
     listed = listed_keys(keys, batch, patches, queries)
     (fx,), (fp,) = f["qkv"], f["probability"]
     dscore_statistics = [Statistics(), Statistics()]
+    dscores: list[Tensor] = []
     groups: list[tuple[Tensor, ...]] = []
     for images in image_groups(batch, heads, queries, 1 + patches):
         own = None if listed is None else listed[images]
-        asked = q[images, :, :queries]
-        p, _seen = attend(asked, k[images], own, fx, scale, fp)
-        ds, seen = _score_gradients(p, exact_matmul(out[images], v[images].transpose(2, 3)), own, f)
+        asked, p = q[images, :, :queries], by_token(probabilities[images], own)
+        ds, seen = _score_gradients(p, exact_matmul(out[images], v[images].transpose(2, 3)), f)
         dscore_statistics = [a + b for a, b in zip(dscore_statistics, seen, strict=True)]
-        p, ds = counted(p, own), counted(ds, own)
+        dscores.append(by_position(ds, own).flatten(0, 2))
         dk, dk_fraction = _sum_queries(ds, asked, [g + fx for g in f["dscore"]])
         dv, dv_fraction = _sum_queries(p, out[images], [g + fp for g in f["dy"]])
         groups.append(tuple(merge_heads(d) for d in (exact_matmul(ds, k[images]), dk, dv)))
@@ -60,21 +62,22 @@ def attention_backward(
     for i, (values, _pair) in enumerate(thirds):
         dqkv[: len(values), i * width : (i + 1) * width] = values
     changes = tuple(change for _values, pair in thirds for change in pair)
-    return {"dscore": Stored(None, tuple(dscore_statistics)), "dqkv": Stored(dqkv, changes)}
+    columns = used_columns(listed, batch, heads, queries, 1 + patches)
+    return {
+        "dscore": Stored(torch.cat(dscores), tuple(dscore_statistics), columns),
+        "dqkv": Stored(dqkv, changes),
+    }
 
 
-def _score_gradients(
-    p: Tensor, dp: Tensor, listed: Tensor | None, f: Fractions
-) -> tuple[Tensor, tuple[Statistics, ...]]:
+def _score_gradients(p: Tensor, dp: Tensor, f: Fractions) -> tuple[Tensor, tuple[Statistics, ...]]:
     """Stored gradients of the scores [batch, heads, queries, tokens], and their statistics (patch, class)."""
     wide, fp = p.long(), f["probability"][0]
-    mean = round_shift(counted(wide * dp, listed).sum(3, keepdim=True), fp)
+    mean = round_shift((wide * dp).sum(3, keepdim=True), fp)
     acc = dp.sub_(mean).mul_(wide)
     statistics, values = [Statistics(), Statistics()], []
     for kind, part in row_parts(p.shape[2], 1):
-        copies = None if listed is None else listed[:, :, part]
         fraction = fp + f["dy"][kind] + f["qkv"][0]
-        mantissas, statistics[kind] = store(acc[:, :, part], fraction, f["dscore"][kind], copies=copies)
+        mantissas, statistics[kind] = store(acc[:, :, part], fraction, f["dscore"][kind])
         values.append(mantissas)
     return torch.cat(values, 2), (statistics[PATCH], statistics[CLASS])
 

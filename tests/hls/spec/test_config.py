@@ -33,7 +33,7 @@ def test_shipped_configurations_load(name: str) -> None:
         ({"row_tile": 7}, "row_tile must be a multiple of 8"),
         ({"column_tile": 20}, "column_tile must be a multiple of 8"),
         ({"panel_rows": 20}, "panel_rows must be a multiple of row_tile"),
-        ({"key_lanes": 3}, "key_lanes must be even"),
+        ({"lanes": 3}, "lanes must be even"),
         ({"max_split": 17}, "max_split must not exceed chunk"),
         ({"max_contraction": 1 << 17}, "48-bit sums would wrap"),
         ({"panel_elements": 100}, "panel_elements must hold one row tile"),

@@ -175,13 +175,14 @@ class Reference:
         return [self.memory[span].view(DTYPES[operand.element])[:width].tolist() for span in self.spans(name)]
 
     def write(self, name: str, rows: Rows) -> None:
-        spans = self.spans(name)
+        """Write rows, each as long as it is; what lies behind a row's padding stays."""
+        spans, element = self.spans(name), self.operand(name).element
         assert len(spans) == len(rows)
         for span, row in zip(spans, rows, strict=True):
-            padded = np.zeros(span.stop - span.start, np.uint8)
-            content = np.array(row, np.int64).astype(DTYPES[self.operand(name).element]).view(np.uint8)
+            padded = np.zeros(16 * words_per_row(element, len(row)), np.uint8)
+            content = np.array(row, np.int64).astype(DTYPES[element]).view(np.uint8)
             padded[: len(content)] = content
-            self.memory[span] = padded
+            self.memory[span.start : span.start + len(padded)] = padded
 
     # Slots
 
@@ -364,14 +365,31 @@ class Reference:
     def row(self, image: int, token: int) -> int:
         return image if token == 0 else self.d["batch"] + image * self.d["patches"] + token - 1
 
-    def key_lists(self, image: int) -> Rows:
-        """Keys of each query."""
-        patches, everyone = self.d["patches"], list(range(1 + self.d["patches"]))
+    def key_lists(self, image: int) -> list[list[tuple[int, int]]]:
+        """Keys of each query that count: (position, token)."""
+        patches, everyone = self.d["patches"], [(j, j) for j in range(1 + self.d["patches"])]
         if "SPARSE" not in self.flags:
             return [everyone] * self.d["queries"]
-        keys = self.read("keys")[image * patches : (image + 1) * patches]
-        lists = [everyone] + [[0] + [1 + min(k, patches - 1) for k in row] for row in keys]
+        lists = [everyone]
+        for row in self.read("keys")[image * patches : (image + 1) * patches]:
+            lists.append([(0, 0)])
+            for position, key in enumerate(row, 1):
+                token = 1 + min(key, patches - 1)
+                if token > max(t for _, t in lists[-1]):
+                    lists[-1].append((position, token))
         return lists[: self.d["queries"]]
+
+    def columns(self, query: int) -> int:
+        """Columns of a query's row of probabilities."""
+        is_listed = "SPARSE" in self.flags and query > 0
+        return 1 + self.d["key_count"] if is_listed else 1 + self.d["patches"]
+
+    def by_position(self, values: Rows, lists: list[list[tuple[int, int]]]) -> Rows:
+        rows = [[0] * self.columns(t) for t in range(self.d["queries"])]
+        for row, numbers, keys in zip(rows, values, lists, strict=True):
+            for value, (position, _) in zip(numbers, keys, strict=True):
+                row[position] = value
+        return rows
 
     def head(self, matrix: Rows, image: int, tokens: int, part: int, head: int) -> Rows:
         width, heads = self.d["head_dim"], self.d["heads"]
@@ -388,36 +406,42 @@ class Reference:
 
     def attention(self) -> dict[str, Rows]:
         d, qkv = self.d, self.read("qkv")
+        stored: Rows = []
         y = [[0] * (d["heads"] * d["head_dim"]) for _ in range(d["batch"] * d["queries"])]
         maps = [[0] * (1 + d["patches"]) for _ in range(d["batch"] * d["map_rows"])]
         fraction = self.f("probability") + self.f("qkv")
         for b in range(d["batch"]):
             lists = self.key_lists(b)
+            tokens = [[j for _, j in keys] for keys in lists]
             for h in range(d["heads"]):
                 q, k, v = (self.head(qkv, b, 1 + d["patches"], part, h) for part in range(3))
-                p = self.probabilities(q, k, lists, self.slot("probability"))
-                for t, (row, keys) in enumerate(zip(p, lists, strict=True)):
+                p = self.probabilities(q, k, tokens, self.slot("probability"))
+                stored += self.by_position(p, lists)
+                for t, (row, keys) in enumerate(zip(p, tokens, strict=True)):
                     accs = [dot(row, [v[j][c] for j in keys]) for c in range(d["head_dim"])]
                     out = [self.slot("y").store(acc, fraction) for acc in accs]
                     y[self.row(b, t)][h * d["head_dim"] : (h + 1) * d["head_dim"]] = out
                     if t < d["map_rows"]:
                         for value, j in zip(row, keys, strict=True):
                             maps[b * d["map_rows"] + t][j] += value
-        return {"y": y, "map": maps} if "MAP" in self.flags else {"y": y}
+        results = {"probability": stored, "y": y}
+        return results | {"map": maps} if "MAP" in self.flags else results
 
     def attention_backward(self) -> dict[str, Rows]:
-        d, qkv, dy = self.d, self.read("qkv"), self.read("dy")
+        d, qkv, dy, stored = self.d, self.read("qkv"), self.read("dy"), self.read("probability")
         tokens, fx, fp = 1 + d["patches"], self.f("qkv"), self.f("probability")
-        scratch = Slot(fp, 0, EMPTY, 0, [])
         gm, gs = self.immediates["gradient_mantissa"], self.immediates["gradient_shift"]
         dqkv = [[0] * (3 * d["heads"] * d["head_dim"]) for _ in range(d["batch"] * tokens)]
+        dscore: Rows = []
         kinds = [int(t == 0) for t in range(tokens)]
         for b in range(d["batch"]):
-            lists = self.key_lists(b)
+            positions = self.key_lists(b)
+            lists = [[j for _, j in keys] for keys in positions]
             for h in range(d["heads"]):
                 q, k, v = (self.head(qkv, b, tokens, part, h) for part in range(3))
                 out = self.head(dy, b, d["queries"], 0, h)
-                p = self.probabilities(q, k, lists, scratch)
+                first = (b * d["heads"] + h) * d["queries"]
+                p = [[stored[first + t][i] for i, _ in keys] for t, keys in enumerate(positions)]
                 ds: Rows = []
                 for t, keys in enumerate(lists):
                     fo = self.f("dy", kinds[t])
@@ -425,6 +449,7 @@ class Reference:
                     m = round_shift(dot(p[t], dp), fp)
                     slot = self.slot("dscore", kinds[t])
                     ds.append([slot.store(wrap(a * wrap(g - m)), fp + fo + fx) for a, g in zip(p[t], dp, strict=True)])
+                dscore += self.by_position(ds, positions)
                 for c in range(d["head_dim"]):
                     column = [(part * d["heads"] + h) * d["head_dim"] + c for part in range(3)]
                     for t, keys in enumerate(lists):
@@ -446,7 +471,7 @@ class Reference:
                         terms = [(kinds[t], p[t][i] * out[t][c]) for t, i in pairs[j]]
                         acc, fraction = self.contract(exist + terms, fp + self.f("dy"), fp + self.f("dy", 1))
                         dqkv[self.row(b, j)][column[2]] = self.slot("dqkv", 4 + kinds[j]).store(acc, fraction)
-        return {"dqkv": dqkv}
+        return {"dscore": dscore, "dqkv": dqkv}
 
     # Tokens
 

@@ -161,7 +161,7 @@ def test_what_ran_before_a_refusal_stays() -> None:
 
 
 def _attention(flags: tuple[str, ...], key_count: int, map_rows: int) -> Status:
-    operands = {"qkv": Matrix(0, 3, 0), "probability": Matrix(slot=1), "y": Matrix(20, 1, 2)}
+    operands = {"qkv": Matrix(0, 3, 0), "probability": Matrix(30, 1, 1), "y": Matrix(20, 1, 2)}
     if "SPARSE" in flags:
         operands["keys"] = Matrix(40, 1, 0)
     if "MAP" in flags:

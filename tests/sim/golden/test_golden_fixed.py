@@ -89,11 +89,6 @@ def test_store(numbers: list[int], fraction: int, f: int, bits: int) -> None:
         assert statistics == Statistics(peak, saturations)
 
 
-def test_a_store_counts_an_element_as_often_as_it_is_stored() -> None:
-    acc, copies = torch.tensor([1 << 20, 5, 1 << 20]), torch.tensor([3, 9, 0])
-    assert fixed.store(acc, 0, 0, copies=copies)[1] == Statistics(21, 3)
-
-
 def test_a_store_of_nothing_leaves_the_slot_alone() -> None:
     assert fixed.store(torch.zeros(0, 4, dtype=torch.int64), 3, 3)[1] == Statistics()
     assert fixed.store(torch.tensor([0, -1]), 3, 3)[1] == Statistics()
