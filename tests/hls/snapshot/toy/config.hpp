@@ -3,15 +3,15 @@
 
 namespace peelvit {
 
-constexpr unsigned kHashLow = 0x0a572125u;
-constexpr unsigned kHashHigh = 0x21d9ec9bu;
+constexpr unsigned kHashLow = 0xd08a585du;
+constexpr unsigned kHashHigh = 0xa47766e3u;
 
 constexpr int kRowTile = 8;
 constexpr int kColumnTile = 16;
 constexpr int kPanelDepth = 512;
 constexpr int kPanelRows = 24;
 constexpr int kChunk = 16;
-constexpr int kKeyLanes = 4;
+constexpr int kLaneCount = 4;
 constexpr int kReadLatency = 48;
 constexpr int kWriteLatency = 32;
 constexpr int kBurstWords = 16;

@@ -453,7 +453,6 @@ inline int check_attention(const Instruction& in, unsigned window_words, int slo
     const bool MAP = (in.flags & 2u) != 0;
     if (!SPARSE && (in.address[1] | in.layout[1]) != 0) return kStatusBadField;
     if (in.layout[1] >> 16 != 0) return kStatusBadField;
-    if ((in.address[2] | (in.layout[2] & 0xFFFFu)) != 0) return kStatusBadField;
     if (!MAP && (in.address[4] | in.layout[4]) != 0) return kStatusBadField;
     if (in.layout[4] >> 16 != 0) return kStatusBadField;
     if ((in.address[5] | in.layout[5]) != 0) return kStatusBadField;
@@ -487,6 +486,7 @@ inline int check_attention(const Instruction& in, unsigned window_words, int slo
     if (!(MAP == (map_rows > 0))) return kStatusBadShape;
     if (!inside(operand(in, 0), batch * (1 + patches), words16(3 * heads * head_dim), window_words)) return kStatusOutsideWindow;
     if (SPARSE && !inside(operand(in, 1), batch * patches, words16(key_count), window_words)) return kStatusOutsideWindow;
+    if (!inside(operand(in, 2), batch * heads * queries, words16(1 + patches), window_words)) return kStatusOutsideWindow;
     if (!inside(operand(in, 3), batch * queries, words16(heads * head_dim), window_words)) return kStatusOutsideWindow;
     if (MAP && !inside(operand(in, 4), batch * map_rows, words32(1 + patches), window_words)) return kStatusOutsideWindow;
     if (!slot_exists(operand(in, 0), 1, slot_count)) return kStatusBadSlot;
@@ -500,14 +500,13 @@ inline int check_attention_backward(const Instruction& in, unsigned window_words
     const bool SPARSE = (in.flags & 1u) != 0;
     if (!SPARSE && (in.address[1] | in.layout[1]) != 0) return kStatusBadField;
     if (in.layout[1] >> 16 != 0) return kStatusBadField;
-    if ((in.address[2] | (in.layout[2] & 0xFFFFu)) != 0) return kStatusBadField;
-    if ((in.address[4] | (in.layout[4] & 0xFFFFu)) != 0) return kStatusBadField;
     if ((in.address[6] | in.layout[6]) != 0) return kStatusBadField;
     if ((in.address[7] | in.layout[7]) != 0) return kStatusBadField;
     if (in.dimension[6] != 0) return kStatusBadField;
     if (in.dimension[7] != 0) return kStatusBadField;
     if (in.dimension[8] != 0) return kStatusBadField;
     if (in.dimension[9] != 0) return kStatusBadField;
+    if (in.immediate[2] != 0) return kStatusBadField;
     if (in.immediate[3] != 0) return kStatusBadField;
     const unsigned long long batch = in.dimension[0];
     const unsigned long long patches = in.dimension[1];
@@ -527,7 +526,9 @@ inline int check_attention_backward(const Instruction& in, unsigned window_words
     if (!(SPARSE == (key_count > 0))) return kStatusBadShape;
     if (!inside(operand(in, 0), batch * (1 + patches), words16(3 * heads * head_dim), window_words)) return kStatusOutsideWindow;
     if (SPARSE && !inside(operand(in, 1), batch * patches, words16(key_count), window_words)) return kStatusOutsideWindow;
+    if (!inside(operand(in, 2), batch * heads * queries, words16(1 + patches), window_words)) return kStatusOutsideWindow;
     if (!inside(operand(in, 3), batch * queries, words16(heads * head_dim), window_words)) return kStatusOutsideWindow;
+    if (!inside(operand(in, 4), batch * heads * queries, words16(1 + patches), window_words)) return kStatusOutsideWindow;
     if (!inside(operand(in, 5), batch * (1 + patches), words16(3 * heads * head_dim), window_words)) return kStatusOutsideWindow;
     if (!slot_exists(operand(in, 0), 1, slot_count)) return kStatusBadSlot;
     if (!slot_exists(operand(in, 2), 1, slot_count)) return kStatusBadSlot;

@@ -1,30 +1,40 @@
-// What the attention unit works on: its job, the place in it, the geometry of queries and keys, and walks over them.
+// What the attention unit works on: its job, the passes, the steps through them, and the geometry of queries and keys.
 //
-// The class query comes last: its part of dk and dv has a fraction of its own and is added when they are stored.
-// Keys have positions: the p-th listed key, then the class key; without a list the position is the token.
+// Queries are taken in groups of kLaneCount, one a lane, and groups in blocks, which are what the processes exchange.
+// The class query comes last. A query's keys have positions: the class key, then the listed ones; without a list the
+// position is the token. Matrices over queries and keys (probabilities, gradients of scores) are by position in memory.
 #pragma once
 
 #include "../instruction.hpp"
 
 namespace peelvit {
 
-constexpr int kPoolLanes = kKeyLanes / 2;
-constexpr int kQueryBlock = 8;
-constexpr int kKeySteps = (kMaxTokens + kPoolLanes - 1) / kPoolLanes;
-constexpr int kBlockSteps = kQueryBlock * kKeySteps;
+constexpr int kGroups = 2;
+constexpr int kHalfLanes = kLaneCount / 2;  // rows of either half of the lanes have a port of their own
+constexpr int kQueryBlock = kGroups * kLaneCount;
+constexpr int kHalfBlock = kGroups * kHalfLanes;
+constexpr int kQueryBlocks = 11;
+constexpr int kKeyTiles = 21;
+constexpr int kHalfTiles = (kKeyTiles > kGroups ? kKeyTiles : kGroups) * kHalfLanes;
 constexpr int kHeadWords = kMaxHeadDim / kLanes;
-constexpr int kKeyWords = (kMaxPatches + kLanes - 1) / kLanes;
+constexpr int kTokenWords = 11;  // of a row over all tokens
+constexpr int kBlockWords16 = kGroups * kTokenWords;
+constexpr int kBlockSteps = kGroups * kMaxTokens;
 constexpr int kPatchQuery = 0;
 constexpr int kClassQuery = 1;
 constexpr int kStoreDepth = 10;
+constexpr int kLead = 12;  // blocks that the first process may be ahead of the last one, and one more
+
+// Forward the first two, backward the others; a pass goes over all heads of an image before the next one begins.
+enum AttentionPass { kScores, kValues, kScoreGradients, kQueryGradients, kValueGradients, kKeyGradients };
 
 struct AttentionJob {
     bool backward, sparse, has_map;
     int batch, patches, tokens, heads, head_words, key_count, queries, map_rows;
-    int patch_keys, class_keys;    // keys of a query
-    int patch_steps, class_steps;  // passes over kPoolLanes keys
+    int patch_keys, class_keys;  // keys of a query
+    int passes, pass_blocks;     // of an image
     int scale, gradient_mantissa, gradient_shift;
-    Matrix qkv, keys, dy, out, map;
+    Matrix qkv, keys, probability, dscore, dy, out, map;
     int f_qkv, f_probability;
     int f_dy[2], f_dscore[2];            // by kind of query
     int f_out[2];                        // of y or dq
@@ -33,10 +43,21 @@ struct AttentionJob {
     int dkey_shift[2], dvalue_shift[2];  // of each kind to that
 };
 
-inline int block_queries(const AttentionJob& job, int first) {
-    return larger(0, smaller(kQueryBlock, job.queries - first));
+inline bool is_dot(int pass) { return pass == kScores || pass == kScoreGradients; }
+inline bool is_outer(int pass) { return pass == kValueGradients || pass == kKeyGradients; }
+
+inline int clamp_to(int value, int most) { return larger(0, smaller(value, most)); }
+
+// Queries, and tokens of resident rows, of the block that begins at `first`.
+inline int block_queries(const AttentionJob& job, int first) { return clamp_to(job.queries - first, kQueryBlock); }
+inline int block_tokens(const AttentionJob& job, int first) { return clamp_to(job.tokens - first, kQueryBlock); }
+inline bool has_class_query(const AttentionJob& job, int first) {
+    return first < job.queries && job.queries <= first + kQueryBlock;
 }
-inline int block_tokens(const AttentionJob& job, int first) { return smaller(kQueryBlock, job.tokens - first); }
+inline int block_patch_queries(const AttentionJob& job, int first) {
+    return block_queries(job, first) - (has_class_query(job, first) ? 1 : 0);
+}
+
 inline int query_kind(const AttentionJob& job, int index) {
     return index == job.queries - 1 ? kClassQuery : kPatchQuery;
 }
@@ -44,84 +65,130 @@ inline int query_token(const AttentionJob& job, int index) { return index == job
 inline int query_keys(const AttentionJob& job, int index) {
     return query_kind(job, index) == kClassQuery ? job.class_keys : job.patch_keys;
 }
-inline int query_steps(const AttentionJob& job, int index) {
-    return query_kind(job, index) == kClassQuery ? job.class_steps : job.patch_steps;
-}
 inline bool is_listed(const AttentionJob& job, int index) {
     return job.sparse && query_kind(job, index) == kPatchQuery;
 }
 
+// Groups of a block, and the key steps of one: those of its longest query.
+inline int block_groups(const AttentionJob& job, int first) {
+    return (block_queries(job, first) + kLaneCount - 1) / kLaneCount;
+}
+inline int group_steps(const AttentionJob& job, int first, int group) {
+    const int start = first + group * kLaneCount;
+    if (start >= job.queries) return 0;
+    return job.queries <= start + kLaneCount ? job.class_keys : job.patch_keys;
+}
+inline int block_steps(const AttentionJob& job, int first) {
+    int steps = 0;
+    for (int group = 0; group < kGroups; ++group) {
+#pragma HLS unroll
+        steps += group_steps(job, first, group);
+    }
+    return steps;
+}
+
+// Rows 0 ... `rows` - 1 are split over two ports by halves of the lanes: row m of a half is row `half_row` of all.
+inline int half_rows(int rows, int half) {
+    return rows / kLaneCount * kHalfLanes + clamp_to(rows % kLaneCount - half * kHalfLanes, kHalfLanes);
+}
+inline int half_row(int half, int m) { return m / kHalfLanes * kLaneCount + half * kHalfLanes + m % kHalfLanes; }
+inline int half_of(int row) { return row % kLaneCount / kHalfLanes; }
+inline int place_in_half(int row) { return row / kLaneCount * kHalfLanes + row % kHalfLanes; }
+
+// Rows of token tensors, and of matrices over queries and keys.
 inline unsigned token_row(const AttentionJob& job, int image, int token) {
     return unsigned(token == 0 ? image : job.batch + image * job.patches + token - 1);
 }
-
-// The token at a position of a query's keys.
-inline int key_token(const AttentionJob& job, const word_t (&keys)[kQueryBlock][kKeyWords], bool listed, int query,
-                     int position) {
-#pragma HLS inline
-    if (!listed) return position;
-    if (position >= job.key_count) return 0;
-    const int index = int(get16(keys[query][position / kLanes], position % kLanes)) & 0xFFFF;
-    return 1 + smaller(index, job.patches - 1);
+inline unsigned query_row(const AttentionJob& job, int image, int head, int index) {
+    return unsigned((image * job.heads + head) * job.queries + query_token(job, index));
+}
+inline unsigned query_address(const Matrix& matrix, const AttentionJob& job, int image, int head, int index) {
+    return matrix.address + query_row(job, image, head, index) * unsigned(matrix.pitch);
 }
 
-// Walks over the key steps of a block's queries, so that one pipelined loop serves the block.
-struct Walk {
-    int query;
+// The token of a listed entry.
+inline int entry_token(const AttentionJob& job, i16 entry) { return 1 + smaller(int(entry) & 0xFFFF, job.patches - 1); }
+
+// A walk over the steps of the groups of a block, so that one pipelined loop serves the block.
+struct GroupWalk {
+    int group;
     int step;
     int steps;
-    int keys;
-    bool listed;
 };
 
-inline Walk walk_query(const AttentionJob& job, int first, int query) {
+inline GroupWalk first_group(const AttentionJob& job, int first) {
 #pragma HLS inline
-    Walk walk;
-    walk.query = query;
+    GroupWalk walk;
+    walk.group = 0;
     walk.step = 0;
-    walk.steps = query_steps(job, first + query);
-    walk.keys = query_keys(job, first + query);
-    walk.listed = is_listed(job, first + query);
+    walk.steps = group_steps(job, first, 0);
     return walk;
 }
 
-inline Walk walk_on(const AttentionJob& job, int first, const Walk& walk) {
+inline void advance(const AttentionJob& job, int first, GroupWalk& walk) {
 #pragma HLS inline
-    if (walk.step + 1 == walk.steps) return walk_query(job, first, walk.query + 1);
-    Walk next = walk;
-    ++next.step;
-    return next;
+    ++walk.step;
+    if (walk.step == walk.steps) {
+        ++walk.group;
+        walk.step = 0;
+        walk.steps = group_steps(job, first, walk.group);
+    }
 }
 
-inline int walk_length(const AttentionJob& job, int first) {
-    const int queries = block_queries(job, first);
-    const bool has_class = queries > 0 && first + queries == job.queries;
-    return has_class ? (queries - 1) * job.patch_steps + job.class_steps : queries * job.patch_steps;
-}
-
-inline int walk_entry(const Walk& walk) { return walk.query * kKeySteps + walk.step; }
-
+// Where the sequence of blocks stands: image by image, in it pass by pass, in it head by head.
 struct AttentionPlace {
-    int image, head, first, buffer;
+    int image, pass, head, first;
+    int count;   // blocks of this pass so far
+    int buffer;  // half of the resident rows that this head reads
 };
 
-inline void next_block(const AttentionJob& job, AttentionPlace& place, int& image, int& head, int& first, int& buffer,
-                       int& next_image, int& next_head) {
-    const bool last_head = place.head == job.heads - 1;
-    const int image_after = last_head ? place.image + 1 : place.image;
-    const int head_after = last_head ? 0 : place.head + 1;
+inline AttentionPlace first_place() {
+    AttentionPlace place;
+    place.image = 0;
+    place.pass = 0;
+    place.head = 0;
+    place.first = 0;
+    place.count = 0;
+    place.buffer = 0;
+    return place;
+}
+
+// Which third of qkv a pass keeps on chip: keys 1, values 2, none 0.
+inline int resident_part(int pass) {
+    return pass == kScores || pass == kQueryGradients ? 1 : (is_outer(pass) ? 0 : 2);
+}
+
+// The block that comes now, and what the next head keeps on chip. Few blocks a pass are followed by idle ones: what a
+// pass stores is read by the next pass not before `kLead` blocks have gone, when the store must be done, as a channel
+// holds no more than the block that is read and the one that is written.
+inline void next_block(const AttentionJob& job, AttentionPlace& place, int& pass, int& image, int& head, int& first,
+                       int& buffer, int& next_part, int& next_image, int& next_head) {
+    const int base = job.backward ? int(kScoreGradients) : int(kScores);
+    const bool idle = place.head == job.heads;
+    const bool last_head = place.head >= job.heads - 1;
+    const bool last_pass = place.pass == job.passes - 1;
+    pass = base + place.pass;
     image = place.image;
-    head = place.head;
-    first = place.first;
+    head = idle ? 0 : place.head;
+    first = idle ? 2 * kMaxTokens : place.first;
     buffer = place.buffer;
-    next_image = image_after;
-    next_head = head_after;
+    next_head = last_head ? 0 : place.head + 1;
+    next_image = last_head && last_pass ? place.image + 1 : place.image;
+    const int next_pass = last_head ? (last_pass ? base : base + place.pass + 1) : base + place.pass;
+    next_part = next_image < job.batch ? resident_part(next_pass) : 0;
+    ++place.count;
     place.first += kQueryBlock;
-    if (place.first >= job.tokens) {
+    if (!idle && place.first >= job.tokens) {
         place.first = 0;
-        place.image = image_after;
-        place.head = head_after;
+        ++place.head;
         place.buffer = 1 - place.buffer;
+    }
+    if (place.count == job.pass_blocks) {
+        place.count = 0;
+        place.head = 0;
+        place.first = 0;
+        place.pass = last_pass ? 0 : place.pass + 1;
+        place.image = last_pass ? place.image + 1 : place.image;
     }
 }
 

@@ -1,115 +1,111 @@
-// Softmax over the keys of each query, and the gradients of the scores.
+// Between the dot products and what is stored, by step and lane: softmax over the keys of each query, and its gradient.
+//
+//                  terms               divide                       values
+//   forward        e = exp(s - max)    1 / sum e                    p = round(e / sum)
+//   backward       p dp                m = round(sum p dp)          ds = round(p (dp - m))
 #pragma once
 
-#include "../fixed.hpp"
 #include "../functions.hpp"
-#include "job.hpp"
+#include "multiply.hpp"
 
 namespace peelvit {
 
-constexpr int kExponentialDepth = 16;
+constexpr int kTermDepth = 16;
 constexpr int kDividerDepth = 54;
 
-inline void exponentials(const AttentionJob& job, int first, const acc_t (&score)[kBlockSteps][kPoolLanes],
-                         const acc_t (&largest)[kQueryBlock], u32 (&exponential_of)[kBlockSteps][kPoolLanes],
-                         wide_t (&sum)[kQueryBlock]) {
-    const int length = walk_length(job, first);
-    Walk walk = walk_query(job, first, 0);
-    wide_t total = 0;
-exponentials:
+// By step and lane: exponentials, or dp with the probabilities.
+struct Terms {
+    acc_t value[kBlockSteps][kLaneCount];
+    i16 weight[kBlockSteps][kLaneCount];
+};
+
+inline void terms(const AttentionJob& job, int pass, int first, const Products& products, Terms& to,
+                  wide_t (&sum)[kGroups][kLaneCount]) {
+#pragma HLS inline off
+    const int length = is_dot(pass) ? block_steps(job, first) : 0;
+    GroupWalk at = first_group(job, first);
+    wide_t total[kLaneCount];
+#pragma HLS array_partition variable = total type = complete
+terms:
     for (int c = 0; c < length; ++c) {
-#pragma HLS loop_tripcount max = 328
-        PIPELINE(c == 0, 1, kExponentialDepth);
-        wide_t here = 0;
-        for (int lane = 0; lane < kPoolLanes; ++lane) {
+#pragma HLS loop_tripcount max = 162
+        PIPELINE(c == 0, 1, kTermDepth);
+        const int entry = at.group * kMaxTokens + at.step;
+        for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
-            wide_t e = 0;
-            if (walk.step * kPoolLanes + lane < walk.keys) {
-                const wide_t distance = wide_t(largest[walk.query]) - wide_t(score[walk_entry(walk)][lane]);
-                e = exponential(distance, 2 * job.f_qkv, job.scale);
+            const i16 weight = products.weight[entry][lane];
+            const acc_t value = products.value[entry][lane];
+            wide_t term = 0;
+            acc_t on = value;
+            if (pass == kScoreGradients) {
+                term = wide_t(weight) * wide_t(value);
+            } else {
+                if (weight != 0)
+                    term = exponential(wide_t(products.largest[at.group][lane]) - wide_t(value), 2 * job.f_qkv,
+                                       job.scale);
+                on = acc_t(term);
             }
-            exponential_of[walk_entry(walk)][lane] = u32(e);
-            here += e;
+            to.value[entry][lane] = on;
+            to.weight[entry][lane] = weight;
+            total[lane] = at.step == 0 ? term : wide_t(total[lane] + term);
+            sum[at.group][lane] = total[lane];
         }
-        total = walk.step == 0 ? here : wide_t(total + here);
-        sum[walk.query] = total;
-        walk = walk_on(job, first, walk);
+        advance(job, first, at);
     }
 }
 
-inline void reciprocals(const AttentionJob& job, int first, const wide_t (&sum)[kQueryBlock],
-                        u32 (&inverse)[kQueryBlock]) {
-    const int queries = block_queries(job, first);
-reciprocals:
+inline void divide(const AttentionJob& job, int pass, int first, const wide_t (&sum)[kGroups][kLaneCount],
+                   wide_t (&ratio)[kGroups][kLaneCount]) {
+#pragma HLS inline off
+    const int queries = is_dot(pass) ? block_queries(job, first) : 0;
+divide:
     for (int i = 0; i < queries; ++i) {
 #pragma HLS loop_tripcount max = 8
         PIPELINE(i == 0, 1, kDividerDepth);
-        inverse[i] = u32(reciprocal(sum[i]));  // at most 2^28
+        const wide_t total = sum[i / kLaneCount][i % kLaneCount];
+        wide_t result = round_shift(total, job.f_probability);
+        if (pass == kScores) result = reciprocal(total);
+        ratio[i / kLaneCount][i % kLaneCount] = result;
     }
 }
 
-// Probabilities, zero where a query has no key; backward also each query's sum of p dp. dp is handed on.
-inline void probabilities(const AttentionJob& job, int first, const u32 (&exponential_of)[kBlockSteps][kPoolLanes],
-                          const u32 (&inverse)[kQueryBlock], const acc_t (&dp)[kBlockSteps][kPoolLanes],
-                          i16 (&probability)[kBlockSteps][kPoolLanes], acc_t (&dp_on)[kBlockSteps][kPoolLanes],
-                          wide_t (&p_dp)[kQueryBlock], Statistics& statistics) {
-    const int length = walk_length(job, first);
-    const int shift = kProbabilityBits - job.f_probability;
-    Walk walk = walk_query(job, first, 0);
-    wide_t total = 0;
-probabilities:
+inline void values(const AttentionJob& job, int pass, int first, const Terms& from,
+                   const wide_t (&ratio)[kGroups][kLaneCount], word_t (&rows)[kBlockWords16][kLaneCount],
+                   i16 (&for_map)[kBlockSteps][kLaneCount], Statistics& probability, Statistics (&dscore)[2]) {
+#pragma HLS inline off
+    const int length = is_dot(pass) ? block_steps(job, first) : 0;
+    GroupWalk at = first_group(job, first);
+    word_t word[kLaneCount];
+#pragma HLS array_partition variable = word type = complete
+values:
     for (int c = 0; c < length; ++c) {
-#pragma HLS loop_tripcount max = 328
+#pragma HLS loop_tripcount max = 162
         PIPELINE(c == 0, 1, kStoreDepth);
-        wide_t here = 0;
-        for (int lane = 0; lane < kPoolLanes; ++lane) {
+        const int entry = at.group * kMaxTokens + at.step;
+        const int lane_of_word = at.step % kLanes;
+        for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
-            i16 p = 0;
-            if (walk.step * kPoolLanes + lane < walk.keys)
-                p = i16(store(wide_t(exponential_of[walk_entry(walk)][lane]) * wide_t(inverse[walk.query]), shift, 16,
-                              statistics));
-            probability[walk_entry(walk)][lane] = p;
-            if (job.backward) {
-                const wide_t gradient = dp[walk_entry(walk)][lane];
-                here += wide_t(p) * gradient;
-                dp_on[walk_entry(walk)][lane] = gradient;
-            }
-        }
-        total = walk.step == 0 ? here : wide_t(total + here);
-        p_dp[walk.query] = total;
-        walk = walk_on(job, first, walk);
-    }
-}
-
-// Gradients of the scores. Probabilities are handed on, to the sums and to the map.
-inline void score_gradients(const AttentionJob& job, int first, const i16 (&probability)[kBlockSteps][kPoolLanes],
-                            const acc_t (&dp)[kBlockSteps][kPoolLanes], const wide_t (&p_dp)[kQueryBlock],
-                            i16 (&for_sums)[kBlockSteps][kPoolLanes], i16 (&for_map)[kBlockSteps][kPoolLanes],
-                            i16 (&dscore)[kBlockSteps][kPoolLanes], Statistics (&statistics)[2]) {
-    const int length = walk_length(job, first);
-    Walk walk = walk_query(job, first, 0);
-score_gradients:
-    for (int c = 0; c < length; ++c) {
-#pragma HLS loop_tripcount max = 328
-        PIPELINE(c == 0, 1, kStoreDepth);
-        const int kind = query_kind(job, first + walk.query);
-        const int fraction = job.f_probability + job.f_dy[kind] + job.f_qkv;
-        const wide_t mean = round_shift(p_dp[walk.query], job.f_probability);
-        for (int lane = 0; lane < kPoolLanes; ++lane) {
-#pragma HLS unroll
-            const i16 p = probability[walk_entry(walk)][lane];
-            for_sums[walk_entry(walk)][lane] = p;
-            for_map[walk_entry(walk)][lane] = p;
-            if (job.backward) {
-                i16 ds = 0;
-                if (walk.step * kPoolLanes + lane < walk.keys) {
-                    const wide_t difference = wide_t(dp[walk_entry(walk)][lane]) - mean;
-                    ds = i16(store(wide_t(p) * difference, fraction - job.f_dscore[kind], 16, statistics[kind]));
+            const int index = first + at.group * kLaneCount + lane;
+            const int kind = query_kind(job, index);
+            const wide_t value = from.value[entry][lane];
+            i16 result = 0;
+            if (index < job.queries) {
+                const wide_t weight = from.weight[entry][lane];
+                const wide_t by = ratio[at.group][lane];
+                if (pass == kScores) {
+                    result = i16(store(value * by, kProbabilityBits - job.f_probability, 16, probability));
+                } else {
+                    const int fraction = job.f_probability + job.f_dy[kind] + job.f_qkv;
+                    const wide_t difference = value - by;
+                    result = i16(store(weight * difference, fraction - job.f_dscore[kind], 16, dscore[kind]));
                 }
-                dscore[walk_entry(walk)][lane] = ds;
             }
+            if (lane_of_word == 0) word[lane] = zero_word();
+            put16(word[lane], lane_of_word, result);
+            rows[at.group * kTokenWords + at.step / kLanes][lane] = word[lane];
+            for_map[entry][lane] = result;
         }
-        walk = walk_on(job, first, walk);
+        advance(job, first, at);
     }
 }
 

@@ -1,22 +1,42 @@
-// What the attention unit writes: rows of y or dq, the map of the heads, and rows of dk and dv.
+// What the attention unit writes: probabilities or gradients of scores, the map, and rows of y, dq, dk and dv. Rows of
+// either half of the lanes go through a port of their own.
 #pragma once
 
-#include "../fixed.hpp"
-#include "job.hpp"
+#include "map.hpp"
+#include "multiply.hpp"
 
 namespace peelvit {
 
-constexpr int kMapWords = (kMaxTokens + kLanes - 1) / kLanes * 2;
+constexpr int kSumStoreDepth = 16;
 
-// What the class query adds to dk and dv when they are stored.
-struct ClassQuery {
-    i16 probability[kKeySteps][kPoolLanes];
-    i16 dscore[kKeySteps][kPoolLanes];
-    word_t query[kHeadWords];
-    word_t dy[kHeadWords];
-};
+// By third of qkv (y counts as q) and kind of row.
+using RowStatistics = Statistics[3][2];
 
-// The sum over both kinds of queries, at their common fraction.
+// Word `w` of row `m` of a half, from its lane.
+template <int kHalf>
+inline void store_matrix_word(word_t* mem, const AttentionJob& job, int pass, int image, int head, int first, int m,
+                              int w, const word_t (&rows)[kBlockWords16][kLaneCount]) {
+#pragma HLS inline
+    const int index = first + half_row(kHalf, m);
+    if (index >= job.queries || w >= words16(query_keys(job, index))) return;
+    const Matrix matrix = pass == kScores ? job.probability : job.dscore;
+    const unsigned address = query_address(matrix, job, image, head, index) + unsigned(w);
+    write_word<kHalf>(mem, address, rows[m / kHalfLanes * kTokenWords + w][kHalf * kHalfLanes + m % kHalfLanes]);
+}
+
+template <int kHalf>
+inline void store_map_word(word_t* mem, const AttentionJob& job, int image, int first, int m, int w,
+                           const word_t (&rows)[kGroups * kMapWords][kLaneCount]) {
+#pragma HLS inline
+    const int index = first + half_row(kHalf, m);
+    const int token = query_token(job, index);
+    if (index >= job.queries || token >= job.map_rows) return;
+    const unsigned address = job.map.address + unsigned(image * job.map_rows + token) * unsigned(job.map.pitch);
+    write_word<kHalf>(mem, address + unsigned(w),
+                      rows[m / kHalfLanes * kMapWords + w][kHalf * kHalfLanes + m % kHalfLanes]);
+}
+
+// A row's sum over both kinds of queries, at their common fraction: the class query's part is one product.
 inline wide_t both_kinds(const AttentionJob& job, acc_t patches, i16 class_weight, i16 class_factor,
                          const int (&shift)[2]) {
 #pragma HLS inline
@@ -26,155 +46,96 @@ inline wide_t both_kinds(const AttentionJob& job, acc_t patches, i16 class_weigh
     return shifted + round_shift(from_class, shift[kClassQuery]);
 }
 
-// Store dk and dv of a head and clear their sums for the next one.
-inline void store_key_gradients(word_t* mem1, word_t* mem2, const AttentionJob& job, int image, int head,
-                                const ClassQuery& kept, acc_t (&gradient)[2 * kKeySteps][kPoolLanes][kMaxHeadDim],
-                                Statistics (&dkey)[2], Statistics (&dvalue)[2]) {
+// Word `w` of row `m` of a half: rounded sums.
+template <int kHalf>
+inline void store_sum_word(word_t* mem, const AttentionJob& job, int pass, int image, int head, int first, int rows,
+                           int m, int w, const Sums& sums, RowStatistics& statistics) {
 #pragma HLS inline
-store_gradient_rows:
-    for (int token = 0; token < job.tokens; ++token) {
-#pragma HLS loop_tripcount max = 81
-    store_gradient_words:
-        for (int w = 0; w < job.head_words; ++w) {
-#pragma HLS loop_tripcount max = 4
-            PIPELINE((token | w) == 0, 1, kStoreDepth);
-            const int kind = token == 0 ? kClassQuery : kPatchQuery;
-            const int step = token / kPoolLanes;
-            const int lane = token % kPoolLanes;
-            const i16 p = kept.probability[step][lane];
-            const i16 ds = kept.dscore[step][lane];
-            word_t key_word = zero_word();
-            word_t value_word = zero_word();
-            for (int i = 0; i < kLanes; ++i) {
+    const int row = half_row(kHalf, m);
+    if (row >= rows) return;
+    const bool outer = is_outer(pass);
+    const bool is_query = outer || first + row < job.queries;
+    const int token = outer ? row : (is_query ? query_token(job, first + row) : first + row);
+    const int kind = token == 0 ? kClassQuery : kPatchQuery;
+    const int part = pass == kValueGradients ? 2 : (pass == kKeyGradients ? 1 : 0);
+    const bool is_scaled = pass == kQueryGradients || pass == kKeyGradients;
+    int fraction = job.f_probability + job.f_qkv;
+    int f_to = job.f_out[kind];
+    if (pass == kQueryGradients) fraction = job.f_dscore[kind] + job.f_qkv + job.gradient_shift;
+    if (pass == kKeyGradients) {
+        fraction = job.dkey_fraction;
+        f_to = job.f_dkey[kind];
+    }
+    if (pass == kValueGradients) {
+        fraction = job.dvalue_fraction;
+        f_to = job.f_dvalue[kind];
+    }
+    word_t word = zero_word();
+    for (int i = 0; i < kLanes; ++i) {
 #pragma HLS unroll
-                const int d = kLanes * w + i;
-                const wide_t value_sum =
-                    both_kinds(job, gradient[step][lane][d], p, get16(kept.dy[w], i), job.dvalue_shift);
-                const wide_t key_sum =
-                    both_kinds(job, gradient[kKeySteps + step][lane][d], ds, get16(kept.query[w], i), job.dkey_shift);
-                put16(value_word, i, i16(store(value_sum, job.dvalue_fraction - job.f_dvalue[kind], 16, dvalue[kind])));
-                const wide_t scaled = key_sum * wide_t(job.gradient_mantissa);
-                put16(key_word, i, i16(store(scaled, job.dkey_fraction - job.f_dkey[kind], 16, dkey[kind])));
-                gradient[step][lane][d] = 0;
-                gradient[kKeySteps + step][lane][d] = 0;
-            }
-            const unsigned row = job.out.address + token_row(job, image, token) * unsigned(job.out.pitch);
-            write_word<1>(mem1, row + unsigned((job.heads + head) * job.head_words + w), key_word);
-            write_word<2>(mem2, row + unsigned((2 * job.heads + head) * job.head_words + w), value_word);
+        if (is_query) {
+            const acc_t sum = sums.row[kHalf][m][kLanes * w + i];
+            wide_t acc = sum;
+            if (outer)
+                acc = both_kinds(job, sum, sums.class_weight[smaller(token, kMaxTokens - 1)], get16(sums.class_row[w], i),
+                                 pass == kKeyGradients ? job.dkey_shift : job.dvalue_shift);
+            if (is_scaled) acc = acc * wide_t(job.gradient_mantissa);
+            put16(word, i, i16(store(acc, fraction - f_to, 16, statistics[part][kind])));
         }
     }
+    const unsigned address = job.out.address + token_row(job, image, token) * unsigned(job.out.pitch);
+    write_word<kHalf>(mem, address + unsigned((part * job.heads + head) * job.head_words + w), word);
 }
 
-inline void store_rows(word_t* mem0, const AttentionJob& job, int image, int head, int first,
-                       const acc_t (&sums)[kQueryBlock][kMaxHeadDim], Statistics (&statistics)[2]) {
-#pragma HLS inline
-    // Backward, patch rows without a query have no gradient.
-    const int rows = job.backward ? block_tokens(job, first) : block_queries(job, first);
-store_rows:
-    for (int i = 0; i < rows; ++i) {
-#pragma HLS loop_tripcount max = 8
-    store_words:
-        for (int w = 0; w < job.head_words; ++w) {
-#pragma HLS loop_tripcount max = 4
-            PIPELINE((i | w) == 0, 1, kStoreDepth);
-            const bool is_query = first + i < job.queries;
-            const int kind = query_kind(job, first + i);
-            const int token = is_query ? query_token(job, first + i) : first + i;
-            const int f_in =
-                job.backward ? job.f_dscore[kind] + job.f_qkv + job.gradient_shift : job.f_probability + job.f_qkv;
-            const wide_t factor = job.backward ? job.gradient_mantissa : 1;
-            word_t word = zero_word();
-            for (int lane = 0; lane < kLanes; ++lane) {
-#pragma HLS unroll
-                if (is_query) {
-                    const wide_t acc = wide_t(sums[i][kLanes * w + lane]) * factor;
-                    put16(word, lane, i16(store(acc, f_in - job.f_out[kind], 16, statistics[kind])));
-                }
-            }
-            const unsigned row = job.out.address + token_row(job, image, token) * unsigned(job.out.pitch);
-            write_word<0>(mem0, row + unsigned(head * job.head_words + w), word);
-        }
-    }
-}
-
-// Add one query's probabilities to its row of the map, token by token of a word; the last head's sum is stored.
-inline void add_dense_row(word_t* mem0, const AttentionJob& job, bool opens, bool closes, int query, unsigned address,
-                          const i16 (&probability)[kBlockSteps][kPoolLanes], word_t (&row)[kMapWords]) {
-#pragma HLS inline
-    const int words = words32(job.tokens);
-dense_map_words:
-    for (int w = 0; w < words; ++w) {
-#pragma HLS loop_tripcount max = 22
-        PIPELINE(w == 0, 1, 6);
-        word_t word = opens ? zero_word() : row[w];
-        for (int lane = 0; lane < kWideLanes; ++lane) {
-#pragma HLS unroll
-            const int token = kWideLanes * w + lane;
-            if (token < job.tokens) {
-                const wide_t p = probability[query * kKeySteps + token / kPoolLanes][token % kPoolLanes];
-                put32(word, lane, i32(wide_t(get32(word, lane)) + p));
-            }
-        }
-        if (closes)
-            write_word<0>(mem0, address + unsigned(w), word);
-        else
-            row[w] = word;
-    }
-}
-
-// The same of a query with listed keys: cleared, added to key by key, stored. (A map of listed keys is rarely asked
-// for.)
-inline void add_listed_row(word_t* mem0, const AttentionJob& job, bool opens, bool closes, int query, unsigned address,
-                           const word_t (&keys)[kQueryBlock][kKeyWords],
-                           const i16 (&probability)[kBlockSteps][kPoolLanes], word_t (&row)[kMapWords]) {
-#pragma HLS inline
-    const int words = words32(job.tokens);
-    const int cleared = opens ? words : 0;
-    const int stored = closes ? words : 0;
-clear_map_words:
-    for (int w = 0; w < cleared; ++w) {
-#pragma HLS loop_tripcount max = 22
-        PIPELINE(w == 0, 1, 2);
-        row[w] = zero_word();
-    }
-listed_map_keys:
-    for (int position = 0; position < job.patch_keys; ++position) {
-#pragma HLS loop_tripcount max = 81
-        PIPELINE(position == 0, 3, 4);
-        const int token = key_token(job, keys, true, query, position);
-        const wide_t p = probability[query * kKeySteps + position / kPoolLanes][position % kPoolLanes];
-        const int lane = token % kWideLanes;
-        word_t word = row[token / kWideLanes];
-        put32(word, lane, i32(wide_t(get32(word, lane)) + p));
-        row[token / kWideLanes] = word;
-    }
-store_map_words:
-    for (int w = 0; w < stored; ++w) {
-#pragma HLS loop_tripcount max = 22
-        PIPELINE(w == 0, 1, 2);
-        write_word<0>(mem0, address + unsigned(w), row[w]);
-    }
-}
-
-inline void finish(word_t* mem0, const AttentionJob& job, int image, int head, int first,
-                   const acc_t (&sums)[kQueryBlock][kMaxHeadDim], const word_t (&keys)[kQueryBlock][kKeyWords],
-                   const i16 (&probability)[kBlockSteps][kPoolLanes], word_t (&map)[kMaxTokens][kMapWords],
-                   Statistics (&statistics)[2]) {
+inline void store_results(word_t* mem0, word_t* mem1, const AttentionJob& job, int pass, int image, int head, int first,
+                        const word_t (&rows)[kBlockWords16][kLaneCount],
+                        const word_t (&map_rows)[kGroups * kMapWords][kLaneCount], const Sums& sums,
+                        RowStatistics& statistics) {
 #pragma HLS inline off
-    store_rows(mem0, job, image, head, first, sums, statistics);
-    const int queries = job.has_map ? block_queries(job, first) : 0;
-    const bool opens = head == 0;
-    const bool closes = head == job.heads - 1;
-map_queries:
-    for (int i = 0; i < queries; ++i) {
-#pragma HLS loop_tripcount max = 8
-        const int token = query_token(job, first + i);
-        const unsigned address = job.map.address + unsigned(image * job.map_rows + token) * unsigned(job.map.pitch);
-        if (token < job.map_rows) {
-            if (is_listed(job, first + i))
-                add_listed_row(mem0, job, opens, closes, i, address, keys, probability, map[token]);
-            else
-                add_dense_row(mem0, job, opens, closes, i, address, probability, map[token]);
+    const int matrix_rows = is_dot(pass) ? half_rows(block_queries(job, first), 0) : 0;
+store_matrix_rows:
+    for (int m = 0; m < matrix_rows; ++m) {
+#pragma HLS loop_tripcount max = 4
+        const int words =
+            words16(larger(query_keys(job, first + half_row(0, m)), query_keys(job, first + half_row(1, m))));
+    store_matrix_words:
+        for (int w = 0; w < words; ++w) {
+#pragma HLS loop_tripcount max = 11
+            PIPELINE((m | w) == 0, 1, kStoreDepth);
+            store_matrix_word<0>(mem0, job, pass, image, head, first, m, w, rows);
+            store_matrix_word<1>(mem1, job, pass, image, head, first, m, w, rows);
+        }
+    }
+    const bool has_map = pass == kScores && head == job.heads - 1 && job.has_map;
+    const int mapped_rows = has_map ? half_rows(block_queries(job, first), 0) : 0;
+    const int map_words = words32(job.tokens);
+store_map_rows:
+    for (int m = 0; m < mapped_rows; ++m) {
+#pragma HLS loop_tripcount max = 4
+        const int words = is_mapped(job, first, m / kHalfLanes) ? map_words : 0;
+    store_map_words:
+        for (int w = 0; w < words; ++w) {
+#pragma HLS loop_tripcount max = 22
+            PIPELINE((m | w) == 0, 1, kStoreDepth);
+            store_map_word<0>(mem0, job, image, first, m, w, map_rows);
+            store_map_word<1>(mem1, job, image, first, m, w, map_rows);
+        }
+    }
+    // Backward, patch rows without a query have no gradient, and dk and dv of a head are complete with its last block.
+    int sum_rows = 0;
+    if (pass == kValues) sum_rows = block_queries(job, first);
+    if (pass == kQueryGradients) sum_rows = block_tokens(job, first);
+    if (is_outer(pass) && has_class_query(job, first)) sum_rows = job.tokens;
+    const int sum_pairs = half_rows(sum_rows, 0);
+store_sum_rows:
+    for (int m = 0; m < sum_pairs; ++m) {
+#pragma HLS loop_tripcount max = 42
+    store_sum_words:
+        for (int w = 0; w < job.head_words; ++w) {
+#pragma HLS loop_tripcount max = 4
+            PIPELINE((m | w) == 0, 1, kSumStoreDepth);
+            store_sum_word<0>(mem0, job, pass, image, head, first, sum_rows, m, w, sums, statistics);
+            store_sum_word<1>(mem1, job, pass, image, head, first, sum_rows, m, w, sums, statistics);
         }
     }
 }

@@ -22,16 +22,17 @@ inline void attention(word_t* mem0, word_t* mem1, word_t* mem2, const Instructio
     const bool has_map = (in.flags & 2u) != 0;
     const int scale = int(in.immediate[0]);
 
-    AttentionJob job = attention_job(batch, patches, heads, head_dim, key_count, queries, has_sparse, scale, qkv, keys,
-                                     probability, y, slots);
+    AttentionJob job = attention_job(batch, patches, heads, head_dim, key_count, queries, has_sparse, qkv, keys, probability,
+                                     y, slots);
+    job.scale = scale;
     job.has_map = has_map;
     job.map_rows = map_rows;
     job.map = map;
     const AttentionStatistics statistics = attend(mem0, mem1, mem2, job);
     const int fraction = job.f_probability + job.f_qkv;
     record(slots, probability.slot, statistics.probability, kProbabilityBits);
-    record(slots, y.slot, statistics.out[kPatchQuery], fraction);
-    record(slots, y.slot, statistics.out[kClassQuery], fraction);
+    record(slots, y.slot, statistics.rows[0][kPatchQuery], fraction);
+    record(slots, y.slot, statistics.rows[0][kClassQuery], fraction);
 }
 
 }  // namespace peelvit

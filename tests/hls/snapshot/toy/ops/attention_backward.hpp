@@ -1,4 +1,4 @@
-// per image and head, with p computed again: dp = dy v^T, ds = p * (dp - sum_j p dp), dq = scale ds k, dk = scale ds^T q, dv = p^T dy.
+// per image and head, with the stored p: dp = dy v^T, ds = p * (dp - sum_j p dp), dq = scale ds k, dk = scale ds^T q, dv = p^T dy.
 #pragma once
 
 #include "../attention/unit.hpp"
@@ -19,13 +19,14 @@ inline void attention_backward(word_t* mem0, word_t* mem1, word_t* mem2, const I
     const int key_count = int(in.dimension[4]);
     const int queries = int(in.dimension[5]);
     const bool has_sparse = (in.flags & 1u) != 0;
-    const int scale = int(in.immediate[0]);
-    const int gradient_mantissa = int(in.immediate[1]);
-    const int gradient_shift = int(in.immediate[2]);
+    const int gradient_mantissa = int(in.immediate[0]);
+    const int gradient_shift = int(in.immediate[1]);
 
-    AttentionJob job = attention_job(batch, patches, heads, head_dim, key_count, queries, has_sparse, scale, qkv, keys,
-                                     probability, dqkv, slots);
+    AttentionJob job = attention_job(batch, patches, heads, head_dim, key_count, queries, has_sparse, qkv, keys, probability,
+                                     dqkv, slots);
     job.backward = true;
+    job.passes = 4;
+    job.dscore = dscore;
     job.dy = dy;
     job.gradient_mantissa = gradient_mantissa;
     job.gradient_shift = gradient_shift;
@@ -56,9 +57,9 @@ inline void attention_backward(word_t* mem0, word_t* mem1, word_t* mem2, const I
     const AttentionStatistics statistics = attend(mem0, mem1, mem2, job);
     for (int kind = 0; kind < 2; ++kind) {
         record(slots, dscore.slot + kind, statistics.dscore[kind], job.f_probability + job.f_dy[kind] + job.f_qkv);
-        record(slots, dqkv.slot + kind, statistics.out[kind], f_key[kind] + gradient_shift);
-        record(slots, dqkv.slot + 2 + kind, statistics.dkey[kind], job.dkey_fraction);
-        record(slots, dqkv.slot + 4 + kind, statistics.dvalue[kind], job.dvalue_fraction);
+        record(slots, dqkv.slot + kind, statistics.rows[0][kind], f_key[kind] + gradient_shift);
+        record(slots, dqkv.slot + 2 + kind, statistics.rows[1][kind], job.dkey_fraction);
+        record(slots, dqkv.slot + 4 + kind, statistics.rows[2][kind], job.dvalue_fraction);
     }
 }
 
