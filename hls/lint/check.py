@@ -70,7 +70,7 @@ def check(paths: Sequence[str | Path], options: Options = Options()) -> Report:
     for path in _in_order(roots):
         if path in files and path.suffix in HEADERS:
             continue  # a unit that includes the header has been checked
-        unit = _unit(path, options)
+        unit = unit_of(path, options)
         ours = {file for file in unit.source.files if any(file.is_relative_to(root) for root in roots)}
         found |= set(_findings(unit, ours))
         files |= ours
@@ -79,7 +79,8 @@ def check(paths: Sequence[str | Path], options: Options = Options()) -> Report:
     return _report(found, files)
 
 
-def _unit(path: Path, options: Options) -> Unit:
+def unit_of(path: Path, options: Options) -> Unit:
+    """The unit of a source file, parsed; LintError if it is no C++."""
     source = preprocess(path, options.includes, options.macros, options.standard, options.compiler)
     return Unit(source, options.standard)
 

@@ -1,0 +1,1 @@
+"""Resources of the rendered kernels, estimated from their source: `python -m hls.area CONFIG...`."""

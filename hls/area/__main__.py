@@ -1,0 +1,81 @@
+"""Command line: `python -m hls.area CONFIG... [--depth N] [--json] [--assumptions]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from hls.area.assumptions import ASSUMPTIONS
+from hls.area.estimate import Estimate, estimate, margins, require_fit
+from hls.lint.errors import LintError
+from hls.spec.config import ConfigError, load
+from hls.spec.devices import LIMIT, Resources
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 fits, 1 does not fit, 2 the estimate could not be made."""
+    options = _parser().parse_args(arguments)
+    if options.assumptions:
+        print(assumptions())
+        return 0
+    code = 0
+    for name in options.configs:
+        try:
+            result = estimate(load(name))
+            print(json.dumps(result.as_dict(), indent=2) if options.json else report(result, options.depth))
+        except (ConfigError, LintError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        try:
+            require_fit(result)
+        except ConfigError as error:
+            print(f"error: {error}", file=sys.stderr)
+            code = 1
+    return code
+
+
+def report(result: Estimate, depth: int) -> str:
+    """Resources by module down to `depth` levels, the total, and what is left of what the device may give."""
+    lines = [_line(f"{result.name}, {result.part}: estimated", ["DSP", "BRAM36", "LUT", "FF"])]
+    for row in result.rows[1:]:
+        if row.depth <= depth:
+            lines.append(_line("  " * row.depth + row.name, _counts(row.total)))
+    lines.append(_line("total", _counts(result.total)))
+    table = margins(result)
+    lines.append(_line("may be taken", [f"{limit:,.0f}" for _, limit in table.values()]))
+    lines.append(_line("left", [f"{100 * (1 - used / limit):.0f} %" for used, limit in table.values()]))
+    lines.append(
+        f"Limits: {LIMIT.lut:.0%} of LUTs and {LIMIT.ff:.0%} of flip-flops of the device, all DSP and BRAM36. "
+        "Estimated from the rendered source; --assumptions lists what is assumed."
+    )
+    lines += [f"warning: {fault}" for fault in result.faults]
+    return "\n".join(lines)
+
+
+def assumptions() -> str:
+    """The table of what is not in the source."""
+    rows = (f"{name:24} {a.value:8g} {a.unit:14} {a.source}" for name, a in ASSUMPTIONS.items())
+    return "\n".join(rows)
+
+
+def _line(name: str, cells: list[str]) -> str:
+    return f"{name:48}" + "".join(f"{cell:>11}" for cell in cells)
+
+
+def _counts(r: Resources) -> list[str]:
+    return [f"{r.dsp:,.0f}", f"{r.bram36:,.1f}", f"{r.lut:,.0f}", f"{r.ff:,.0f}"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("hls.area", description="Estimate the resources of the rendered kernels.")
+    parser.add_argument("configs", nargs="*", default=["zcu102"], help="shipped configurations or JSON files")
+    parser.add_argument("--depth", type=int, default=5, help="levels of modules to print (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the estimate as JSON")
+    parser.add_argument("--assumptions", action="store_true", help="print every assumed number and its source")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,248 @@
+"""Operators as they are met: made once where they are equal, timed, and counted with their copies."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from hls.area import cost as costs
+from hls.area.assumptions import A
+from hls.area.cost import Cost
+from hls.area.memory import Array
+from hls.area.module import Branch, Module, Multiplier, Section
+from hls.area.place import Cell
+from hls.area.value import Interval, Value, clip, constant, hull, interval, width
+
+COMPARISONS = {"<", ">", "<=", ">=", "==", "!=", "&&", "||"}
+ACCUMULATOR_BITS = 48
+_COMMUTATIVE = {"+", "*", "&", "|", "^", "==", "!=", "&&", "||"}
+_LONGEST = (-(1 << 63), (1 << 63) - 1)
+
+
+class Datapath:
+    """The section being read, with its values and its branches."""
+
+    def __init__(self, top: str, clock_mhz: int) -> None:
+        self.period = 1000 / clock_mhz * (1 - A["clock_uncertainty"])
+        self.top = Module(top)
+        self._module = self.top
+        self._line = 0
+        self._dry = 0  # above 0, what is read is not counted
+        self._fresh = itertools.count()
+        self._unrolled: dict[int, int] = {}  # iterations of the unrolled loops around
+        self._journals: list[dict[Cell, Value | None]] = []  # cells changed in a fork or loop, with their old values
+        self._known: list[dict[Any, Value]] = [{}]  # values by key, in the section and in the forks around
+        self._section = self._new_section("", 0, False)
+        self._branch = self._section.operators
+
+    def _new_section(self, name: str, line: int, is_pipelined: bool, initiation: int = 1) -> Section:
+        """A section of the present module."""
+        section = Section(name, line, is_pipelined, initiation)
+        self._module.sections.append(section)
+        return section
+
+    @contextmanager
+    def _within(self, section: Section) -> Iterator[None]:
+        """Count into a section."""
+        before = self._section, self._branch, self._known
+        self._section, self._branch, self._known = section, section.operators, [{}]
+        yield
+        self._close(section)
+        self._section, self._branch, self._known = before
+
+    def _close(self, section: Section) -> None:
+        """Hand what the section accesses in a cycle on to the arrays."""
+        per_array: dict[Array, tuple[float, float]] = section.operators.accesses_by_array()
+        for array, (reads, writes) in per_array.items():
+            array.reads = max(array.reads, reads / section.interval if section.is_pipelined else 1)
+            array.writes = max(array.writes, writes / section.interval if section.is_pipelined else 1)
+            if section.is_pipelined:
+                array.together = max(array.together, (reads + writes) / section.interval)
+
+    @contextmanager
+    def _module_of(self, module: Module) -> Iterator[None]:
+        """Count into a module."""
+        before = self._module
+        self._module = module
+        with self._within(self._new_section("", 0, False)):
+            yield
+        self._module = before
+
+    def _copies(self, loops: frozenset[int]) -> float:
+        """How often something that these loops decide exists."""
+        return math.prod(self._unrolled.get(loop, 1) for loop in loops)
+
+    def _make(
+        self,
+        bounds: Interval,
+        key: Any,
+        inputs: list[Value],
+        cost: Cost,
+        fixed: bool = False,
+        product: bool = False,
+        is_state: bool = False,
+        low_bits: int = 0,
+    ) -> Value:
+        """The result of an operator, counted if no equal one was made before."""
+        for known in self._known:
+            if (found := known.get(key)) is not None:
+                return found
+        loops = frozenset[int]().union(*(v.loops for v in inputs)) & self._unrolled.keys()
+        value = Value(*bounds, key, frozenset(loops), fixed, product=product, low_bits=low_bits)
+        self._known[-1][key] = value
+        if fixed:
+            return value
+        self._time(value, inputs, cost)
+        if not self._dry:
+            copies = self._copies(value.loops)
+            self._section.add(cost, copies)
+            if not is_state:
+                self._section.values.append((value, copies))
+        return value
+
+    def _time(self, value: Value, inputs: list[Value], cost: Cost) -> None:
+        """As soon as the inputs are there, in the clock cycle where it fits."""
+        value.section = self._section
+        start = max((v.ready for v in inputs if v.section is self._section), default=0.0)
+        if cost.stages or (start % self.period) + cost.delay > self.period:
+            start = math.ceil(start / self.period) * self.period
+        value.ready = value.last = start + cost.stages * self.period + cost.delay
+        for v in inputs:
+            if v.section is self._section:
+                v.last = max(v.last, start)
+            else:
+                v.crosses = True
+        self._section.end = max(self._section.end, value.ready)
+
+    def _unknown(self, bounds: Interval) -> Value:
+        """Any number of a range."""
+        return Value(*bounds, ("fresh", next(self._fresh)))
+
+    def _convert(self, value: Value, bounds: Interval | None) -> Value:
+        """To a type: the low bits where it does not fit."""
+        if bounds is None or (bounds[0] <= value.low and value.high <= bounds[1]):
+            return value
+        if value.is_constant:
+            size = width(*bounds)
+            number = value.low & ((1 << size) - 1)
+            return constant(number - (1 << size) if bounds[0] < 0 and number > bounds[1] else number)
+        return replace(value, low=bounds[0], high=bounds[1], key=hash(("convert", bounds, value.key)))
+
+    def _operate(self, symbol: str, a: Value, b: Value, bounds: Interval | None) -> Value:
+        """`a symbol b` in a type of these bounds."""
+        if (same := _unchanged(symbol, a, b)) is not None:
+            return self._convert(same, bounds)
+        exact = interval(symbol, (a.low, a.high), (b.low, b.high))
+        result = bounds if exact is None else clip(exact, bounds)
+        if result is None:
+            result = _LONGEST
+        fixed = (a.fixed and b.fixed) or (symbol in COMPARISONS and result[0] == result[1])
+        if fixed and result[0] == result[1]:
+            return constant(result[0])
+        keys = sorted((hash(a.key), hash(b.key))) if symbol in _COMMUTATIVE else (a.key, b.key)
+        key, low_bits = hash((symbol, *keys, result)), _low_bits(symbol, a, b)
+        if fixed:
+            return self._make(result, key, [a, b], costs.FREE, True)
+        if symbol == "*":
+            return self._multiply(a, b, result, key, low_bits)
+        if symbol in ("/", "%"):
+            return self._make(result, key, [a, b], costs.divide(a, b, self._section.is_pipelined))
+        if symbol in ("+", "-") and (a.product or b.product) and max(a.width, b.width) <= ACCUMULATOR_BITS:
+            value = self._make(result, key, [a, b], Cost(stages=1))
+            value.accumulated = True
+            return value
+        return self._make(result, key, [a, b], costs.operator(symbol, a, b, width(*result)), low_bits=low_bits)
+
+    def _multiply(self, a: Value, b: Value, result: Interval, key: int, low_bits: int) -> Value:
+        """A product."""
+        cost = costs.multiply(a, b, width(*result))
+        is_new = all(key not in known for known in self._known)
+        value = self._make(result, key, [a, b], cost, product=cost.dsp == 1, low_bits=low_bits)
+        if is_new and cost.dsp and not self._dry:
+            self._branch.multipliers.append(
+                Multiplier(self._line, a.signed_width, b.signed_width, cost.dsp, self._copies(value.loops))
+            )
+        return value
+
+    def _select(self, condition: Value, a: Value, b: Value) -> Value:
+        """One of two values."""
+        if a.key == b.key:
+            return a
+        bounds = hull([(a.low, a.high), (b.low, b.high)])
+        key = hash(("select", condition.key, a.key, b.key))
+        bits = width(*bounds)
+        if condition.fixed:
+            cost = costs.FREE
+        elif a.is_zero or b.is_zero:  # an AND with the condition; an accumulator's restart is free
+            other = b if a.is_zero else a
+            cost = costs.FREE if other.product else Cost(lut=bits / 4, delay=A["delay_logic"])
+        else:
+            cost = Cost(lut=bits / (4 if a.fixed or b.fixed else 2), delay=A["delay_mux"])
+        fixed = condition.fixed and a.fixed and b.fixed
+        return self._make(bounds, key, [condition, a, b], cost, fixed, product=a.product or b.product)
+
+    def _note(self, cell: Cell) -> None:
+        """Let a fork or an unrolled loop know that the cell changes."""
+        for journal in self._journals[-1:]:
+            journal.setdefault(cell, cell.value)
+
+    def _fork(self, condition: Value, first: Callable[[], bool], second: Callable[[], bool]) -> bool:
+        """Read both sides of a branch, or the one that is taken; whether both return."""
+        if condition.low == condition.high:
+            return first() if condition.low else second()
+        sides = (Branch(), Branch())
+        outer = self._branch
+        if not self._dry:
+            outer.forks.append(sides)
+        changes, ends = [], []
+        for branch, side in zip(sides, (first, second), strict=True):
+            self._branch = branch
+            self._journals.append({})
+            self._known.append({})
+            ends.append(side())
+            self._known.pop()
+            before = self._journals.pop()
+            changes.append({cell: cell.value for cell in before})
+            for cell, old in before.items():
+                cell.value = old
+        self._branch = outer
+        for cell in {**changes[0], **changes[1]}:
+            self._merge(cell, condition, changes[0].get(cell, cell.value), changes[1].get(cell, cell.value), ends)
+        return all(ends)
+
+    def _merge(self, cell: Cell, condition: Value, a: Value | None, b: Value | None, ends: list[bool]) -> None:
+        """What a cell holds behind a fork."""
+        self._note(cell)
+        if ends[0] != ends[1]:
+            cell.value = b if ends[0] else a
+        elif a is None or b is None:
+            cell.value = a or b
+        else:
+            cell.value = self._select(condition, a, b)
+
+
+def _unchanged(symbol: str, a: Value, b: Value) -> Value | None:
+    """The operand that the result is equal to."""
+    if symbol == "&&":
+        return a if b.is_true else (b if a.is_true else None)
+    if symbol == "||":
+        return a if b.is_zero else (b if a.is_zero else None)
+    if b.is_zero and symbol in ("+", "-", "|", "^", "<<", ">>"):
+        return a
+    return b if a.is_zero and symbol in ("+", "|", "^") else None
+
+
+def _low_bits(symbol: str, a: Value, b: Value) -> int:
+    """How many of the lowest bits of a result synthesis knows in each copy of an unrolled loop."""
+    if symbol in ("+", "-", "|", "^"):
+        return min(a.known_bits, b.known_bits)
+    if symbol == "*" and (a.is_constant or b.is_constant):
+        number, other = (a.low, b) if a.is_constant else (b.low, a)
+        return other.known_bits + (number & -number).bit_length() - 1 if number else 0
+    if symbol == "<<" and b.is_constant:
+        return a.known_bits + b.low
+    return 0

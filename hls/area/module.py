@@ -1,0 +1,166 @@
+"""The tree of function instances, with what each one holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from hls.area.assumptions import A
+from hls.area.cost import Cost
+from hls.area.memory import Array
+from hls.area.value import Value
+from hls.spec.devices import Resources
+
+
+@dataclass
+class Multiplier:
+    """A product that takes DSP slices; `copies` of it work at once."""
+
+    line: int
+    a: int
+    b: int
+    dsp: int
+    copies: float
+
+
+@dataclass
+class Access:
+    """`times` reads or writes of one bank of an array in a cycle."""
+
+    array: Array
+    is_write: bool
+    key: int
+    times: float
+
+
+@dataclass
+class Branch:
+    """Operators and accesses that may work in the same cycle, and forks of which one side does."""
+
+    multipliers: list[Multiplier] = field(default_factory=list)
+    accesses: list[Access] = field(default_factory=list)
+    forks: list[tuple[Branch, Branch]] = field(default_factory=list)
+
+    def shared(self) -> list[Multiplier]:
+        """Multipliers when the sides of every fork share them."""
+        sides = [max((a.shared(), b.shared()), key=slices) for a, b in self.forks]
+        return self.multipliers + [multiplier for side in sides for multiplier in side]
+
+    def accesses_by_array(self) -> dict[Array, tuple[float, float]]:
+        """Reads and writes of one bank of each array in a cycle, the sides of a fork excluding each other."""
+        found: dict[Array, tuple[float, float]] = {}
+        for access in {(a.key, a.is_write): a for a in self.accesses}.values():
+            reads, writes = found.get(access.array, (0.0, 0.0))
+            step = (0.0, access.times) if access.is_write else (access.times, 0.0)
+            found[access.array] = reads + step[0], writes + step[1]
+        for sides in self.forks:
+            a, b = (side.accesses_by_array() for side in sides)
+            for array in {**a, **b}:
+                reads, writes = found.get(array, (0.0, 0.0))
+                ra, wa = a.get(array, (0.0, 0.0))
+                rb, wb = b.get(array, (0.0, 0.0))
+                found[array] = reads + max(ra, rb), writes + max(wa, wb)
+        return found
+
+
+def slices(multipliers: list[Multiplier]) -> float:
+    """DSP slices of all."""
+    return sum(m.dsp * m.copies for m in multipliers)
+
+
+@dataclass(eq=False)
+class Section:
+    """A pipelined loop, or what a function does outside of them (`is_pipelined` false)."""
+
+    name: str
+    line: int
+    is_pipelined: bool
+    interval: int = 1
+    operators: Branch = field(default_factory=Branch)
+    lut: float = 0.0
+    ff: float = 0.0
+    values: list[tuple[Value, float]] = field(default_factory=list)
+    end: float = 0.0
+    """Nanoseconds to its last result."""
+
+    def add(self, cost: Cost, copies: float) -> None:
+        """Count an operator's fabric."""
+        self.lut += cost.lut * copies
+        self.ff += cost.ff * copies
+
+    def multipliers(self) -> list[Multiplier]:
+        """Those it keeps: one of each shape outside of pipelines, where states share them."""
+        found = self.operators.shared()
+        if self.is_pipelined:
+            return [Multiplier(m.line, m.a, m.b, m.dsp, m.copies / self.interval) for m in found]
+        shapes = {m.dsp: m for m in sorted(found, key=lambda m: m.copies)}
+        return [Multiplier(m.line, m.a, m.b, m.dsp, m.copies) for m in shapes.values()]
+
+    def stages(self, period: float) -> int:
+        """Depth of the pipeline."""
+        return int(self.end // period) + 1
+
+    def resources(self, period: float) -> Resources:
+        """Fabric without multipliers and memories: operators, pipeline registers, control."""
+        lut, ff = self.lut, self.ff
+        for value, copies in self.values:
+            alive = int(value.last // period) - int(value.ready // period)
+            if self.is_pipelined and alive > 2:  # shift register LUT
+                lut += copies * value.width * math.ceil(alive / 32)
+                ff += copies * value.width
+            elif self.is_pipelined:
+                ff += copies * value.width * max(alive, 0)
+            elif alive > 0 or value.crosses:
+                ff += copies * value.width
+        if self.is_pipelined:
+            lut += A["lut_a_loop"]
+            ff += A["ff_a_stage"] * self.stages(period)
+        return Resources(lut=lut, ff=ff)
+
+
+@dataclass(eq=False)
+class Module:
+    """An instance of a function."""
+
+    name: str
+    sections: list[Section] = field(default_factory=list)
+    arrays: list[Array] = field(default_factory=list)
+    children: dict[object, Module] = field(default_factory=dict)
+    limit: int | None = None
+    """Most multipliers, where a pragma says so."""
+    channels: int = 0
+
+    def multipliers(self) -> list[Multiplier]:
+        """Its own, after sharing."""
+        found = [m for section in self.sections for m in section.multipliers()]
+        if self.limit is None:
+            return found
+        left, kept = float(self.limit), []
+        for m in sorted(found, key=lambda m: -m.dsp):
+            kept.append(Multiplier(m.line, m.a, m.b, m.dsp, min(m.copies, left)))
+            left -= kept[-1].copies
+        return kept
+
+    def own(self, period: float) -> Resources:
+        """Without its children."""
+        total = Resources(dsp=slices(self.multipliers()))
+        for section in self.sections:
+            total += section.resources(period)
+        for array in self.arrays:
+            total += array.resources()
+        total += Resources(lut=A["lut_a_module"], ff=A["ff_a_module"])
+        return total + Resources(lut=A["lut_a_channel"], ff=A["ff_a_channel"]) * self.channels
+
+    def total(self, period: float) -> Resources:
+        """With all its children."""
+        total = self.own(period)
+        for child in self.children.values():
+            total += child.total(period)
+        return total
+
+    def walk(self, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Module]]:
+        """Itself and all below, with paths."""
+        yield (*path, self.name), self
+        for child in self.children.values():
+            yield from child.walk((*path, self.name))

@@ -1,0 +1,205 @@
+"""Small kernels whose operators, multipliers and memories are counted by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from hls.area.cost import dsp_slices
+from hls.area.memory import Array
+from hls.area.module import Module, slices
+from hls.area.reader import Reader
+from hls.lint.check import Options, unit_of
+from hls.spec.devices import Resources
+
+CELLS = """
+void @(const i16 x[1024][4], const i16 y[1024][8], acc_t out[4][8], int count) {
+    acc_t acc[4][8];
+#pragma HLS array_partition variable=acc type=complete dim=0
+    for (int c = 0; c < count; ++c) {
+#pragma HLS pipeline II=1
+        for (int i = 0; i < 4; ++i) {
+#pragma HLS unroll
+            for (int j = 0; j < 8; ++j) {
+#pragma HLS unroll
+                const acc_t before = c == 0 ? acc_t(0) : acc[i][j];
+                acc[i][j] = before + PRODUCT;
+            }
+        }
+    }
+    for (int i = 0; i < 4; ++i)
+        for (int j = 0; j < 8; ++j) out[i][j] = acc[i][j];
+}
+"""
+SUM = """
+void @(const i16 x[1024], const i16 y[1024], int out[1024], int count) {
+PRAGMA
+    for (int c = 0; c < count; ++c) {
+#pragma HLS pipeline II=INTERVAL
+        int sum = 0;
+        BODY
+        out[c] = sum;
+    }
+}
+"""
+TASKS = """
+void load_@(const i16 in[1024], i16 buffer[512], int count) {
+#pragma HLS inline off
+    for (int i = 0; i < count; ++i) {
+#pragma HLS pipeline II=1
+        buffer[i] = in[i];
+    }
+}
+void store_@(const i16 buffer[512], i16 out[1024], int count) {
+#pragma HLS inline off
+    for (int i = 0; i < count; ++i) {
+#pragma HLS pipeline II=1
+        out[i] = buffer[i] + buffer[(i + 1) & 511];
+    }
+}
+void @(const i16 in[1024], i16 out[1024], int count) {
+    for (int n = 0; n < count; ++n) {
+PRAGMA
+        i16 buffer[512];
+        load_@(in, buffer, count);
+        AGAIN
+        store_@(buffer, out, count);
+    }
+}
+"""
+BANKS = """
+void @(const i16 in[1024], i16 out[1024], int first, int count) {
+    i16 a[512][16];
+#pragma HLS array_partition variable=a type=complete dim=2
+    for (int i = 0; i < count; ++i) {
+#pragma HLS pipeline II=1
+        for (int lane = 0; lane < 8; ++lane) {
+#pragma HLS unroll
+            a[i][INDEX] = in[i];
+        }
+    }
+    for (int i = 0; i < count; ++i) {
+#pragma HLS pipeline II=1
+        out[i] = a[i][0];
+    }
+}
+"""
+TABLE = """
+const int kTable[256] = {NUMBERS};
+void @(const i16 x[1024], int out[1024], int count) {
+    for (int i = 0; i < count; ++i) {
+#pragma HLS pipeline II=1
+        out[i] = kTable[x[i] & 255];
+    }
+}
+"""
+LIMIT = "#pragma HLS allocation operation instances=mul limit=1"
+TWO = "sum = int(x[c] * y[c]) + int(x[c] * x[c]);"
+
+
+def sums(body: str, pragma: str = "", interval: int = 1) -> str:
+    return SUM.replace("PRAGMA", pragma).replace("BODY", body).replace("INTERVAL", str(interval))
+
+
+KERNELS = {
+    "cells": CELLS.replace("PRODUCT", "x[c][i] * y[c][j]"),
+    "cells_cast": CELLS.replace("PRODUCT", "wide_t(x[c][i]) * wide_t(y[c][j])"),
+    "cells_wide": CELLS.replace("PRODUCT", "wide_t(wide_t(x[c][i]) << 19) * wide_t(wide_t(y[c][j]) << 10)"),
+    "cells_one": CELLS.replace("PRODUCT", "x[c][0] * y[c][0]"),
+    "cells_row": CELLS.replace("PRODUCT", "x[c][0] * y[c][j]"),
+    "times_five": CELLS.replace("PRODUCT", "x[c][i] * 5"),
+    "times_four": CELLS.replace("PRODUCT", "x[c][i] * 4"),
+    "two": sums(TWO),
+    "fork": sums("if (y[c] > 0) sum = x[c] * y[c]; else sum = x[c] * x[c];"),
+    "equal": sums("sum = int(x[c] * y[c]) + int(x[c] * y[c]);"),
+    "two_cycles": sums(TWO, interval=2),
+    "limited": sums(TWO, LIMIT),
+    "tasks": TASKS.replace("PRAGMA", "#pragma HLS dataflow").replace("AGAIN", ""),
+    "in_a_row": TASKS.replace("PRAGMA", "").replace("AGAIN", "load_@(in, buffer, count);"),
+    "lanes": BANKS.replace("INDEX", "lane"),
+    "aligned_lanes": BANKS.replace("INDEX", "8 * first + lane"),
+    "moving_lanes": BANKS.replace("INDEX", "first + lane"),
+    "table": TABLE.replace("NUMBERS", ", ".join(map(str, range(256)))),
+}
+HEAD = "#include <ap_int.h>\ntypedef ap_int<16> i16;\ntypedef ap_int<48> acc_t;\ntypedef ap_int<64> wide_t;\n"
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Module]:
+    source = tmp_path_factory.mktemp("area") / "kernels.cpp"
+    source.write_text(HEAD + "".join(text.replace("@", name) for name, text in KERNELS.items()))
+    unit = unit_of(source, Options())
+    return {name: Reader(unit, name, 150).top for name in KERNELS}
+
+
+def dsp(module: Module) -> float:
+    return sum(slices(m.multipliers()) for _, m in module.walk())
+
+
+def array(module: Module, name: str) -> Array:
+    return next(a for _, m in module.walk() for a in m.arrays if a.name == name)
+
+
+@pytest.mark.parametrize(
+    "a, b, result, expected",
+    [
+        (16, 16, 32, 1),
+        (27, 18, 45, 1),
+        (28, 18, 46, 2),
+        (18, 28, 46, 2),
+        (35, 26, 61, 2),  # 26 on the wide port, 35 as 17 and 18
+        (36, 26, 62, 3),
+        (32, 32, 64, 4),
+        (33, 33, 32, 3),  # the highest partial product is above bit 32
+    ],
+)
+def test_slices_of_a_product(a: int, b: int, result: int, expected: int) -> None:
+    assert dsp_slices(a, b, result) == expected
+
+
+@pytest.mark.parametrize(
+    "kernel, expected",
+    [
+        ("cells", 32),
+        ("cells_cast", 32),  # widths are those of the numbers, not of the type
+        ("cells_wide", 64),
+        ("cells_one", 1),  # what does not depend on an unrolled loop is made once
+        ("cells_row", 8),
+        ("times_five", 0),
+        ("two", 2),
+        ("fork", 1),  # never in the same cycle
+        ("equal", 1),  # one product
+        ("two_cycles", 1),  # one slice in two cycles
+        ("limited", 1),
+    ],
+)
+def test_multipliers(kernels: dict[str, Module], kernel: str, expected: int) -> None:
+    assert dsp(kernels[kernel]) == expected
+
+
+def test_sums_stay_in_the_slices(kernels: dict[str, Module]) -> None:
+    assert array(kernels["cells"], "acc").resources() == Resources()
+
+
+def test_a_product_with_a_constant_is_additions(kernels: dict[str, Module]) -> None:
+    five, four = (kernels[name].total(5.0).lut for name in ("times_five", "times_four"))
+    assert five >= four + 4 * 16
+
+
+def test_an_array_between_tasks_is_doubled_and_its_ports_are_counted(kernels: dict[str, Module]) -> None:
+    buffer = array(kernels["tasks"], "buffer")
+    assert (buffer.copies, buffer.reads, buffer.writes) == (2, 2, 1)
+    assert buffer.resources().bram36 == 1
+
+
+def test_a_function_called_twice_in_a_row_is_one_instance(kernels: dict[str, Module]) -> None:
+    assert [child.name for child in kernels["in_a_row"].children.values()] == ["load_in_a_row", "store_in_a_row"]
+
+
+@pytest.mark.parametrize("kernel, writes", [("lanes", 1), ("aligned_lanes", 1), ("moving_lanes", 8)])
+def test_lanes_that_may_meet_in_a_bank_need_a_port_each(kernels: dict[str, Module], kernel: str, writes: int) -> None:
+    assert array(kernels[kernel], "a").writes == writes
+
+
+def test_a_table_takes_the_width_of_its_numbers(kernels: dict[str, Module]) -> None:
+    table = array(kernels["table"], "kTable")
+    assert (table.is_rom, table.bits, table.resources().bram36) == (True, 8, 0.5)
