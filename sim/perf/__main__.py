@@ -84,6 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", nargs="+", type=int, default=batches, help="micro-batches of training, in images")
     parser.add_argument("--config", default="zcu102", help="hardware configuration")
     parser.add_argument("--json", type=Path, default=Path("reports/perf.json"), help="where the figures are written to")
+    waits = "assume that every row of a flattened nest of loops waits for the memory's latency"
+    parser.add_argument("--rows-wait", action="store_true", help=waits)
+    report = "Vitis HLS report, a file or a folder, to print beside the stated loops"
+    parser.add_argument("--csynth", type=Path, help=report)
     parser.add_argument(
         "--connections", action=argparse.BooleanOptionalAction, default=True, help="the attention table"
     )

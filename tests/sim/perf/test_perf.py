@@ -18,6 +18,7 @@ from host.devices.csim import CsimDevice
 from host.model import parse_model
 from sim.csim import build
 from sim.macs import macs
+from sim.perf.__main__ import main
 from sim.perf.connections import connection_rows, connection_table
 from sim.perf.energy import joules
 from sim.perf.levels import EPOCH_IMAGES, LEVELS
@@ -170,3 +171,21 @@ def test_attention_table_counts_the_layers_behind_a_selector() -> None:
     assert rows[0]["select_ms"] == 0 < rows[1]["select_ms"]
     assert rows[1]["backward_ms"] > 0
     assert "100%" in connection_table(rows)
+
+
+@pytest.mark.parametrize("waits", [[], ["--rows-wait"]])
+def test_the_command_line(
+    waits: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "perf.json"
+    report = str(Path(__file__).with_name("csynth.xml"))
+    options = ["--models", SMALL, "--config", "toy", "--batch", "2", "--levels", "dense", "--json", str(path)]
+    monkeypatch.setattr("sys.argv", ["perf", *options, "--csynth", report, "--split", "--instructions", *waits])
+    main()
+    text = capsys.readouterr().out
+    assert ("pessimistic" in text) == bool(waits)
+    assert "csynth II" in text
+    content = json.loads(path.read_text())
+    assert [(run["pass"], run["micro_batch"]) for run in content["runs"]] == [("inference", 1), ("training", 2)]
+    assert len(content["attention"]) == 5
+    assert len(list(tmp_path.glob("*.png"))) == 4
