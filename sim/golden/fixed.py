@@ -25,7 +25,7 @@ def round_shift(value: Tensor, shift: Shift) -> Tensor:
     """`value * 2**-shift`, rounded half up; left shifts are cut to 31, right shifts above 62 give 0."""
     if isinstance(shift, Tensor):
         right = shift.clamp(1, 62)
-        rounded = (value + (1 << (right - 1))).bitwise_right_shift_(right)
+        rounded = (value >> (right - 1)).add_(1).bitwise_right_shift_(1)
         if torch.equal(shift, right):  # as a rule; it spares the slow `where`
             return rounded
         left = value << (-shift).clamp(0, MAX_ALIGN)
@@ -33,7 +33,7 @@ def round_shift(value: Tensor, shift: Shift) -> Tensor:
     if shift > 62:
         return torch.zeros_like(value)
     if shift > 0:
-        return (value + (1 << (shift - 1))).bitwise_right_shift_(shift)
+        return (value >> (shift - 1)).add_(1).bitwise_right_shift_(1)  # the half added late cannot wrap
     return value << min(-shift, MAX_ALIGN) if shift else value
 
 

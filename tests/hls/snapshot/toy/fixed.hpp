@@ -21,22 +21,33 @@ inline wide_t saturate(wide_t value, int bits) {
     return clamp(value, wide_t(-bound), bound);
 }
 
-// value * 2^-shift, rounded half up; a negative shift is a left shift of at most kMaxAlign.
-inline wide_t round_shift(wide_t value, int shift) {
-    if (shift > 62) return 0;
-    if (shift > 0) {
-        const wide_t half = wide_t(1) << (shift - 1);
-        const wide_t sum = value + half;
-        return sum >> shift;
-    }
-    return value << smaller(-shift, kMaxAlign);
+// value * 2^-shift for a shift of 1 ... 62, rounded half up. The half is added behind the shift, where few bits are
+// left.
+inline wide_t round_right(wide_t value, int shift) {
+    const wide_t twice = value >> (shift - 1);
+    return (twice + 1) >> 1;
 }
 
-// Rounded by `shift`, not yet saturated to `bits`, but small enough to be saturated afterwards without wrapping.
+// The same for any shift; a negative one is a left shift of at most kMaxAlign, above 62 nothing is left.
+inline wide_t round_shift(wide_t value, int shift) {
+    if (shift > 62) return 0;
+    return shift > 0 ? round_right(value, shift) : wide_t(value << smaller(-shift, kMaxAlign));
+}
+
+// Rounded by `shift`, not yet saturated to kBits. What is out of range anyway is cut off first, so that all that
+// follows fits `near_t`: kBits + 2 bits, and as many again for a left shift.
+template <int kBits, typename near_t>
+inline wide_t requantise_to(wide_t value, int shift) {
+    const bool is_right = shift > 0;
+    const wide_t shifted = is_right ? wide_t(value >> (smaller(shift, 63) - 1)) : value;
+    const wide_t end = wide_t(1) << kBits;
+    const near_t near = near_t(clamp(shifted, wide_t(-end), wide_t(end - 1)));
+    if (shift > 62) return 0;
+    return is_right ? near_t((near + 1) >> 1) : near_t(near << smaller(-shift, kBits - 1));
+}
+
 inline wide_t requantise_unsaturated(wide_t value, int shift, int bits) {
-    if (shift > 0) return round_shift(value, shift);
-    const wide_t bound = wide_t(1) << (bits - 1);
-    return clamp(value, wide_t(-bound), bound) << smaller(-shift, bits - 1);
+    return bits == 16 ? requantise_to<16, i32>(value, shift) : requantise_to<32, wide_t>(value, shift);
 }
 
 inline wide_t requantise(wide_t value, int shift, int bits) {
