@@ -16,6 +16,7 @@ namespace peelvit {
 using i16 = std::int16_t;
 using i32 = std::int32_t;
 using u17 = std::uint32_t;  // a 16-bit mantissa up to and with one
+using u20 = std::uint32_t;
 using u30 = std::uint32_t;
 using u32 = std::uint32_t;
 using factor_t = std::int32_t;  // a 16-bit factor held as the machine multiplies fastest
@@ -41,6 +42,7 @@ inline void put32(word_t& word, int lane, i32 value) {
 using i16 = ap_int<16>;
 using i32 = ap_int<32>;
 using u17 = ap_uint<17>;
+using u20 = ap_uint<20>;
 using u30 = ap_uint<30>;
 using u32 = ap_uint<32>;
 using factor_t = ap_int<16>;

@@ -22,18 +22,19 @@ variance_images:
     variance_words:
         for (int w = 0; w < words; ++w) {
 #pragma HLS loop_tripcount max = 21
-            PIPELINE(w == 0, 1, kReadLatency + 12);
+            PIPELINE(w == 0, kWideLanes, kReadLatency + 12);  // one square a cycle
             const word_t word = read_word<1>(mem1, address + unsigned(w));
             for (int lane = 0; lane < kWideLanes; ++lane) {
 #pragma HLS unroll
                 const int token = kWideLanes * w + lane;
                 const bool is_patch = token > 0 && token <= patches;
-                const wide_t value = is_patch ? wide_t(get32(word, lane)) : wide_t(0);
+                const i32 value = is_patch ? get32(word, lane) : i32(0);
                 sum += value;
-                square += value * value;
+                square += multiply(value, value);
             }
         }
-        const wide_t variance_value = wide_t(patches) * square - sum * sum;
+        const acc_t whole = acc_t(sum);
+        const wide_t variance_value = multiply(u17(unsigned(patches)), square) - multiply(whole, whole);
         word_t first = zero_word();
         put32(first, 0, i32(variance_value));
         put32(first, 1, i32(wide_t(variance_value >> 32)));

@@ -8,6 +8,7 @@ namespace peelvit {
 
 constexpr int kNaturalScale = 1512775;  // log2(e) * 2^20
 constexpr int kTargetBits = 30;         // fraction of targets and of dlogits before it is stored
+constexpr int kEntropyInterval = 4;     // cycles a word: two lanes' worth of exponentials and multipliers is enough
 
 // The largest logit of an image and the first class that has it.
 struct Prediction {
@@ -66,7 +67,7 @@ inline LogitSums sum_logits(const word_t logits[kMaxWords], int classes, const P
 sum_logits:
     for (int w = 0; w < words16(classes); ++w) {
 #pragma HLS loop_tripcount max = 32
-        PIPELINE(w == 0, 1, kVectorDepth);
+        PIPELINE(w == 0, kEntropyInterval, kVectorDepth);
         for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
             const bool is_class = kLanes * w + lane < classes;
@@ -87,15 +88,16 @@ sum_logits:
 inline void store_gradient(word_t* mem2, unsigned address, int classes, const int exponentials[kMaxWords][kLanes],
                            wide_t inverse, int label, int target_on, int target_off, int f_out,
                            Statistics& statistics) {
+    const u30 factor = u30(inverse);  // at most 2^28
 store_gradient:
     for (int w = 0; w < words16(classes); ++w) {
 #pragma HLS loop_tripcount max = 32
-        PIPELINE(w == 0, 1, kVectorDepth);
+        PIPELINE(w == 0, kEntropyInterval, kVectorDepth);
         wide_t acc[kLanes];
 #pragma HLS array_partition variable=acc type=complete
         for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-            const wide_t product = wide_t(exponentials[w][lane]) * inverse;
+            const wide_t product = multiply(u30(unsigned(exponentials[w][lane])), factor);
             const int target = kLanes * w + lane == label ? target_on : target_off;
             acc[lane] = round_shift(product, kProbabilityBits - kTargetBits) - wide_t(target);
         }
@@ -107,8 +109,8 @@ store_gradient:
 // The eight int32 of an image from which the host computes the loss.
 inline void store_terms(word_t* mem2, unsigned address, const LogitSums& sums, const Prediction& best, int label,
                         int target_on, int target_off) {
-    const wide_t everywhere = wide_t(target_off) * sums.distances;
-    const wide_t at_label = (wide_t(target_on) - wide_t(target_off)) * sums.label_distance;
+    const wide_t everywhere = multiply(i32(target_off), acc_t(sums.distances));
+    const wide_t at_label = multiply(wide_t(target_on) - wide_t(target_off), i32(sums.label_distance));
     const wide_t weighted = everywhere + at_label;
     word_t word = zero_word();
     put32(word, 0, i32(saturate(sums.exponentials, 32)));

@@ -2,11 +2,12 @@
 #pragma once
 
 #include "../functions.hpp"
+#include "../streams.hpp"
 #include "../sums.hpp"
 
 namespace peelvit {
 
-constexpr int kRstdReadWords = kBlockRows / kWideLanes;
+constexpr int kRstdReadWords = kStreamRows / kWideLanes;
 
 // Sums over a row: of g, and of g * normalised at the fraction of g.
 struct RowSums {
@@ -20,30 +21,29 @@ struct LayerNormBackwardFractions {
     int gamma, normalised, x;
 };
 
-// The block of `normalised` and the words that hold its rows' rstd.
+// The words that hold the rows' rstd, then the block of `normalised`. A block begins at a whole word of rstd.
 inline void load_normalised(const word_t* mem0, const Matrix& normalised, const Matrix& rstd, const Blocks& blocks,
-                            int b, word_t block[kBlockWords], word_t rstd_words[kRstdReadWords]) {
-    load_block<0>(mem0, normalised, blocks, b, block);
-    const int first = first_row(blocks, b) / kWideLanes;
-    const int last = (first_row(blocks, b) + rows_in(blocks, b) - 1) / kWideLanes;
+                            int b, word_t stream[kStreamWords], word_t rstd_words[kRstdReadWords]) {
+    const unsigned first = rstd.address + unsigned(first_row(blocks, b) / kWideLanes);
 load_rstd:
-    for (int w = 0; w <= last - first; ++w) {
-#pragma HLS loop_tripcount max = 16
+    for (int w = 0; w < (rows_in(blocks, b) + kWideLanes - 1) / kWideLanes; ++w) {
+#pragma HLS loop_tripcount max = 64
         PIPELINE(w == 0, 1, kReadLatency);
-        rstd_words[w] = read_word<0>(mem0, rstd.address + unsigned(first + w));
+        rstd_words[w] = read_word<0>(mem0, first + unsigned(w));
     }
+    load_stream<0>(mem0, normalised, blocks, b, 1, 0, stream);
 }
 
 inline void load_residual(const word_t* mem2, const Matrix& residual, bool has_residual, const Blocks& blocks, int b,
-                          word_t block[kBlockWords]) {
-    if (has_residual) load_block<2>(mem2, residual, blocks, b, block);
+                          word_t stream[kStreamWords]) {
+    if (has_residual) load_stream<2>(mem2, residual, blocks, b, 1, 0, stream);
 }
 
 // Sums by row and by column; a short row is stretched to kSumDistance cycles so that additions to one sum stay apart.
-inline void layernorm_backward_sums(const word_t gradients[kBlockWords], const word_t normals[kBlockWords],
+inline void layernorm_backward_sums(const word_t gradients[kStreamWords], const word_t normals[kStreamWords],
                                     const word_t gammas[kMaxWords], const Blocks& blocks, int b, int split,
-                                    int f_normalised, word_t kept_gradients[kBlockWords],
-                                    word_t kept_normals[kBlockWords], RowSums row_sums[kBlockRows],
+                                    int f_normalised, word_t kept_gradients[kStreamWords],
+                                    word_t kept_normals[kStreamWords], RowSums row_sums[kStreamRows],
                                     ColumnSums& gamma_sums, ColumnSums& beta_sums) {
     const int steps = larger(blocks.words, kSumDistance);
     Cursor at = start_of_block();
@@ -52,7 +52,7 @@ inline void layernorm_backward_sums(const word_t gradients[kBlockWords], const w
     wide_t weighted = 0;
 layernorm_backward_sums:
     for (int i = 0; i < rows_in(blocks, b) * steps; ++i) {
-#pragma HLS loop_tripcount max = 64
+#pragma HLS loop_tripcount max = 256
         PIPELINE(i == 0, 1, 16);
 #pragma HLS dependence variable=gamma_sums type=inter direction=raw distance=4 dependent=true
 #pragma HLS dependence variable=beta_sums type=inter direction=raw distance=4 dependent=true
@@ -67,59 +67,69 @@ layernorm_backward_sums:
             for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
                 const bool is_padding = lane >= lanes_in(blocks, at.word);
-                const wide_t gradient = is_padding ? wide_t(0) : wide_t(get16(dy, lane));
-                const wide_t normal = get16(normalised, lane);
-                const wide_t g = gradient * wide_t(get16(gammas[at.word], lane));
-                plain += g;
-                weighted += g * normal;
-                gamma_sums[kind][at.word][lane] += gradient * normal;
+                const i16 gradient = is_padding ? i16(0) : get16(dy, lane);
+                const i16 gamma = get16(gammas[at.word], lane);
+                const i32 to_gamma = i32(multiply(gradient, get16(normalised, lane)));
+                plain += multiply(gradient, gamma);
+                weighted += multiply(to_gamma, gamma);
+                gamma_sums[kind][at.word][lane] += to_gamma;
                 beta_sums[kind][at.word][lane] += gradient;
             }
             kept_gradients[place] = dy;
             kept_normals[place] = normalised;
-            row_sums[at.row].plain = plain;
-            row_sums[at.row].weighted = round_shift(weighted, f_normalised);
+            if (at.word == blocks.words - 1) {
+                RowSums sums;
+                sums.plain = plain;
+                sums.weighted = round_shift(weighted, f_normalised);
+                row_sums[at.row] = sums;
+            }
             ++place;
         }
         advance(at, steps);
     }
 }
 
-inline void layernorm_backward_rows(const word_t gradients[kBlockWords], const word_t normals[kBlockWords],
-                                    const word_t residuals[kBlockWords], const word_t rstd_words[kRstdReadWords],
-                                    const RowSums row_sums[kBlockRows], const word_t gammas[kMaxWords],
+inline void layernorm_backward_rows(const word_t gradients[kStreamWords], const word_t normals[kStreamWords],
+                                    const word_t residuals[kStreamWords], const word_t rstd_words[kRstdReadWords],
+                                    const RowSums row_sums[kStreamRows], const word_t gammas[kMaxWords],
                                     const Blocks& blocks, int b, int split, bool has_residual,
-                                    const LayerNormBackwardFractions& f, word_t dx_block[kBlockWords],
+                                    const LayerNormBackwardFractions& f, word_t dx_stream[kStreamWords],
                                     Observed observed[2]) {
-    const int rstd_start = first_row(blocks, b) / kWideLanes;
+    const u17 columns = u17(unsigned(blocks.columns));
     Cursor at = start_of_block();
     Statistics statistics = no_statistics();
+    RowSums sums;
+    word_t rstd_word = zero_word();
 layernorm_backward_rows:
     for (int i = 0; i < words_in(blocks, b); ++i) {
-#pragma HLS loop_tripcount max = 64
-        PIPELINE(i == 0, 1, 2 * kVectorDepth);
-        const int row = first_row(blocks, b) + at.row;
-        const int kind = row_kind(row, split);
-        const int rstd = int(get32(rstd_words[row / kWideLanes - rstd_start], row % kWideLanes));
+#pragma HLS loop_tripcount max = 256
+        PIPELINE(i == 0, 1, blocks.words + 2 * kVectorDepth);  // the first row's sums are known after so many words
+        if (at.word == 0) {
+            sums = row_sums[at.row];
+            statistics = no_statistics();
+            if (at.row % kWideLanes == 0) rstd_word = rstd_words[at.row / kWideLanes];
+        }
+        const int kind = row_kind(first_row(blocks, b) + at.row, split);
+        const int rstd = int(get32(rstd_word, at.row % kWideLanes));
+        const u20 mantissa = u20(unsigned(rstd & 0xFFFFF));
         const int exponent = larger(0, smaller(31, rstd >> 20));
         const int own_fraction = f.dy[kind] + f.gamma + 16 + exponent - f.x;
         const int fraction = has_residual ? reference_fraction(own_fraction, f.residual[kind]) : own_fraction;
-        const RowSums sums = row_sums[at.row];
         const word_t dy = gradients[i];
         const word_t normalised = normals[i];
-        if (at.word == 0) statistics = no_statistics();
+        const word_t residual = has_residual ? residuals[i] : zero_word();
         wide_t acc[kLanes];
 #pragma HLS array_partition variable=acc type=complete
         for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-            const wide_t g = wide_t(get16(dy, lane)) * wide_t(get16(gammas[at.word], lane));
-            const wide_t projection = wide_t(get16(normalised, lane)) * sums.weighted;
-            const wide_t centred = wide_t(blocks.columns) * g - sums.plain - round_shift(projection, f.normalised);
-            const wide_t own = centred * wide_t(rstd & 0xFFFFF);
-            const wide_t residual = has_residual ? wide_t(get16(residuals[i], lane)) : wide_t(0);
-            acc[lane] = align(own, own_fraction, fraction) + align(residual, f.residual[kind], fraction);
+            const i32 g = i32(multiply(get16(dy, lane), get16(gammas[at.word], lane)));
+            const wide_t projection = multiply(get16(normalised, lane), sums.weighted);
+            const wide_t centred = multiply(columns, g) - sums.plain - round_shift(projection, f.normalised);
+            const wide_t own = multiply(centred, mantissa);
+            acc[lane] = align(own, own_fraction, fraction) +
+                        align(wide_t(get16(residual, lane)), f.residual[kind], fraction);
         }
-        dx_block[i] = store_word(acc, lanes_in(blocks, at.word), fraction - f.dx[kind], statistics);
+        dx_stream[i] = store_word(acc, lanes_in(blocks, at.word), fraction - f.dx[kind], statistics);
         if (at.word == blocks.words - 1) observe(observed[kind], statistics, fraction);
         advance(at, blocks.words);
     }
@@ -139,26 +149,33 @@ inline void layernorm_backward_blocks(word_t* mem0, word_t* mem1, word_t* mem2, 
 layernorm_backward_blocks:
     for (int b = 0; b < blocks.count; ++b) {
 #pragma HLS loop_tripcount max = 4096
-        DATAFLOW(b == 0);
-        word_t gradients[kBlockWords];
-        word_t normals[kBlockWords];
-        word_t kept_gradients[kBlockWords];
-        word_t kept_normals[kBlockWords];
-        word_t residuals[kBlockWords];
+        STREAMING(b == 0);
+        word_t gradients[kStreamWords];
+        word_t normals[kStreamWords];
+        word_t kept_gradients[kStreamWords];
+        word_t kept_normals[kStreamWords];
+        word_t residuals[kStreamWords];
         word_t rstd_words[kRstdReadWords];
-        word_t dx_block[kBlockWords];
-        RowSums row_sums[kBlockRows];
-        // These two skip a process, so a third copy keeps their loads from waiting.
-#pragma HLS stream variable=residuals type=pipo depth=3
-#pragma HLS stream variable=rstd_words type=pipo depth=3
-        PROCESS(load_block<1>(mem1, at.dy, blocks, b, gradients));
-        PROCESS(load_normalised(mem0, at.normalised, at.rstd, blocks, b, normals, rstd_words));
-        PROCESS(load_residual(mem2, at.residual, at.has_residual, blocks, b, residuals));
+        word_t dx_stream[kStreamWords];
+        RowSums row_sums[kStreamRows];
+#pragma HLS stream variable=gradients type=fifo depth=16
+#pragma HLS stream variable=normals type=fifo depth=16
+        // A row waits here until its sums are known.
+#pragma HLS stream variable=kept_gradients type=fifo depth=32
+#pragma HLS stream variable=kept_normals type=fifo depth=32
+#pragma HLS stream variable=residuals type=fifo depth=16
+#pragma HLS stream variable=rstd_words type=fifo depth=64
+#pragma HLS stream variable=dx_stream type=fifo depth=16
+#pragma HLS stream variable=row_sums type=fifo depth=4
+#pragma HLS aggregate variable=row_sums
+        PROCESS(load_stream<1>(mem1, at.dy, blocks, b, 1, 0, gradients));
+        BESIDE(load_normalised(mem0, at.normalised, at.rstd, blocks, b, normals, rstd_words));
+        BESIDE(load_residual(mem2, at.residual, at.has_residual, blocks, b, residuals));
         PROCESS(layernorm_backward_sums(gradients, normals, gammas, blocks, b, split, f.normalised, kept_gradients,
                                         kept_normals, row_sums, gamma_sums, beta_sums));
         PROCESS(layernorm_backward_rows(kept_gradients, kept_normals, residuals, rstd_words, row_sums, gammas_again,
-                                        blocks, b, split, at.has_residual, f, dx_block, observed));
-        PROCESS(store_block<2>(mem2, at.dx, blocks, b, dx_block));
+                                        blocks, b, split, at.has_residual, f, dx_stream, observed));
+        PROCESS(store_stream<2>(mem2, at.dx, blocks, b, 1, 0, dx_stream));
     }
 }
 
@@ -177,7 +194,7 @@ inline void layernorm_backward(word_t* mem0, word_t* mem1, word_t* mem2, const I
     const bool has_residual = (in.flags & 1u) != 0;
     const bool has_accumulate = (in.flags & 2u) != 0;
 
-    const Blocks blocks = cut(rows, n);
+    const Blocks blocks = cut_streams(rows, n, 1);
     LayerNormBackwardFractions f;
     f.gamma = slots.f[gamma.slot];
     f.normalised = slots.f[normalised.slot];
@@ -201,8 +218,7 @@ row_kinds:
     streamed.has_residual = has_residual;
     word_t gammas[kMaxWords];
     word_t gammas_again[kMaxWords];
-    load_row<0>(mem0, gamma.address, blocks.words, gammas);
-    load_row<0>(mem0, gamma.address, blocks.words, gammas_again);
+    load_two_rows(mem0, gamma.address, mem1, gamma.address, blocks.words, gammas, gammas_again);
     ColumnSums gamma_sums;
     ColumnSums beta_sums;
 #pragma HLS array_partition variable=gamma_sums type=complete dim=1
