@@ -26,6 +26,8 @@ def _load(path: Path, config: HardwareConfig) -> ctypes.CDLL:
         raise PeelVitError(f"the C simulation {path} cannot be loaded ({error}); run `make clean csim`") from None
     library.peelvit_run.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p]
     library.peelvit_run.restype = None
+    library.peelvit_rows_wait.argtypes = [ctypes.c_int]
+    library.peelvit_rows_wait.restype = None
     library.peelvit_executed.restype = ctypes.c_uint32
     library.peelvit_trace.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     library.peelvit_trace.restype = None
@@ -35,10 +37,14 @@ def _load(path: Path, config: HardwareConfig) -> ctypes.CDLL:
 
 
 class CsimDevice:
-    """`variant` is a variant of `sim.csim.build`: fast, fidelity or sanitized."""
+    """`variant` is a variant of `sim.csim.build`: fast, fidelity or sanitized.
 
-    def __init__(self, config: HardwareConfig, variant: str = "fast") -> None:
+    With `rows_wait`, modelled cycles assume that every row of a nest of loops waits for the memory's latency.
+    """
+
+    def __init__(self, config: HardwareConfig, variant: str = "fast", rows_wait: bool = False) -> None:
         self.config = config
+        self.rows_wait = rows_wait
         self._library = _load(BUILD / config.name / f"libpeelvit_{variant}.so", config)
         self._window = np.zeros(0, np.uint8)
 
@@ -81,6 +87,7 @@ class CsimDevice:
         result = np.zeros(4, np.uint32)
         cycles = np.zeros(1, np.uint64)
         words = self._window.size // WORD_BYTES
+        self._library.peelvit_rows_wait(self.rows_wait)
         self._library.peelvit_run(self._window.ctypes.data, words, program, result.ctypes.data, cycles.ctypes.data)
         if int(result[2]) | int(result[3]) << 32 != self.config.hash:
             raise PeelVitError(

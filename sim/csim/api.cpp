@@ -17,6 +17,9 @@ EXPORT void peelvit_run(void* window, unsigned window_words, unsigned program, u
     *cycles = peelvit::cycles::total();
 }
 
+// Whether further runs model that the rows of a flattened nest wait for the memory's latency (model.hpp).
+EXPORT void peelvit_rows_wait(int on) { peelvit::cycles::rows_wait = on != 0; }
+
 // Instructions executed by the last run.
 EXPORT unsigned peelvit_executed() { return static_cast<unsigned>(peelvit::cycles::marks.size()); }
 

@@ -34,7 +34,9 @@ def main() -> None:
         raise PeelVitError("give a micro-batch of at least 1")
     models = [parse_model(name) for name in options.models]
     build(config, "fast")
-    device = CsimDevice(config)
+    device = CsimDevice(config, rows_wait=options.rows_wait)
+    if options.rows_wait:
+        print("pessimistic: every row of a flattened nest of loops waits for the memory's latency\n")
     runs = _runs(device, models, options)
     rows: list[dict[str, Any]] = []
     if options.connections:

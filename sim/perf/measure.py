@@ -54,6 +54,7 @@ def _kept(device: CsimDevice, layout: Layout, program: Program) -> Path:
     """Where the figures of this program lie. The compiled library's key covers kernels and configuration."""
     compiled = library(device.config, "fast")
     what = [compiled.with_suffix(".key").read_text(), layout.model.name, str(layout.use.batch), str(SEED)]
+    what.append(str(device.rows_wait))
     key = hashlib.sha256("\0".join(what).encode() + program.data).hexdigest()[:24]
     return compiled.parent / "perf" / f"{key}.npz"
 

@@ -37,6 +37,15 @@ static void load_three(int words, int pitch) {
     }
 }
 
+static void load_rows(int rows, int words) {
+    for (int row = 0; row < rows; ++row) {
+        for (int w = 0; w < words; ++w) {
+            PIPELINE((row | w) == 0, 1, kReadLatency);
+            read_word<0>(memory, unsigned(100 * row + w));
+        }
+    }
+}
+
 static void steady_region(int iterations) {
     for (int i = 0; i < iterations; ++i) {
         DATAFLOW(i == 0);
@@ -121,6 +130,10 @@ int main() {
     CASE("loop after loop", load<0>(0, 8); load<0>(8, 8));
     CASE("three ports", load_three(32, 1));
     CASE("three ports strided", load_three(10, 7));
+    cycles::rows_wait = true;
+    CASE("rows that wait", load_rows(5, 20); save<2>(0, 32));
+    cycles::rows_wait = false;
+    CASE("rows", load_rows(5, 20));
     CASE("region", steady_region(4));
     CASE("streaming region", streaming_region(4));
     CASE("uneven region", uneven_region());

@@ -43,6 +43,9 @@ CASES = {
     "three ports": (0, 0, 48, 40),
     # 30 bursts of a word, of which DDR moves four: 120 words at two a cycle; each port needs only 10 * 5
     "three ports strided": (0, 0, 60, 40),
+    # a row of 20 words takes 16 + 5 cycles; four further rows wait; 32 words of one row are stored
+    "rows that wait": (0, 0, 5 * 21 + 32, 40 + 4 * 40 + 4 + 20),
+    "rows": (0, 0, 5 * 21, 40),
     # tasks of 12, 32, 22 cycles with start and end: 12 + 32 + 22, then 32 for each further iteration
     "region": (4 * 30, 0, 0, 66 + 3 * 32 - 4 * 30),
     # the second task starts after 5 cycles and takes 38 an iteration, and the last element passes 7 cycles of the third

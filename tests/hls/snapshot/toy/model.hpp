@@ -6,7 +6,8 @@
 // Port. Each of the six streams (read and write of three ports) moves a word a cycle. Consecutive addresses of a loop
 // make a burst of up to kBurstWords words. A port keeps kOutstanding bursts in flight, which hides the latency of long
 // ones; a short one takes its stream at least latency / kOutstanding cycles. The loop's depth holds the latency of its
-// first read.
+// first read. With `rows_wait` (the case that synthesis does not see bursts of the next row of a flattened nest coming)
+// every further burst at another place makes the loop wait for the latency, and for the response where it writes.
 //
 // DDR. All streams together move kDdrWordsPerThousand words in a thousand cycles (a stated part of the peak), and the
 // memory moves kDdrWords words at a time: a burst of one word costs as much as one of kDdrWords.
@@ -50,11 +51,13 @@ constexpr unsigned kShortestBurst[2] = {(kReadLatency + kOutstanding - 1) / kOut
 struct Stream {
     unsigned next;  // address that goes on with the burst
     unsigned beat;  // words of the burst so far
+    unsigned rows;  // bursts of the present loop that do not go on from the one before
     std::uint32_t words;
     count_t busy;
 };
 
 static Stream streams[kStreams];
+static bool rows_wait = false;
 static count_t ddr_words = 0;     // as the memory moves them
 static count_t iterations = 0;    // of the present loop, times their interval
 static count_t latency = 0;       // of the present loop
@@ -70,6 +73,7 @@ inline count_t total() { return spent[kCompute] + spent[kVector] + spent[kMemory
 inline void transfer(int stream, unsigned address) {
     Stream& s = streams[stream];
     const unsigned shortest = kShortestBurst[stream / kPorts];
+    if (address != s.next) ++s.rows;
     if (address != s.next || s.beat == unsigned(kBurstWords)) {
         s.beat = 0;
         s.busy += shortest;
@@ -85,15 +89,26 @@ inline count_t busy(int server) {
     return server < kStreams ? streams[server].busy : ddr_words * 1000 / kDdrWordsPerThousand;
 }
 
+constexpr unsigned kNowhere = ~0u;
+
+// A burst ends with its loop. Returns the rows after the first, of which depth and response hold the latency.
+inline count_t end_loop(Stream& s) {
+    const unsigned rows = s.rows;
+    s.rows = 0;
+    s.next = kNowhere;
+    return rows > 1 ? rows - 1 : 0;
+}
+
 // Book the loop that has ended.
 __attribute__((noinline)) static void settle() {
     count_t memory = 0;
+    count_t rows[2] = {0, 0};
     bool writes = false;
     for (int i = 0; i < kServers; ++i) {
         const count_t now = busy(i);
         memory = larger_count(memory, now - served[i]);
         if (i >= kPorts && i < kStreams) writes = writes || now != served[i];
-        if (i < kStreams) streams[i].beat = kBurstWords;  // a burst ends with its loop
+        if (i < kStreams) rows[i / kPorts] = larger_count(rows[i / kPorts], end_loop(streams[i]));
         served[i] = now;
     }
     const count_t took = larger_count(iterations, memory);
@@ -101,6 +116,7 @@ __attribute__((noinline)) static void settle() {
     spent[kind] += own;
     spent[kMemory] += took - own;
     spent[kStall] += latency + (writes ? kWriteLatency : 0);
+    if (rows_wait) spent[kStall] += rows[0] * kReadLatency + rows[1] * kWriteLatency;
     iterations = 0;
     latency = 0;
 }
@@ -294,7 +310,7 @@ class Region {
 };
 
 inline void reset() {
-    for (Stream& s : streams) s = Stream{0, kBurstWords, 0, 0};
+    for (Stream& s : streams) s = Stream{kNowhere, 0, 0, 0, 0};
     for (count_t& count : spent) count = 0;
     for (count_t& count : served) count = 0;
     ddr_words = iterations = latency = 0;

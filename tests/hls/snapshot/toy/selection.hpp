@@ -286,19 +286,4 @@ load_list:
     }
 }
 
-// The first `rows` rows of x, as they are.
-inline void copy_rows(const word_t* mem1, word_t* mem2, const Matrix& x, const Matrix& y, int rows, int words) {
-copy_rows:
-    for (int row = 0; row < rows; ++row) {
-#pragma HLS loop_tripcount max = 8
-    copy_row_words:
-        for (int w = 0; w < words; ++w) {
-#pragma HLS loop_tripcount max = 32
-            PIPELINE((row | w) == 0, 1, kReadLatency);
-            const word_t word = read_word<1>(mem1, x.address + unsigned(row) * unsigned(x.pitch) + unsigned(w));
-            write_word<2>(mem2, y.address + unsigned(row) * unsigned(y.pitch) + unsigned(w), word);
-        }
-    }
-}
-
 }  // namespace peelvit
