@@ -107,6 +107,8 @@ class Reader(Statements):
             return argument
         if isinstance(argument, Memory) or (is_reference and isinstance(argument, (Cell, Element, Record))):
             return argument
+        if isinstance(argument, Record) and is_dependent(kind):
+            kind = argument.type
         if isinstance(argument, (Value, Cell, Element)) and is_dependent(kind):
             value = self._read(argument)
             return Cell(cursor.spelling, (value.low, value.high), value)

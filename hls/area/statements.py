@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from hls.area.expressions import Expressions
-from hls.area.place import Cell, Element, Record, Store, array_shape
+from hls.area.place import is_dependent, Cell, Element, Record, Store, array_shape
 from hls.area.value import Value, clip, constant, width
 from hls.lint import clang
 from hls.lint.loop import Loop, modified
@@ -79,6 +79,9 @@ class Statements(Expressions):
             frame.variables[key] = self._eval(node.initializer)
             return
         dims, element = array_shape(kind)
+        if not dims and node.initializer is not None and is_dependent(element):  # a template's struct: a copy's type
+            source = self._eval(node.initializer)
+            element = source.type if isinstance(source, Record) else element
         if -1 in dims:  # a template decides: the sizes stand in the declaration, the last one first
             sizes = [self._value(child).low for child in node.operands if child is not node.initializer]
             dims = tuple(reversed(sizes[: len(dims)]))
