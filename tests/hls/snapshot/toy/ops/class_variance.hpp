@@ -22,7 +22,7 @@ variance_images:
     variance_words:
         for (int w = 0; w < words; ++w) {
 #pragma HLS loop_tripcount max = 21
-            PIPELINE(w == 0, kWideLanes, kReadLatency + 12);  // one square a cycle
+            PIPELINE(w == 0, 4, kReadLatency + 12);  // one square a cycle
             const word_t word = read_word<1>(mem1, address + unsigned(w));
             for (int lane = 0; lane < kWideLanes; ++lane) {
 #pragma HLS unroll

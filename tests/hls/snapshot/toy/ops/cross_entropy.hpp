@@ -8,7 +8,6 @@ namespace peelvit {
 
 constexpr int kNaturalScale = 1512775;  // log2(e) * 2^20
 constexpr int kTargetBits = 30;         // fraction of targets and of dlogits before it is stored
-constexpr int kEntropyInterval = 4;     // cycles a word: two lanes' worth of exponentials and multipliers is enough
 
 // The largest logit of an image and the first class that has it.
 struct Prediction {
@@ -67,7 +66,7 @@ inline LogitSums sum_logits(const word_t logits[kMaxWords], int classes, const P
 sum_logits:
     for (int w = 0; w < words16(classes); ++w) {
 #pragma HLS loop_tripcount max = 32
-        PIPELINE(w == 0, kEntropyInterval, kVectorDepth);
+        PIPELINE(w == 0, 4, kVectorDepth);  // two lanes a cycle are enough
         for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
             const bool is_class = kLanes * w + lane < classes;
@@ -92,7 +91,7 @@ inline void store_gradient(word_t* mem2, unsigned address, int classes, const in
 store_gradient:
     for (int w = 0; w < words16(classes); ++w) {
 #pragma HLS loop_tripcount max = 32
-        PIPELINE(w == 0, kEntropyInterval, kVectorDepth);
+        PIPELINE(w == 0, 4, kVectorDepth);  // two lanes a cycle are enough
         wide_t acc[kLanes];
 #pragma HLS array_partition variable=acc type=complete
         for (int lane = 0; lane < kLanes; ++lane) {
