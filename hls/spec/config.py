@@ -34,15 +34,17 @@ class HardwareConfig:
     without: tuple[str, ...]
     """Operations that this accelerator does not have: an instruction with their opcode is refused."""
     row_tile: int
-    """Rows of the multiply-accumulate array: output rows a tile, a multiple of 8."""
+    """Rows of the multiply-accumulate array: output rows a tile, even and at least 8."""
     column_tile: int
-    """Columns of the array: output columns a tile, a multiple of 8."""
-    panel_elements: int
-    """int16 elements of the on-chip panel of the first operand."""
+    """Columns of the array: output columns a tile, a multiple of 24 (a word for each of the three ports)."""
+    step_tiles: int
+    """Most row tiles of one pass through the GEMM engine's dataflow region."""
     panel_rows: int
-    """Most output rows a panel, a multiple of `row_tile`: bounds the accumulator buffers."""
+    """Most output rows whose part of the first operand stays on chip, a multiple of `row_tile` and of 8."""
     chunk: int
-    """Contraction steps of the second operand's buffer, a multiple of 8."""
+    """Contraction steps that both operands' buffers hold, a multiple of 24."""
+    sum_rows: int
+    """Rows of `column_tile` sums that can wait on chip for further chunks, at least `panel_rows`."""
     max_rows: int
     max_split: int
     """Most class-token rows (images a micro-batch); at most `chunk`."""
@@ -76,6 +78,11 @@ class HardwareConfig:
     def operations(self) -> tuple[ops.Op, ...]:
         """The rows of the op table that this accelerator runs."""
         return tuple(op for op in ops.OPS if op.name not in self.without)
+
+    @property
+    def ports(self) -> int:
+        """Memory masters."""
+        return 3
 
     @property
     def max_tokens(self) -> int:
@@ -124,9 +131,14 @@ def _check(config: HardwareConfig) -> None:
     unknown = sorted(set(config.without) - set(ops.BY_NAME))
     need(not unknown, f"without names operations that do not exist: {', '.join(unknown)}")
     need(not {"end", "exponent_update"} & set(config.without), "every accelerator has end and exponent_update")
-    for name in ("row_tile", "column_tile", "chunk", "max_contraction", "max_head_dim", "max_columns"):
+    for name in ("panel_rows", "max_contraction", "max_head_dim", "max_columns"):
         need(getattr(config, name) % LANES == 0, f"{name} must be a multiple of {LANES}, the elements of a memory word")
+    wave = LANES * config.ports  # elements that all ports bring together
+    for name in ("column_tile", "chunk"):
+        need(getattr(config, name) % wave == 0, f"{name} must be a multiple of {wave}")
+    need(config.row_tile % 2 == 0 and config.row_tile >= LANES, f"row_tile must be even and at least {LANES}")
     need(config.panel_rows % config.row_tile == 0, "panel_rows must be a multiple of row_tile")
+    need(config.sum_rows >= config.panel_rows, "sum_rows must be at least panel_rows")
     need(config.lanes % 2 == 0, "lanes must be even: rows are read and written by halves, over two ports")
     need(
         config.lanes * config.max_head_dim <= config.macs,
@@ -136,10 +148,6 @@ def _check(config: HardwareConfig) -> None:
     need(
         config.max_contraction < MAX_CONTRACTION,
         f"max_contraction must stay below {MAX_CONTRACTION}: 48-bit sums would wrap",
-    )
-    need(
-        config.row_tile * config.max_contraction <= config.panel_elements,
-        f"panel_elements must hold one row tile of max_contraction steps ({config.row_tile * config.max_contraction})",
     )
     need(config.ddr_percent <= 100, "ddr_percent must be at most 100")
     need(config.max_patches < 1 << 15, "max_patches must be below 32768: token indices are 16 bits")

@@ -1,62 +1,75 @@
-// What becomes of the sums of a chunk: added over chunks and segments, then the epilogue, rounding and storing.
+// What becomes of the sums of a step: added over chunks and segments, then the epilogue, rounding and storing.
 #pragma once
 
 #include "../fixed.hpp"
 #include "../functions.hpp"
-#include "job.hpp"
+#include "multiply.hpp"
 
 namespace peelvit {
 
 constexpr int kFinishDepth = 24;
+constexpr int kFinishLanes = kPorts * kLanes;  // sums of a row that are finished in a cycle
+
+// Sums that wait for further chunks: within a segment, and over the segments before it.
+using PartialSums = acc_t[kSumRows * kPortWords][kFinishLanes];
+using TotalSums = wide_t[kSumRows * kPortWords][kFinishLanes];
 
 struct GemmStatistics {
     Statistics out[2];
     Statistics pre;
 };
 
-// The sum over all segments so far, after this chunk; what is not finished stays in `partial` and `total`.
-inline wide_t add_chunk(const GemmStep& step, acc_t chunk_sum, int shift, acc_t& partial, wide_t& total) {
+// The sums within the open segment and over all closed ones.
+struct RunningSum {
+    acc_t partial;
+    wide_t total;
+};
+
+inline RunningSum add_chunk(const Chunk& chunk, acc_t sum, int shift, acc_t partial, wide_t total) {
 #pragma HLS inline
-    const acc_t before = step.chunk.opens ? acc_t(0) : partial;
-    const acc_t segment = before + chunk_sum;
-    partial = segment;
-    if (step.chunk.closes) {
-        const wide_t earlier = step.chunk.segment == 0 ? wide_t(0) : total;
-        const wide_t shifted = round_shift(wide_t(segment), shift);
-        total = earlier + shifted;
-    }
-    return total;
+    const acc_t before = chunk.opens ? acc_t(0) : partial;
+    const wide_t earlier = chunk.segment == 0 ? wide_t(0) : total;
+    RunningSum running;
+    running.partial = before + sum;
+    running.total = chunk.closes ? wide_t(earlier + round_shift(wide_t(running.partial), shift)) : earlier;
+    return running;
 }
 
-inline void accumulate(const GemmJob& job, const GemmStep& step, int row0, int rows, const acc_t (&sums)[kPanelRows][kColumnTile],
-                       acc_t (&partial)[kPanelRows][kColumnTile], wide_t (&total)[kPanelRows][kColumnTile]) {
+inline void accumulate(const GemmJob& job, const GemmStep& step, const SumBuffer& sums, PartialSums& partial, TotalSums& total) {
 accumulate_rows:
-    for (int i = 0; i < rows; ++i) {
-#pragma HLS loop_tripcount max = 24
+    for (int i = 0; i < step.rows; ++i) {
+#pragma HLS loop_tripcount max = 20
     accumulate_words:
-        for (int w = 0; w < kColumnTile / kLanes; ++w) {
-            PIPELINE((i | w) == 0, 1, 4);
-            const int shift = job.segment_shift[step.chunk.segment][row_group(job, row0 + i)];
-            for (int lane = 0; lane < kLanes; ++lane) {
+        for (int w = 0; w < kPortWords; ++w) {
+            PIPELINE((i | w) == 0, 1, 8);
+            const int shift = job.segment_shift[step.chunk.segment][row_group(job, step.row + i)];
+            const int place = (step.sum_row + i) * kPortWords + w;
+            for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                const int j = kLanes * w + lane;
-                add_chunk(step, sums[i][j], shift, partial[i][j], total[i][j]);
+                for (int l = 0; l < kLanes; ++l) {
+#pragma HLS unroll
+                    const int lane = kLanes * port + l;
+                    const acc_t sum = sums[i][kLanes * (port * kPortWords + w) + l];
+                    const RunningSum running = add_chunk(step.chunk, sum, shift, partial[place][lane], total[place][lane]);
+                    partial[place][lane] = running.partial;
+                    total[place][lane] = running.total;
+                }
             }
         }
     }
 }
 
-inline void load_bias(const word_t* mem1, const GemmJob& job, const GemmStep& step, i16 (&bias)[kColumnTile]) {
-bias_words:
-    for (int w = 0; w < kColumnTile / kLanes; ++w) {
-        PIPELINE(w == 0, 1, kReadLatency);
-        word_t word = zero_word();
-        if (job.has_bias && step.column + kLanes * w < job.columns) word = read_word<1>(mem1, job.bias.address + unsigned(step.column / kLanes + w));
-        for (int lane = 0; lane < kLanes; ++lane) {
-#pragma HLS unroll
-            bias[kLanes * w + lane] = get16(word, lane);
-        }
-    }
+// The finished sum of one element.
+inline wide_t finished_sum(const GemmJob& job, const GemmStep& step, int i, int port, int w, int l, const SumBuffer& sums,
+                           const PartialSums& partial, const TotalSums& total) {
+#pragma HLS inline
+    const int shift = job.segment_shift[step.chunk.segment][row_group(job, step.row + i)];
+    const int place = (step.sum_row + i) * kPortWords + w;
+    const int lane = kLanes * port + l;
+    const bool waits = job.chunks > 1;
+    const acc_t before = waits ? partial[place][lane] : acc_t(0);
+    const wide_t earlier = waits ? total[place][lane] : wide_t(0);
+    return add_chunk(step.chunk, sums[i][kLanes * (port * kPortWords + w) + l], shift, before, earlier).total;
 }
 
 // One activation from its sum: epilogue and rounding. `y` is what `out` stores, `pre` the input of GELU where there is one.
@@ -76,100 +89,106 @@ inline void activation(const GemmJob& job, int group, wide_t sum, i16 bias, i16 
     }
 }
 
-inline void store_activations(word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, int row0, int rows,
-                              const acc_t (&sums)[kPanelRows][kColumnTile], acc_t (&partial)[kPanelRows][kColumnTile],
-                              wide_t (&total)[kPanelRows][kColumnTile], GemmStatistics& statistics) {
-    i16 bias[kColumnTile];
-#pragma HLS array_partition variable=bias type=complete
-    load_bias(mem1, job, step, bias);
-    const int words = words16(smaller(kColumnTile, job.columns - step.column));
-    int residual_row = row0 % job.residual_period;  // lint: divider
+// Each port writes its part of a row; with GELU the row of its inputs first, then the row of its values.
+inline void store_activations(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const SumBuffer& sums,
+                              const ExtraBuffer& extra, const SavedBuffer& saved, const PartialSums& partial, const TotalSums& total,
+                              GemmStatistics& statistics) {
+    const int words = port_words(step.columns);
+    const unsigned column_word = unsigned(step.column / kLanes);
 store_rows:
-    for (int i = 0; i < rows; ++i) {
-#pragma HLS loop_tripcount max = 24
-    store_words:
-        for (int w = 0; w < words; ++w) {
+    for (int i = 0; i < step.rows; ++i) {
+#pragma HLS loop_tripcount max = 20
+        const int row = step.row + i;
+        const int group = row_group(job, row);
+        const unsigned y_address = job.out.address + unsigned(row) * unsigned(job.out.pitch) + column_word;
+        const unsigned pre_address = job.pre.address + unsigned(row) * unsigned(job.pre.pitch) + column_word;
+    store_passes:
+        for (int pass = job.has_gelu ? 0 : 1; pass < 2; ++pass) {
 #pragma HLS loop_tripcount max = 2
-            PIPELINE((i | w) == 0, 1, kReadLatency + kFinishDepth);
-            const int row = row0 + i;
-            const int group = row_group(job, row);
-            const int shift = job.segment_shift[step.chunk.segment][group];
-            const unsigned word_index = unsigned(step.column / kLanes + w);
-            word_t residual = zero_word();
-            word_t saved = zero_word();
-            if (job.has_residual) residual = read_word<1>(mem1, job.residual.address + unsigned(residual_row) * unsigned(job.residual.pitch) + word_index);
-            if (job.has_gelu_backward) saved = read_word<2>(mem2, job.pre.address + unsigned(row) * unsigned(job.pre.pitch) + word_index);
-            word_t y = zero_word();
-            word_t pre = zero_word();
-            for (int lane = 0; lane < kLanes; ++lane) {
+            const bool stores_y = pass == 1;
+            const unsigned address = stores_y ? y_address : pre_address;
+        store_words:
+            for (int w = 0; w < words; ++w) {
+#pragma HLS loop_tripcount max = 1
+                PIPELINE(i == 0 && w == 0 && (pass == 0 || !job.has_gelu), 1, kFinishDepth);
+                word_t word[kPorts];
+#pragma HLS array_partition variable=word type=complete
+                for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                const int j = kLanes * w + lane;
-                if (step.column + j < job.columns) {
-                    const wide_t sum = add_chunk(step, sums[i][j], shift, partial[i][j], total[i][j]);
-                    i16 y_lane = 0;
-                    i16 pre_lane = 0;
-                    activation(job, group, sum, bias[j], get16(residual, lane), get16(saved, lane), statistics, y_lane, pre_lane);
-                    put16(y, lane, y_lane);
-                    put16(pre, lane, pre_lane);
+                    const word_t bias = extra[port][w];
+                    const word_t residual = extra[port][(1 + i) * kPortWords + w];
+                    const word_t before_gelu = saved[port][i * kPortWords + w];
+                    const bool counts = stores_y && is_first_port(port, w, step.columns);
+                    word[port] = zero_word();
+                    for (int l = 0; l < kLanes; ++l) {
+#pragma HLS unroll
+                        const int column = kLanes * (port_start(port, step.columns) + w) + l;
+                        if (column < step.columns) {
+                            const wide_t sum = finished_sum(job, step, i, port, w, l, sums, partial, total);
+                            GemmStatistics seen = statistics;
+                            i16 y = 0;
+                            i16 pre = 0;
+                            activation(job, group, sum, get16(bias, l), get16(residual, l), get16(before_gelu, l), seen, y, pre);
+                            if (counts) statistics = seen;
+                            put16(word[port], l, stores_y ? y : pre);
+                        }
+                    }
                 }
+                write_word<0>(mem0, address + unsigned(port_start(0, step.columns) + w), word[0]);
+                write_word<1>(mem1, address + unsigned(port_start(1, step.columns) + w), word[1]);
+                write_word<2>(mem2, address + unsigned(port_start(2, step.columns) + w), word[2]);
             }
-            write_word<2>(mem2, job.out.address + unsigned(row) * unsigned(job.out.pitch) + word_index, y);
-            if (job.has_gelu) write_word<1>(mem1, job.pre.address + unsigned(row) * unsigned(job.pre.pitch) + word_index, pre);
         }
-        ++residual_row;
-        if (residual_row == job.residual_period) residual_row = 0;
     }
 }
 
 // Weight gradients: int32, so two words for eight columns.
-inline void store_gradients(word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, int row0, int rows,
-                            const acc_t (&sums)[kPanelRows][kColumnTile], acc_t (&partial)[kPanelRows][kColumnTile],
-                            wide_t (&total)[kPanelRows][kColumnTile], GemmStatistics& statistics) {
-    const int words = words16(smaller(kColumnTile, job.columns - step.column));
-gradient_rows:
-    for (int i = 0; i < rows; ++i) {
-#pragma HLS loop_tripcount max = 24
-    gradient_words:
-        for (int w = 0; w < words; ++w) {
+inline void store_gradients(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const SumBuffer& sums,
+                            const ExtraBuffer& extra, const PartialSums& partial, const TotalSums& total, GemmStatistics& statistics) {
+store_gradient_rows:
+    for (int i = 0; i < step.rows; ++i) {
+#pragma HLS loop_tripcount max = 20
+        const unsigned address = job.out.address + unsigned(step.row + i) * unsigned(job.out.pitch) + unsigned(2 * (step.column / kLanes));
+    store_gradient_words:
+        for (int w = 0; w < 2 * port_words(step.columns); ++w) {
 #pragma HLS loop_tripcount max = 2
-            PIPELINE((i | w) == 0, 2, kReadLatency + kFinishDepth);
-            const int shift = job.segment_shift[step.chunk.segment][kPatchRows];
-            const unsigned address = job.out.address + unsigned(row0 + i) * unsigned(job.out.pitch) + unsigned(2 * (step.column / kLanes + w));
-            word_t word[2];
+            PIPELINE((i | w) == 0, 1, kFinishDepth);
+            word_t word[kPorts];
 #pragma HLS array_partition variable=word type=complete
-            for (int half = 0; half < 2; ++half) {
+            for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                word_t before = zero_word();
-                if (job.accumulates) before = read_word<1>(mem1, address + unsigned(half));
-                word[half] = zero_word();
-                for (int lane = 0; lane < kWideLanes; ++lane) {
+                const word_t before = extra[port][2 * i * kPortWords + w];
+                const bool counts = is_first_port(port, w / 2, step.columns);
+                word[port] = zero_word();
+                for (int l = 0; l < kWideLanes; ++l) {
 #pragma HLS unroll
-                    const int j = kLanes * w + kWideLanes * half + lane;
-                    if (step.column + j < job.columns) {
-                        const wide_t sum = add_chunk(step, sums[i][j], shift, partial[i][j], total[i][j]);
-                        const wide_t old = align(wide_t(get32(before, lane)), job.f_out[kPatchRows], job.fraction[kPatchRows]);
+                    const int lane = kWideLanes * (w % 2) + l;
+                    const int column = kLanes * (port_start(port, step.columns) + w / 2) + lane;
+                    if (column < step.columns) {
+                        const wide_t sum = finished_sum(job, step, i, port, w / 2, lane, sums, partial, total);
+                        const wide_t old = align(wide_t(get32(before, l)), job.f_out[kPatchRows], job.fraction[kPatchRows]);
                         const wide_t acc = job.accumulates ? wide_t(sum + old) : sum;
-                        put32(word[half], lane, i32(store(acc, job.fraction[kPatchRows] - job.f_out[kPatchRows], 32, statistics.out[kPatchRows])));
+                        Statistics seen = statistics.out[kPatchRows];
+                        put32(word[port], l, i32(store(acc, job.fraction[kPatchRows] - job.f_out[kPatchRows], 32, seen)));
+                        if (counts) statistics.out[kPatchRows] = seen;
                     }
                 }
             }
-            for (int half = 0; half < 2; ++half) {
-#pragma HLS unroll
-                write_word<2>(mem2, address + unsigned(half), word[half]);
-            }
+            write_word<0>(mem0, address + unsigned(2 * port_start(0, step.columns) + w), word[0]);
+            write_word<1>(mem1, address + unsigned(2 * port_start(1, step.columns) + w), word[1]);
+            write_word<2>(mem2, address + unsigned(2 * port_start(2, step.columns) + w), word[2]);
         }
     }
 }
 
-inline void finish(word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, int row0, int rows,
-                   const acc_t (&sums)[kPanelRows][kColumnTile], acc_t (&partial)[kPanelRows][kColumnTile],
-                   wide_t (&total)[kPanelRows][kColumnTile], GemmStatistics& statistics) {
+inline void finish(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const SumBuffer& sums,
+                   const ExtraBuffer& extra, const SavedBuffer& saved, PartialSums& partial, TotalSums& total, GemmStatistics& statistics) {
     if (!step.closes_sum)
-        accumulate(job, step, row0, rows, sums, partial, total);
+        accumulate(job, step, sums, partial, total);
     else if (job.form == kTn)
-        store_gradients(mem1, mem2, job, step, row0, rows, sums, partial, total, statistics);
+        store_gradients(mem0, mem1, mem2, job, step, sums, extra, partial, total, statistics);
     else
-        store_activations(mem1, mem2, job, step, row0, rows, sums, partial, total, statistics);
+        store_activations(mem0, mem1, mem2, job, step, sums, extra, saved, partial, total, statistics);
 }
 
 }  // namespace peelvit

@@ -1,4 +1,4 @@
-// What the GEMM engine works on: its job, the segments and chunks of the contraction, and the steps through them.
+// What the GEMM engine works on: its job, the segments and chunks of the contraction, and the walk through its steps.
 //
 // A segment is a part of the contraction with its own fraction: the class and patch rows of gemm_tn, the query, key and
 // value parts of gemm_nn. Sums within a segment are exact; segments are added at a common fraction (docs/numerics.md).
@@ -14,7 +14,12 @@ constexpr int kMaxChunks = kMaxContraction / kChunk + 3;  // a segment may end i
 constexpr int kPatchRows = 0;
 constexpr int kClassRows = 1;
 
-// A part of the contraction that the second operand's buffer holds at once.
+constexpr int kStepRows = kStepTiles * kRowTile;
+constexpr int kPanelTiles = kPanelRows / kRowTile;
+constexpr int kThirdChunk = kChunk / kPorts;             // contraction steps of every third, of a row tile
+constexpr int kPortWords = kColumnTile / kLanes / kPorts;  // words of a row of a column tile that each port moves
+
+// A part of the contraction that the buffers of both operands hold at once.
 struct Chunk {
     int start;
     int count;
@@ -28,7 +33,6 @@ struct GemmJob {
     int rows;         // output rows
     int columns;      // output columns
     int contraction;
-    int stride;       // panel steps a row tile takes: the contraction, padded to whole words
     int split;        // class-token rows: output rows of kNt and kNn, contraction steps of kTn
     Matrix first, second, bias, residual, pre, out;
     bool has_bias, has_residual, has_gelu, has_gelu_backward, accumulates;
@@ -39,24 +43,56 @@ struct GemmJob {
     int fraction[2];          // of the finished sum, by row group
     int slot[2];              // of the output, by row group
     // fractions looked up once
-    int f_out[2], f_residual[2], f_bias, f_pre, f_gelu;
+    int f_out[2], f_residual[2], f_bias, f_pre;
 };
 
-// What one pass through the dataflow region works on.
+// What one pass through the dataflow region works on: a block of row tiles, one column tile, one chunk.
 struct GemmStep {
-    int column;  // first output column
     Chunk chunk;
-    bool opens_sum;   // first chunk of the contraction
-    bool closes_sum;  // last one
+    int row;            // first output row
+    int rows;           // output rows
+    int tiles;          // row tiles
+    int panel_tile;     // place of the first row tile in the panel
+    int column;         // first output column
+    int columns;        // output columns
+    int sum_row;        // place of the first row among the unfinished sums
+    bool loads_rows;    // the block's rows of the first operand are new
+    bool loads_columns; // the column tile of the second operand is new
+    bool closes_sum;    // last chunk of the contraction
+};
+
+// The place of the next step. From the outermost loop: panels of rows, groups of column tiles, chunks, column tiles, blocks.
+struct GemmWalk {
+    int row;    // first row of the panel
+    int group;  // first column tile of the group
+    int chunk;
+    int column_tile;
+    int tile;  // in the panel
 };
 
 inline int row_group(const GemmJob& job, int row) { return job.form != kTn && row < job.split ? kClassRows : kPatchRows; }
+
+inline int tiles_of(int rows) { return (rows + kRowTile - 1) / kRowTile; }
+inline int column_tiles(const GemmJob& job) { return (job.columns + kColumnTile - 1) / kColumnTile; }
+
+// Contraction steps of every third of a chunk, padding to whole words included.
+inline int third_of(const Chunk& chunk) { return (kLanes * words16(chunk.count) + kPorts - 1) / kPorts; }
+
+// Each port moves `port_words` neighbouring words of a row of a column tile. Where a row is short the parts overlap, so
+// that every port always moves a whole burst: what is moved twice is the same.
+inline int port_words(int columns) { return smaller(kPortWords, words16(columns)); }
+inline int port_start(int port, int columns) { return smaller(port * kPortWords, words16(columns) - port_words(columns)); }
+
+// Whether this port is the first that moves a word of its part.
+inline bool is_first_port(int port, int word, int columns) {
+    return port == 0 || port_start(port, columns) + word >= port_start(port - 1, columns) + port_words(columns);
+}
 
 // Chunks of [start, start + count) as segment `segment`.
 inline void add_segment(GemmJob& job, int start, int count, int segment) {
 add_segment:
     for (int done = 0; done < count; done += kChunk) {
-#pragma HLS loop_tripcount max = 33
+#pragma HLS loop_tripcount max = 22
         Chunk chunk;
         chunk.start = start + done;
         chunk.count = smaller(kChunk, count - done);
@@ -68,15 +104,83 @@ add_segment:
     }
 }
 
+inline GemmWalk start_of_walk() {
+    GemmWalk walk;
+    walk.row = 0;
+    walk.group = 0;
+    walk.chunk = 0;
+    walk.column_tile = 0;
+    walk.tile = 0;
+    return walk;
+}
+
+inline int panel_rows(const GemmJob& job, const GemmWalk& walk) { return smaller(kPanelRows, job.rows - walk.row); }
+
+// The first column tile behind the group. All columns are one group unless sums have to wait for further chunks.
+inline int group_end(const GemmJob& job, const GemmWalk& walk) {
+    int tiles = 1;
+group_tiles:
+    for (int more = 2; more <= kSumRows / kRowTile; ++more) {
+#pragma HLS unroll
+        if (more * panel_rows(job, walk) <= kSumRows) tiles = more;
+    }
+    const int end = job.chunks == 1 ? column_tiles(job) : walk.group + tiles;
+    return smaller(end, column_tiles(job));
+}
+
+// Row tiles of the next step: the job's first step is a short one, as nothing overlaps with its loads.
+inline int step_tiles(const GemmJob& job, const GemmWalk& walk) {
+    const bool is_first = (walk.row | walk.group | walk.chunk | walk.column_tile | walk.tile) == 0;
+    return is_first ? 1 : smaller(kStepTiles, tiles_of(panel_rows(job, walk)) - walk.tile);
+}
+
+inline void advance(const GemmJob& job, GemmWalk& walk) {
+    walk.tile += step_tiles(job, walk);
+    if (walk.tile < tiles_of(panel_rows(job, walk))) return;
+    const int end = group_end(job, walk);
+    walk.tile = 0;
+    ++walk.column_tile;
+    if (walk.column_tile < end) return;
+    walk.column_tile = walk.group;
+    ++walk.chunk;
+    if (walk.chunk < job.chunks) return;
+    walk.chunk = 0;
+    walk.group = end;
+    if (end == column_tiles(job)) {
+        walk.group = 0;
+        walk.row += kPanelRows;
+    }
+    walk.column_tile = walk.group;
+}
+
+inline int count_steps(const GemmJob& job) {
+    int blocks = 1 + (tiles_of(smaller(kPanelRows, job.rows)) - 1 + kStepTiles - 1) / kStepTiles;
+    blocks -= (tiles_of(smaller(kPanelRows, job.rows)) + kStepTiles - 1) / kStepTiles;  // what the short first step adds
+    int steps = blocks;
+count_panels:
+    for (int row = 0; row < job.rows; row += kPanelRows) {
+#pragma HLS loop_tripcount max = 103
+        const int tiles = tiles_of(smaller(kPanelRows, job.rows - row));
+        steps += (tiles + kStepTiles - 1) / kStepTiles * column_tiles(job) * job.chunks;
+    }
+    return steps;
+}
+
 // Three copies of the step, one for each task: a channel has one producer and one consumer.
-inline void next_step(const GemmJob& job, int index, GemmStep& load, GemmStep& product, GemmStep& result) {
-    const int tile = index / job.chunks;  // lint: divider
-    const int chunk = index - tile * job.chunks;
+inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmStep& product, GemmStep& result) {
     GemmStep step;
-    step.column = tile * kColumnTile;
-    step.chunk = job.chunk[chunk];
-    step.opens_sum = chunk == 0;
-    step.closes_sum = chunk == job.chunks - 1;
+    step.chunk = job.chunk[walk.chunk];
+    step.tiles = step_tiles(job, walk);
+    step.panel_tile = walk.tile;
+    step.row = walk.row + walk.tile * kRowTile;
+    step.rows = smaller(step.tiles * kRowTile, job.rows - step.row);
+    step.column = walk.column_tile * kColumnTile;
+    step.columns = smaller(kColumnTile, job.columns - step.column);
+    step.sum_row = (walk.column_tile - walk.group) * panel_rows(job, walk) + walk.tile * kRowTile;
+    step.loads_rows = walk.column_tile == walk.group;
+    step.loads_columns = walk.tile == 0;
+    step.closes_sum = walk.chunk == job.chunks - 1;
+    advance(job, walk);
     load = step;
     product = step;
     result = step;

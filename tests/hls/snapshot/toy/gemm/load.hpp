@@ -1,98 +1,298 @@
-// Loading of both operands of a matrix product into banks: rows along the contraction are transposed on the way.
+// Loading for the GEMM engine: every matrix comes over all ports at once, in bursts.
+//
+// The contraction runs along memory rows (kNt; the first operand of kNn): strips of eight rows, one strip a port, are
+// transposed on the way. It runs across them (kTn; the second operand of kNn): words are eight neighbouring lanes as
+// they come. Reads that fall outside of an operand are moved inside, so every burst has its full length; nobody uses
+// what they bring.
 #pragma once
 
 #include "job.hpp"
 
 namespace peelvit {
 
-// Rows along the contraction: groups of eight rows are read in bursts into a line buffer and written transposed, so that
-// each of kBanks banks receives its row. Rows past `rows` become zero up to a whole tile.
-template <int kPort, int kBanks, int kDepth>
-inline void load_transposed(const word_t* mem, const Matrix& matrix, int row0, int rows, int step0, int steps, int stride,
-                            i16 (&buffer)[kDepth][kBanks]) {
-    constexpr int kLineWords = (kDepth < kMaxContraction ? kDepth : kMaxContraction) / kLanes;
-    word_t line[2][kLanes][kLineWords];
+constexpr int kBurst = 8;  // words of a row read at once in a strip
+
+// Rows of the first operand: by contraction step modulo kPorts, row tile and step / kPorts, lane.
+using RowBuffer = i16[kPorts][kStepTiles * kThirdChunk][kRowTile];
+// Columns of the second operand: by contraction step and lane.
+using ColumnBuffer = i16[kChunk][kColumnTile];
+// Words of residuals, saved values and weight gradients: by port.
+using ExtraBuffer = word_t[kPorts][(kStepRows + 1) * 2 * kPortWords];
+using SavedBuffer = word_t[kPorts][kStepRows * kPortWords];
+
+// Strips of a block of row tiles: tile by tile, kPorts strips at a time.
+struct RowStrips {
+    static constexpr int kRounds = (kRowTile + kPorts * kLanes - 1) / (kPorts * kLanes);  // of a row tile
+    int row, rows, tiles, third;
+    int tile, part;  // where the walk through them stands
+
+    int rounds() const { return tiles * kRounds; }
+    void advance() {
+        ++part;
+        if (part == kRounds) {
+            part = 0;
+            ++tile;
+        }
+    }
+    int source(int port, int lane) const {
+        return row + smaller(tile * kRowTile + kLanes * (kPorts * part + port) + lane, rows - 1);
+    }
+    void put(RowBuffer& buffer, int port, int lane, int step, i16 value) const {
+        const int bank = kLanes * (kPorts * part + port) + lane;
+        if (bank < kRowTile) buffer[step % kPorts][tile * third + step / kPorts][bank] = value;
+    }
+};
+
+// Strips of a column tile: each port has kPortWords of them.
+struct ColumnStrips {
+    int column, columns;
+    int part;
+
+    int rounds() const { return port_words(columns); }
+    void advance() { ++part; }
+    int source(int port, int lane) const {
+        return column + smaller(kLanes * (port_start(port, columns) + part) + lane, columns - 1);
+    }
+    void put(ColumnBuffer& buffer, int port, int lane, int step, i16 value) const {
+        buffer[step][kLanes * (port * kPortWords + part) + lane] = value;
+    }
+};
+
+// `words` words from `word` on of the rows of all strips. Blocks of eight rows by kBurst words go through a line buffer.
+template <class Strips, class Buffer>
+inline void load_transposed(const word_t* mem0, const word_t* mem1, const word_t* mem2, const Matrix& matrix, int word,
+                            int words, Strips strips, Buffer& buffer) {
+#pragma HLS inline
+    word_t line[2][kPorts][kLanes][kBurst];
 #pragma HLS array_partition variable=line type=complete dim=1
 #pragma HLS array_partition variable=line type=complete dim=2
-    const int words = words16(steps);
-    const int groups = (rows + kBanks - 1) / kBanks * (kBanks / kLanes);
-    int bank = 0;
-    int base = 0;
-transpose_groups:
-    for (int group = 0; group <= groups; ++group) {
-#pragma HLS loop_tripcount max = 4
-        int written = 0;
+#pragma HLS array_partition variable=line type=complete dim=3
+    const int burst = smaller(kBurst, words);
+    const int blocks = (words + kBurst - 1) / kBurst;
+    const int passes = strips.rounds() * blocks;
+    Strips written_strips = strips;
+    int written_start = 0;
+    int block = 0;
+transpose_passes:
+    for (int pass = 0; pass <= passes; ++pass) {  // the last one only writes: what it reads is not used
+#pragma HLS loop_tripcount max = 1
+        const int start = smaller(block * kBurst, words - burst);  // the last block may overlap the one before
+        int element = 0;
     transpose_rows:
-        for (int lane_row = 0; lane_row < kLanes; ++lane_row) {
-        transpose_words:
-            for (int w = 0; w < words; ++w) {
-#pragma HLS loop_tripcount max = 64
-                PIPELINE((group | lane_row | w) == 0, 1, kReadLatency);
-                const int row = kLanes * group + lane_row;
-                if (group < groups) {
-                    word_t word = zero_word();
-                    if (row < rows) word = read_word<kPort>(mem, matrix.address + unsigned(row0 + row) * unsigned(matrix.pitch) + unsigned(step0 / kLanes + w));
-                    line[group & 1][lane_row][w] = word;
-                }
-                if (group > 0) {
-                    for (int lane = 0; lane < kLanes; ++lane) {
+        for (int lane = 0; lane < kLanes; ++lane) {
+            unsigned address[kPorts];
+#pragma HLS array_partition variable=address type=complete
+            for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                        buffer[base + written][bank + lane] = get16(line[(group - 1) & 1][lane][written / kLanes], written % kLanes);
+                address[port] = matrix.address + unsigned(strips.source(port, lane)) * unsigned(matrix.pitch) + unsigned(word + start);
+            }
+        transpose_words:
+            for (int w = 0; w < burst; ++w) {
+#pragma HLS loop_tripcount max = 8
+                PIPELINE((pass | lane | w) == 0, 1, kReadLatency);
+                line[pass & 1][0][lane][w] = read_word<0>(mem0, address[0] + unsigned(w));
+                line[pass & 1][1][lane][w] = read_word<1>(mem1, address[1] + unsigned(w));
+                line[pass & 1][2][lane][w] = read_word<2>(mem2, address[2] + unsigned(w));
+                if (pass > 0) {
+                    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+                        for (int l = 0; l < kLanes; ++l) {
+#pragma HLS unroll
+                            const word_t source = line[(pass - 1) & 1][port][l][element / kLanes];
+                            written_strips.put(buffer, port, l, kLanes * written_start + element, get16(source, element % kLanes));
+                        }
                     }
                 }
-                ++written;
+                ++element;
             }
         }
-        if (group > 0) {
+        written_strips = strips;
+        written_start = start;
+        ++block;
+        if (block == blocks && pass < passes - 1) {
+            block = 0;
+            strips.advance();
+        } else if (block == blocks) {
+            block = 0;
+        }
+    }
+}
+
+// Rows of the first operand whose contraction runs across memory rows: port p brings steps p, p + kPorts, ... whole.
+inline void load_rows_direct(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
+                             RowBuffer& rows) {
+    const int first_word = step.row / kLanes;
+    const int words = words16(step.row + step.rows) - first_word;
+    const int third = third_of(step.chunk);
+row_steps:
+    for (int t = 0; t < (step.chunk.count + kPorts - 1) / kPorts; ++t) {
+#pragma HLS loop_tripcount max = 8
+        unsigned address[kPorts];
+#pragma HLS array_partition variable=address type=complete
+        for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+            const int source = step.chunk.start + smaller(kPorts * t + port, step.chunk.count - 1);
+            address[port] = job.first.address + unsigned(source) * unsigned(job.first.pitch) + unsigned(first_word);
+        }
+        int tile = 0;
+        int bank = -(step.row % kLanes);  // of the word's first element; the first word may begin before the step's rows
+    row_words:
+        for (int w = 0; w < words; ++w) {
+#pragma HLS loop_tripcount max = 3
+            PIPELINE((t | w) == 0, 1, kReadLatency);
+            word_t word[kPorts];
+#pragma HLS array_partition variable=word type=complete
+            word[0] = read_word<0>(mem0, address[0] + unsigned(w));
+            word[1] = read_word<1>(mem1, address[1] + unsigned(w));
+            word[2] = read_word<2>(mem2, address[2] + unsigned(w));
+            for (int i = 0; i < kRowTile; ++i) {
+#pragma HLS unroll
+                const bool is_next = i < bank;  // elements behind the tile's end belong to the next one
+                const int lane = is_next ? i - bank + kRowTile : i - bank;
+                const int place = is_next ? tile + 1 : tile;
+                if (lane < kLanes && place < step.tiles) {
+                    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+                        rows[port][place * third + t][i] = get16(word[port], lane);
+                    }
+                }
+            }
             bank += kLanes;
-            if (bank == kBanks) {
-                bank = 0;
-                base += stride;
+            if (bank >= kRowTile) {
+                bank -= kRowTile;
+                ++tile;
             }
         }
     }
 }
 
-// Rows across the contraction: a word fills eight neighbouring banks at one step.
-template <int kPort, int kBanks, int kDepth>
-inline void load_direct(const word_t* mem, const Matrix& matrix, int step0, int steps, int column0, int columns, int stride,
-                        i16 (&buffer)[kDepth][kBanks]) {
-    const int tiles = (columns + kBanks - 1) / kBanks;
-    const int words = words16(columns);
-direct_steps:
-    for (int step = 0; step < steps; ++step) {
-#pragma HLS loop_tripcount max = 512
-    direct_tiles:
-        for (int tile = 0; tile < tiles; ++tile) {
-#pragma HLS loop_tripcount max = 3
-        direct_words:
-            for (int w = 0; w < kBanks / kLanes; ++w) {
-                PIPELINE((step | tile | w) == 0, 1, kReadLatency);
-                const int index = tile * (kBanks / kLanes) + w;
-                word_t word = zero_word();
-                if (index < words) word = read_word<kPort>(mem, matrix.address + unsigned(step0 + step) * unsigned(matrix.pitch) + unsigned(column0 / kLanes + index));
+inline void load_columns_direct(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
+                                ColumnBuffer& columns) {
+column_steps:
+    for (int c = 0; c < step.chunk.count; ++c) {
+#pragma HLS loop_tripcount max = 24
+        const unsigned address = job.second.address + unsigned(step.chunk.start + c) * unsigned(job.second.pitch) + unsigned(step.column / kLanes);
+    column_words:
+        for (int w = 0; w < port_words(step.columns); ++w) {
+#pragma HLS loop_tripcount max = 1
+            PIPELINE((c | w) == 0, 1, kReadLatency);
+            word_t word[kPorts];
+#pragma HLS array_partition variable=word type=complete
+            word[0] = read_word<0>(mem0, address + unsigned(port_start(0, step.columns) + w));
+            word[1] = read_word<1>(mem1, address + unsigned(port_start(1, step.columns) + w));
+            word[2] = read_word<2>(mem2, address + unsigned(port_start(2, step.columns) + w));
+            for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
                 for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-                    buffer[tile * stride + step][kLanes * w + lane] = get16(word, lane);
+                    columns[c][kLanes * (port * kPortWords + w) + lane] = get16(word[port], lane);
                 }
             }
         }
     }
 }
 
-inline void load_panel(const word_t* mem1, const GemmJob& job, int row0, int rows, i16 (&panel)[kPanelDepth][kRowTile]) {
-    if (job.form == kTn)
-        load_direct<1>(mem1, job.first, 0, job.contraction, row0, rows, job.stride, panel);
-    else
-        load_transposed<1>(mem1, job.first, row0, rows, 0, job.contraction, job.stride, panel);
+inline void load_rows(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
+                      RowBuffer& rows) {
+#pragma HLS inline
+    if (job.form == kTn) {
+        load_rows_direct(mem0, mem1, mem2, job, step, rows);
+    } else {
+        RowStrips strips;
+        strips.row = step.row;
+        strips.rows = step.rows;
+        strips.tiles = step.tiles;
+        strips.third = third_of(step.chunk);
+        strips.tile = 0;
+        strips.part = 0;
+        load_transposed(mem0, mem1, mem2, job.first, step.chunk.start / kLanes, words16(step.chunk.count), strips, rows);
+    }
 }
 
-inline void load_tile(const word_t* mem0, const GemmJob& job, const GemmStep& step, i16 (&tile)[kChunk][kColumnTile]) {
-    const int columns = smaller(kColumnTile, job.columns - step.column);
-    if (job.form == kNt)
-        load_transposed<0>(mem0, job.second, step.column, columns, step.chunk.start, step.chunk.count, kChunk, tile);
-    else
-        load_direct<0>(mem0, job.second, step.chunk.start, step.chunk.count, step.column, columns, kChunk, tile);
+inline void load_columns(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
+                         ColumnBuffer& columns) {
+#pragma HLS inline
+    if (job.form == kNt) {
+        ColumnStrips strips;
+        strips.column = step.column;
+        strips.columns = step.columns;
+        strips.part = 0;
+        load_transposed(mem0, mem1, mem2, job.second, step.chunk.start / kLanes, words16(step.chunk.count), strips, columns);
+    } else {
+        load_columns_direct(mem0, mem1, mem2, job, step, columns);
+    }
+}
+
+// `lines` lines of the step's columns: the bias (or a line that nobody uses), then residual rows.
+inline void load_residual(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
+                          ExtraBuffer& extra) {
+    const int lines = job.has_residual ? 1 + step.rows : 1;
+    const unsigned column_word = unsigned(step.column / kLanes);
+    int residual_row = step.row % job.residual_period;  // lint: divider
+    unsigned address = job.has_bias ? job.bias.address : job.residual.address;
+residual_lines:
+    for (int line = 0; line < lines; ++line) {
+#pragma HLS loop_tripcount max = 21
+    residual_words:
+        for (int w = 0; w < port_words(step.columns); ++w) {
+#pragma HLS loop_tripcount max = 1
+            PIPELINE((line | w) == 0, 1, kReadLatency);
+            const int place = line * kPortWords + w;
+            extra[0][place] = read_word<0>(mem0, address + column_word + unsigned(port_start(0, step.columns) + w));
+            extra[1][place] = read_word<1>(mem1, address + column_word + unsigned(port_start(1, step.columns) + w));
+            extra[2][place] = read_word<2>(mem2, address + column_word + unsigned(port_start(2, step.columns) + w));
+        }
+        address = job.residual.address + unsigned(residual_row) * unsigned(job.residual.pitch);
+        ++residual_row;
+        if (residual_row == job.residual_period) residual_row = 0;
+    }
+}
+
+// What GELU's backward multiplies with: the values before it.
+inline void load_saved(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
+                       SavedBuffer& saved) {
+saved_rows:
+    for (int i = 0; i < step.rows; ++i) {
+#pragma HLS loop_tripcount max = 20
+        const unsigned address = job.pre.address + unsigned(step.row + i) * unsigned(job.pre.pitch) + unsigned(step.column / kLanes);
+    saved_words:
+        for (int w = 0; w < port_words(step.columns); ++w) {
+#pragma HLS loop_tripcount max = 1
+            PIPELINE((i | w) == 0, 1, kReadLatency);
+            const int place = i * kPortWords + w;
+            saved[0][place] = read_word<0>(mem0, address + unsigned(port_start(0, step.columns) + w));
+            saved[1][place] = read_word<1>(mem1, address + unsigned(port_start(1, step.columns) + w));
+            saved[2][place] = read_word<2>(mem2, address + unsigned(port_start(2, step.columns) + w));
+        }
+    }
+}
+
+// The weight gradients that are added to.
+inline void load_gradients(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
+                           ExtraBuffer& extra) {
+gradient_rows:
+    for (int i = 0; i < step.rows; ++i) {
+#pragma HLS loop_tripcount max = 20
+        const unsigned address = job.out.address + unsigned(step.row + i) * unsigned(job.out.pitch) + unsigned(2 * (step.column / kLanes));
+    gradient_words:
+        for (int w = 0; w < 2 * port_words(step.columns); ++w) {
+#pragma HLS loop_tripcount max = 2
+            PIPELINE((i | w) == 0, 1, kReadLatency);
+            const int place = 2 * i * kPortWords + w;
+            extra[0][place] = read_word<0>(mem0, address + unsigned(2 * port_start(0, step.columns) + w));
+            extra[1][place] = read_word<1>(mem1, address + unsigned(2 * port_start(1, step.columns) + w));
+            extra[2][place] = read_word<2>(mem2, address + unsigned(2 * port_start(2, step.columns) + w));
+        }
+    }
+}
+
+inline void load(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
+                 RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra, SavedBuffer& saved) {
+    if (step.loads_columns) load_columns(mem0, mem1, mem2, job, step, columns);
+    if (step.loads_rows) load_rows(mem0, mem1, mem2, job, step, rows);
+    if (step.closes_sum && (job.has_bias || job.has_residual)) load_residual(mem0, mem1, mem2, job, step, extra);
+    if (step.closes_sum && job.has_gelu_backward) load_saved(mem0, mem1, mem2, job, step, saved);
+    if (step.closes_sum && job.accumulates) load_gradients(mem0, mem1, mem2, job, step, extra);
 }
 
 }  // namespace peelvit

@@ -1,56 +1,100 @@
 // The multipliers of the GEMM engine: outer products of a row tile and a column tile, summed over a chunk.
 #pragma once
 
-#include "job.hpp"
+#include "load.hpp"
 
 namespace peelvit {
 
 constexpr int kMultiplyDepth = 8;
+constexpr int kDrainRows = 2;  // finished rows handed on in a cycle
+constexpr int kDrainCycles = kRowTile / kDrainRows;
 
-// kRowTile x kColumnTile multiply-accumulates each cycle.
-inline void multiply(const GemmJob& job, const GemmStep& step, int rows, const i16 (&panel)[kPanelDepth][kRowTile],
-                     const i16 (&tile)[kChunk][kColumnTile], acc_t (&sums)[kPanelRows][kColumnTile]) {
-    const int row_tiles = (rows + kRowTile - 1) / kRowTile;
-multiply_tiles:
-    for (int row_tile = 0; row_tile < row_tiles; ++row_tile) {
-#pragma HLS loop_tripcount max = 3
-        acc_t acc[kRowTile][kColumnTile];
-#pragma HLS array_partition variable=acc type=complete dim=0
-    clear:
-        for (int i = 0; i < kRowTile; ++i) {
+// Sums of a step by row and lane.
+using SumBuffer = acc_t[kStepRows][kColumnTile];
+
+// kRowTile x kColumnTile multiply-accumulates in a cycle; `opens` begins new sums.
+inline void rank_1(acc_t (&acc)[kRowTile][kColumnTile], bool opens, const factor_t (&a)[kRowTile], const factor_t (&b)[kColumnTile]) {
+#pragma HLS inline
+    for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
-            for (int j = 0; j < kColumnTile; ++j) {
+        for (int j = 0; j < kColumnTile; ++j) {
 #pragma HLS unroll
-                acc[i][j] = 0;
-            }
+            const acc_t before = opens ? acc_t(0) : acc[i][j];
+            acc[i][j] = before + product(a[i], b[j]);
         }
-        const int base = row_tile * job.stride + step.chunk.start;
-    multiply_steps:
-        for (int c = 0; c < step.chunk.count; ++c) {
-#pragma HLS loop_tripcount max = 16
-            PIPELINE(c == 0, 1, kMultiplyDepth);
-            factor_t b[kColumnTile];
-#pragma HLS array_partition variable=b type=complete
-            for (int j = 0; j < kColumnTile; ++j) {
+    }
+}
+
+// One loop over row tiles and contraction steps. A tile's sums drain into `sums` while the next tile is summed. New rows
+// and columns are used as they arrive and kept in `panel` and `column_tile` for the steps that follow.
+inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBuffer& columns,
+                     i16 (&panel)[kPorts][kPanelTiles * kThirdChunk][kRowTile], ColumnBuffer& column_tile, SumBuffer& sums) {
+    acc_t acc[kRowTile][kColumnTile];
+    acc_t finished[kRowTile][kColumnTile];
+#pragma HLS array_partition variable=acc type=complete dim=0
+#pragma HLS array_partition variable=finished type=complete dim=0
+    const int third = third_of(step.chunk);
+    const int turn = larger(step.chunk.count, kDrainCycles);  // cycles of a row tile
+    const int cycles = step.tiles * turn + kDrainCycles;
+    int tile = 0;
+    int c = 0;       // contraction step: kPorts * place + bank
+    int place = 0;
+    int bank = 0;
+    int drained = kDrainCycles;
+multiply_steps:
+    for (int cycle = 0; cycle < cycles; ++cycle) {
+#pragma HLS loop_tripcount max = 53
+        PIPELINE(cycle == 0, 1, kMultiplyDepth);
+        if (drained < kDrainCycles) {
+            for (int row = 0; row < kDrainRows; ++row) {
 #pragma HLS unroll
-                b[j] = tile[c][j];
-            }
-            for (int i = 0; i < kRowTile; ++i) {
-#pragma HLS unroll
-                const factor_t a = panel[base + c][i];
                 for (int j = 0; j < kColumnTile; ++j) {
 #pragma HLS unroll
-                    acc[i][j] += product(a, b[j]);
+                    sums[(tile - 1) * kRowTile + kDrainRows * drained + row][j] = finished[kDrainRows * drained + row][j];
                 }
             }
+            ++drained;
         }
-    drain:
-        for (int i = 0; i < kRowTile; ++i) {
-            PIPELINE(i == 0, 1, 2);
+        if (tile < step.tiles && c < step.chunk.count) {
+            factor_t a[kRowTile];
+            factor_t b[kColumnTile];
+#pragma HLS array_partition variable=a type=complete
+#pragma HLS array_partition variable=b type=complete
+            for (int i = 0; i < kRowTile; ++i) {
+#pragma HLS unroll
+                i16& kept = panel[bank][(step.panel_tile + tile) * third + place][i];
+                const i16 value = step.loads_rows ? rows[bank][tile * third + place][i] : kept;
+                if (step.loads_rows) kept = value;
+                a[i] = value;
+            }
             for (int j = 0; j < kColumnTile; ++j) {
 #pragma HLS unroll
-                sums[row_tile * kRowTile + i][j] = acc[i][j];
+                i16& kept = column_tile[c][j];
+                const i16 value = step.loads_columns ? columns[c][j] : kept;
+                if (step.loads_columns) kept = value;
+                b[j] = value;
             }
+            rank_1(acc, c == 0, a, b);
+        }
+        ++c;
+        ++bank;
+        if (bank == kPorts) {
+            bank = 0;
+            ++place;
+        }
+        if (c == turn && tile < step.tiles) {
+            for (int i = 0; i < kRowTile; ++i) {
+#pragma HLS unroll
+                for (int j = 0; j < kColumnTile; ++j) {
+#pragma HLS unroll
+                    finished[i][j] = acc[i][j];
+                }
+            }
+            c = 0;
+            bank = 0;
+            place = 0;
+            drained = 0;
+            ++tile;
         }
     }
 }
