@@ -3,19 +3,8 @@
 
 namespace peelvit {
 
-<<<<<<< HEAD
-constexpr unsigned kHashLow = 0xd08a585du;
-constexpr unsigned kHashHigh = 0xa47766e3u;
-
-constexpr int kRowTile = 8;
-constexpr int kColumnTile = 16;
-constexpr int kPanelDepth = 512;
-constexpr int kPanelRows = 24;
-constexpr int kChunk = 16;
-constexpr int kLaneCount = 4;
-=======
-constexpr unsigned kHashLow = 0x28186910u;
-constexpr unsigned kHashHigh = 0xa621ab87u;
+constexpr unsigned kHashLow = 0x060dd5abu;
+constexpr unsigned kHashHigh = 0x1d241904u;
 
 constexpr int kPorts = 3;
 constexpr int kRowTile = 10;
@@ -24,8 +13,7 @@ constexpr int kStepTiles = 2;
 constexpr int kPanelRows = 40;
 constexpr int kSumRows = 96;
 constexpr int kChunk = 24;
-constexpr int kKeyLanes = 4;
->>>>>>> 5b5b78c (GEMM engine: loads over all ports, sums drain while the next tile is summed, results leave over three ports)
+constexpr int kLaneCount = 4;
 constexpr int kReadLatency = 48;
 constexpr int kWriteLatency = 32;
 constexpr int kBurstWords = 16;

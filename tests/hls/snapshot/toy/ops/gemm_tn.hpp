@@ -6,6 +6,7 @@
 namespace peelvit {
 
 inline void gemm_tn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+#pragma HLS inline  // so that the one engine is shared
     const Matrix dy = operand(in, 0);
     const Matrix x = operand(in, 1);
     const Matrix dw = operand(in, 2);
