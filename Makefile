@@ -21,7 +21,7 @@ TEST_CONFIGS := toy zcu102
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup render csim csim-test demo test test-all lint style typecheck format hls-lint snapshot parity bench experiments perf area clean
+.PHONY: help setup render csim csim-test demo test test-all lint style typecheck format hls-lint snapshot parity bench experiments perf area leaf clean
 
 help:  ## list the verbs and the settings
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -95,6 +95,9 @@ perf: csim  ## print the modelled times of the accelerator beside the paper's an
 
 area: setup  ## estimate DSP, BRAM, LUT and FF of the rendered kernels by module [CONFIG ARGS]
 	$(PY) -m hls.area $(CONFIG) $(ARGS)
+
+leaf: setup  ## make RTL of the leaf datapaths, simulate it on 100,000 vectors each and count its cells [CONFIG ARGS]
+	$(PY) -m sim.rtl.leaf $(CONFIG) --area $(ARGS)
 
 clean:  ## remove what was rendered, compiled and cached (.venv, data and runs stay)
 	rm -rf build reports .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -67,6 +67,22 @@ ensure_npm() { # only the data fetch wants it, and that knows other ways: never 
     fi
 }
 
+ensure_leaf_tools() { # for the leaf datapaths' tests alone, so never an error here: those say what they miss
+    [[ $EXTRAS == *test* || $EXTRAS == *rtl* ]] || return 0
+    local packages=() version
+    for version in 16 15 17 18 19; do have "clang++-$version" && break; done
+    have "clang++-$version" || packages+=(clang-16)
+    perl -MPod::Usage -e '' >/dev/null 2>&1 || packages+=(perl) # Verilator's front is a Perl script
+    [[ ${#packages[@]} -gt 0 ]] || return 0
+    if [[ $(id -u) -eq 0 ]] && have apt-get; then
+        say "installing ${packages[*]} with apt-get: the leaf datapaths are made with them"
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+            "${packages[@]}"; } >/dev/null || say "${packages[*]} could not be installed; 'make leaf' will not work"
+    else
+        say "${packages[*]} missing: ask for it (Debian: apt-get install ${packages[*]}) to have 'make leaf' work"
+    fi
+}
+
 ensure_venv() {
     "$VENV/bin/python" -c '' >/dev/null 2>&1 && suits "$VENV/bin/python" && return 0
     local python
@@ -112,6 +128,7 @@ install_with_pip() {
 ensure_system_packages
 ensure_venv
 ensure_npm
+ensure_leaf_tools
 warn_of_large_torch
 say "installing the Python packages of [$EXTRAS]"
 if have uv; then

@@ -58,14 +58,19 @@ inline wide_t requantise(wide_t value, int shift, int bits) {
 inline wide_t align(wide_t value, int from, int to) { return round_shift(value, from - to); }
 
 inline int bit_length(wide_t value) {
-    const uwide_t magnitude = uwide_t(value ^ (value >> 63));
+    uwide_t rest = uwide_t(value ^ (value >> 63));
     int length = 0;
-bits:
-    for (int i = 0; i < 64; ++i) {
+halves:
+    for (int i = 5; i >= 0; --i) {
 #pragma HLS unroll
-        if ((magnitude >> i) & 1) length = i + 1;
+        const int step = 1 << i;
+        const uwide_t high = rest >> step;
+        if (high != 0) {
+            rest = high;
+            length += step;
+        }
     }
-    return length;
+    return length + int(rest);
 }
 
 inline int reference_fraction(int a, int b) { return smaller(larger(a, b), smaller(a, b) + kMaxSegmentSpread); }

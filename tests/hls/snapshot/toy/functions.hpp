@@ -8,7 +8,8 @@ namespace peelvit {
 
 constexpr int kMaxExponentialScale = 1 << 23;
 constexpr int kGeluSegments = 512;
-constexpr int kDivideDepth = 60;  // cycles of the divider
+constexpr int kReciprocalBits = 28;  // of a reciprocal: at most 2^28
+constexpr int kDivideDepth = 60;     // cycles of the divider
 
 // Between two neighbouring entries of a table, `position` of 2^step on the way.
 inline int interpolate(int low, int high, int position, int step) {
@@ -39,10 +40,20 @@ inline wide_t exponential(wide_t distance, int fraction, int scale) {
     return wide_t((value + half) >> smaller(shift, 22));
 }
 
-// floor(2^48 / sum) for the sum of a row's exponentials, at least 2^20.
+// floor(2^48 / sum) for the sum of a row's exponentials, in [2^20, 2^32): a bit of the quotient a step.
 inline wide_t reciprocal(wide_t sum) {
-    const wide_t one = wide_t(1) << kProbabilityBits;
-    return one / sum;  // lint: divider
+    const u34 divisor = u34(sum);
+    u34 remainder = 1 << (kProbabilityBits - 1 - kReciprocalBits);  // the quotient's leading zeros are skipped
+    u32 quotient = 0;
+quotient_bits:
+    for (int i = 0; i <= kReciprocalBits; ++i) {
+#pragma HLS unroll
+        const u34 doubled = remainder << 1;
+        const bool fits = doubled >= divisor;
+        remainder = fits ? u34(doubled - divisor) : doubled;
+        quotient = u32(quotient << 1) | u32(fits);
+    }
+    return quotient;
 }
 
 // 1 / sqrt(value) = mantissa * 2^-16 * 2^-exponent.

@@ -1,0 +1,1 @@
+"""Register-transfer level: hardware as a simulator of circuits sees it."""

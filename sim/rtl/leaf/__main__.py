@@ -1,0 +1,51 @@
+"""The leaf datapaths as RTL: `python -m sim.rtl.leaf zcu102 [--vectors 100000] [--area] [--leaf rsqrt ...]`.
+
+Makes SystemVerilog of every leaf from the kernels' C++, runs it under Verilator and cocotb against the golden model,
+a vector a cycle, compares its stages with the depths that the kernels' loops state, and with --area counts its cells
+with yosys, all into reports/area.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from hls.spec.config import ConfigError, load
+from host.errors import PeelVitError, run_main
+from sim.rtl.leaf.flow import FOLDER, made
+from sim.rtl.leaf.report import report, table
+from sim.rtl.leaf.simulate import simulate
+
+REPORT = Path("reports/area.json")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m sim.rtl.leaf", description=__doc__.splitlines()[0])
+    parser.add_argument("config", nargs="?", default="zcu102", help="a shipped configuration or a JSON file")
+    parser.add_argument("--vectors", type=int, default=100_000, help="vectors a leaf; 0: no simulation")
+    parser.add_argument("--leaf", nargs="+", default=[], help="only these leaves")
+    parser.add_argument("--area", action="store_true", help="synthesise with yosys (minutes) and write the report")
+    parser.add_argument("--report", type=Path, default=REPORT, help="where --area writes (default: %(default)s)")
+    options = parser.parse_args()
+    try:
+        config = load(options.config)
+    except ConfigError as error:
+        raise PeelVitError(str(error)) from None
+    modules = made(config, options.leaf)
+    faults = simulate(config, modules, FOLDER / config.name, options.vectors) if options.vectors else {}
+    for module in modules:
+        verdict = faults.get(module.leaf.name, f"{options.vectors:,} vectors equal the golden model, one a cycle")
+        print(f"{module.leaf.name:16} {module.stages:3} stages  {verdict if options.vectors else ''}".rstrip())
+    if options.area:
+        areas = report(config, modules, options.vectors - options.vectors * bool(faults))
+        options.report.parent.mkdir(parents=True, exist_ok=True)
+        options.report.write_text(areas)
+        print(table(areas))
+    if faults:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,45 @@
+"""The report of the leaves: cells and stages, as JSON for the resource figure and as a table to read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from hls.spec.config import HardwareConfig
+from sim.rtl.leaf.flow import FOLDER
+from sim.rtl.leaf.synthesis import RECIPE, synthesise
+from sim.rtl.leaf.verilog import DELAY_MODEL, Module, period_ps
+
+
+def report(config: HardwareConfig, modules: list[Module], vectors: int) -> str:
+    """Synthesise every module; the report's JSON. `vectors`: how many each was found right on (0: not simulated)."""
+    folder = FOLDER / config.name
+    folder.mkdir(parents=True, exist_ok=True)
+    leaves = {}
+    for module in modules:
+        source = folder / f"{module.leaf.name}.sv"
+        source.write_text(module.text)
+        area = synthesise([source], module.leaf.name, folder)
+        leaves[module.leaf.name] = {
+            **asdict(area),
+            "stages": module.stages,
+            "latency": module.latency,
+            "table_bits": module.table_bits,
+        }
+    origin = {
+        "config": config.name,
+        "clock_mhz": config.clock_mhz,
+        "synthesis": f"yosys {RECIPE}",
+        "delay_model": f"XLS {DELAY_MODEL}, {period_ps(config)} ps a stage",
+        "vectors": vectors,
+    }
+    return json.dumps({"origin": origin, "leaves": leaves}, indent=2) + "\n"
+
+
+def table(report_json: str) -> str:
+    """The report as lines."""
+    columns = ("dsp", "lut", "ff", "stages", "table_bits")
+    lines = [f"{'leaf':16}" + "".join(f"{column:>11}" for column in columns)]
+    for name, leaf in json.loads(report_json)["leaves"].items():
+        lines.append(f"{name:16}" + "".join(f"{leaf[column]:11,}" for column in columns))
+    return "\n".join(lines)

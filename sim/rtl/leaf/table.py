@@ -1,0 +1,35 @@
+"""The leaves: names and ports as `leaves.cpp` has them."""
+
+from __future__ import annotations
+
+from hls.spec.config import HardwareConfig
+from sim.rtl.leaf.leaf import Leaf, s, u
+
+
+def _requantise(bits: int) -> Leaf:
+    return Leaf(
+        f"requantise{bits}",
+        (s("value", 64), s("shift", 8), u("seen_bits", 64), u("seen_saturations", 32)),
+        (s("mantissa", bits), u("all_bits", 64), u("all_saturations", 32)),
+    )
+
+
+def leaves(config: HardwareConfig) -> dict[str, Leaf]:
+    """All leaves of a configuration, by name."""
+    chunk = config.select_lanes
+    rows = [
+        Leaf("mac", (s("a", 16), s("b", 16), u("restart", 1), s("sum", 48)), (s("result", 48),)),
+        _requantise(16),
+        _requantise(32),
+        Leaf("exponential", (u("distance", 40), s("fraction", 8), u("scale", 24)), (u("value", 21),)),
+        Leaf("reciprocal", (u("sum", 33),), (u("value", 29),)),
+        Leaf("rsqrt", (u("value", 62),), (u("mantissa", 17), u("exponent", 5))),
+        Leaf("gelu_value", (s("x", 16), s("fraction", 8)), (s("value", 48),)),
+        Leaf("gelu_slope", (s("x", 16), s("fraction", 8)), (s("slope", 18),)),
+        Leaf(
+            "count_before",
+            (s("values", 32, chunk), u("first", 10), u("count", 10), s("own", 32), u("index", 10), s("forced", 11)),
+            (u("before", 7),),
+        ),
+    ]
+    return {leaf.name: leaf for leaf in rows}

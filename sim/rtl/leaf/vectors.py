@@ -1,0 +1,206 @@
+"""Random and edge inputs of each leaf, and what the golden model makes of them.
+
+A vector is an integer a port, drawn for every clock cycle anew; shifts and fractions, which the golden model takes a
+tensor at a time, hold for a block of vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hls.spec.config import HardwareConfig
+from hls.spec.formats import PROBABILITY_BITS, limit
+from sim.golden.curves import exponential, gelu_slope, gelu_value, rsqrt
+from sim.golden.fixed import exact_matmul, round_shift, store
+from sim.golden.selection import largest
+from sim.rtl.leaf.leaf import Port
+
+BLOCK = 500
+
+Ports = dict[str, Tensor]
+"""int64 [vectors] or, for a port of several integers, [vectors, integers]."""
+
+
+@dataclass
+class Draw:
+    """A source of inputs; the same seed gives the same ones."""
+
+    config: HardwareConfig
+    vectors: int
+    seed: int = 1
+    random: np.random.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.random = np.random.default_rng(self.seed)
+
+    def integers(self, low: int, high: int, *shape: int) -> Tensor:
+        """Integers in [low, high]: of all magnitudes, with the ends of the range and the surroundings of 0 often."""
+        shape = (self.vectors, *shape)
+        span = max(abs(low), abs(high)).bit_length()
+        magnitude = self.random.integers(0, 1 << 63, shape, dtype=np.int64) >> (
+            63 - self.random.integers(0, span + 1, shape)
+        )
+        signed = np.where(self.random.random(shape) < 0.5, magnitude, -magnitude)
+        edges = np.array([low, low + 1, -1, 0, 1, high - 1, high], dtype=np.int64)
+        chosen = np.where(self.random.random(shape) < 1 / 16, self.random.choice(edges, shape), signed)
+        uniform = self.random.integers(low, high, shape, endpoint=True)
+        return torch.from_numpy(np.where((chosen < low) | (chosen > high), uniform, chosen))
+
+    def uniform(self, low: int, high: int, *shape: int) -> Tensor:
+        """Integers in [low, high], all alike."""
+        return torch.from_numpy(self.random.integers(low, high, (self.vectors, *shape), endpoint=True))
+
+    def by_block(self, low: int, high: int) -> Tensor:
+        """An integer in [low, high] for each block of vectors."""
+        blocks = self.random.integers(low, high, (self.vectors + BLOCK - 1) // BLOCK, endpoint=True)
+        return torch.from_numpy(np.repeat(blocks, BLOCK)[: self.vectors])
+
+
+def blockwise(function: Callable[..., Tensor], shared: Tensor, *values: Tensor) -> Tensor:
+    """`function(*values, shared)` block by block, `shared` as one integer."""
+    parts = [
+        function(*(value[at : at + BLOCK] for value in values), int(shared[at])) for at in range(0, len(shared), BLOCK)
+    ]
+    return torch.cat(parts)
+
+
+def stored(value: Tensor, shift: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """Mantissas of `bits` that golden stores, and whether each was saturated (which golden only counts)."""
+
+    def block(values: Tensor, at: int) -> Tensor:
+        mantissa, statistics = store(values, at, 0, bits)
+        largest_kept = limit(bits) >> min(-at, 62) if at <= 0 else limit(bits)
+        outside = round_shift(values, max(at, 0)).abs() > largest_kept
+        assert statistics.saturations == int(outside.sum())
+        return torch.stack([mantissa.long(), outside.long()], 1)
+
+    both = blockwise(block, shift, value)
+    return both[:, 0], both[:, 1]
+
+
+def statistics(draw: Draw, value: Tensor, saturated: Tensor) -> tuple[Ports, Ports]:
+    """The statistics before and after a store of `value`."""
+    bits, saturations = draw.integers(0, (1 << 63) - 1), draw.integers(0, (1 << 32) - 2)
+    after = {"all_bits": bits | (value ^ (value >> 63)), "all_saturations": saturations + saturated}
+    return {"seen_bits": bits, "seen_saturations": saturations}, after
+
+
+def mac(draw: Draw) -> tuple[Ports, Ports]:
+    """Sums that 48 bits hold."""
+    a, b = draw.integers(-limit(16), limit(16)), draw.integers(-limit(16), limit(16))
+    restart, total = draw.uniform(0, 1), draw.integers(-(1 << 47) + (1 << 30), (1 << 47) - (1 << 30))
+    product = exact_matmul(a[:, None, None], b[:, None, None])[:, 0, 0]
+    result = product + torch.where(restart == 1, 0, total)
+    return {"a": a, "b": b, "restart": restart, "sum": total}, {"result": result}
+
+
+def _requantise(draw: Draw, bits: int) -> tuple[Ports, Ports]:
+    value, shift = draw.integers(-(1 << 62) + 1, (1 << 62) - 1), draw.by_block(-70, 80)
+    mantissa, saturated = stored(value, shift, bits)
+    before, after = statistics(draw, value, saturated)
+    return {"value": value, "shift": shift} | before, {"mantissa": mantissa} | after
+
+
+def requantise16(draw: Draw) -> tuple[Ports, Ports]:
+    """Accumulators below 2^62 (the shapes keep them there)."""
+    return _requantise(draw, 16)
+
+
+def requantise32(draw: Draw) -> tuple[Ports, Ports]:
+    """The same, for gradients."""
+    return _requantise(draw, 32)
+
+
+def exponential_(draw: Draw) -> tuple[Ports, Ports]:
+    """Any distance of two scores (64 products of 2^30 each stay far below 2^40), any scale."""
+    distance, fraction = draw.integers(0, (1 << 40) - 1), draw.by_block(-60, 100)
+    scale = draw.by_block(0, (1 << 24) - 1)
+    parts = [
+        exponential(distance[at : at + BLOCK], int(fraction[at]), int(scale[at]))
+        for at in range(0, draw.vectors, BLOCK)
+    ]
+    return {"distance": distance, "fraction": fraction, "scale": scale}, {"value": torch.cat(parts)}
+
+
+def reciprocal(draw: Draw) -> tuple[Ports, Ports]:
+    """Every sum of up to 4096 exponentials of which one is 1."""
+    total = draw.integers(1 << 20, 1 << 32)
+    return {"sum": total}, {"value": (1 << PROBABILITY_BITS) // total}
+
+
+def rsqrt_(draw: Draw) -> tuple[Ports, Ports]:
+    """Every positive integer below 2^62."""
+    value = draw.integers(1, (1 << 62) - 1)
+    mantissa, exponent = rsqrt(value)
+    return {"value": value}, {"mantissa": mantissa, "exponent": exponent}
+
+
+def _gelu(draw: Draw, function: Callable[[Tensor, int], Tensor], result: str) -> tuple[Ports, Ports]:
+    x, fraction = draw.integers(-limit(16), limit(16)), draw.by_block(-20, 60)
+    return {"x": x, "fraction": fraction}, {result: blockwise(function, fraction, x)}
+
+
+def gelu_value_(draw: Draw) -> tuple[Ports, Ports]:
+    """Any mantissa."""
+    return _gelu(draw, gelu_value, "value")
+
+
+def gelu_slope_(draw: Draw) -> tuple[Ports, Ports]:
+    """Any mantissa."""
+    return _gelu(draw, gelu_slope, "slope")
+
+
+def count_before(draw: Draw) -> tuple[Ports, Ports]:
+    """A chunk of candidates, with ties; golden says of every pair which stands first."""
+    lanes = draw.config.select_lanes
+    chunk = draw.uniform(0, draw.config.max_patches // lanes)
+    first, own = lanes * chunk, draw.integers(-(1 << 31), (1 << 31) - 1)
+    values = draw.integers(-(1 << 31), (1 << 31) - 1, lanes)
+    values = torch.where(draw.uniform(0, 3, lanes) == 0, own[:, None], values)
+    count, index = draw.uniform(0, draw.config.max_patches), draw.uniform(0, draw.config.max_patches - 1)
+    place = first[:, None] + torch.arange(lanes)
+    values = torch.where(place == index[:, None], own[:, None], values)
+    forced = torch.where(draw.uniform(0, 2) == 0, index, draw.uniform(-1, draw.config.max_patches - 1))
+    forced = torch.where(draw.uniform(0, 2) == 0, first + draw.uniform(0, lanes - 1), forced)
+
+    above = 1 << 32
+    other = torch.where(place == forced[:, None], above, values)
+    mine = torch.where(index == forced, above, own)[:, None].expand_as(other)
+    is_left = place < index[:, None]
+    pair = torch.stack([torch.where(is_left, other, mine), torch.where(is_left, mine, other)], -1)
+    before = (largest(pair, 1)[..., 0] == (~is_left).long()) & (place != index[:, None]) & (place < count[:, None])
+    inputs = {"values": values, "first": first, "count": count, "own": own, "index": index, "forced": forced}
+    return inputs, {"before": before.sum(1)}
+
+
+SOURCES: dict[str, Callable[[Draw], tuple[Ports, Ports]]] = {
+    "mac": mac,
+    "requantise16": requantise16,
+    "requantise32": requantise32,
+    "exponential": exponential_,
+    "reciprocal": reciprocal,
+    "rsqrt": rsqrt_,
+    "gelu_value": gelu_value_,
+    "gelu_slope": gelu_slope_,
+    "count_before": count_before,
+}
+
+
+def packed(port: Port, values: Tensor) -> list[int]:
+    """A port's values as unsigned words, the first of several integers in the lowest bits."""
+    mask = (1 << port.width) - 1
+    columns = values.reshape(len(values), port.count).tolist()
+    return [sum((value & mask) << port.width * at for at, value in enumerate(row)) for row in columns]
+
+
+def joined(ports: Sequence[Port], values: Mapping[str, Tensor]) -> list[int]:
+    """Several ports as one word, the first one in the highest bits."""
+    words = [0] * len(next(iter(values.values())))
+    for port in ports:
+        words = [word << port.bits | value for word, value in zip(words, packed(port, values[port.name]), strict=True)]
+    return words
