@@ -65,14 +65,23 @@ void gelu_slope(const S<16>& x, const S<8>& fraction, S<18>& slope) {
     slope = S<18>(peelvit::gelu_slope(i16(x), fraction));
 }
 
-// Values of a chunk of candidates that stand before `own`.
-void count_before(const S<32> (&values)[peelvit::kSelectLanes], const U<10>& first, const U<10>& count,
-                  const S<32>& own, const U<10>& index, const S<11>& forced, U<7>& before) {
-    int total = 0;
-    for (int lane = 0; lane < peelvit::kSelectLanes; ++lane) {
-        const int j = first + lane;
-        if (j < count && peelvit::is_before(i32(values[lane]), j, i32(own), index, forced)) ++total;
+// One digit of all candidates of a selection.
+void look_at_digits(const U<2> (&digits)[peelvit::kMaxPatches], const U<1> (&tied)[peelvit::kMaxPatches],
+                    const S<10>& ties, U<1> (&chosen)[peelvit::kMaxPatches], U<1> (&still_tied)[peelvit::kMaxPatches],
+                    S<10>& still_wanted) {
+    peelvit::Choice choice;
+    int next[peelvit::kMaxPatches];
+    for (int c = 0; c < peelvit::kMaxPatches; ++c) {
+        next[c] = int(digits[c]);
+        choice.tied[c] = bool(tied[c]);
+        choice.chosen[c] = false;
     }
-    before = U<7>(total);
+    choice.ties = int(ties);
+    peelvit::look_at_digits(next, choice);
+    for (int c = 0; c < peelvit::kMaxPatches; ++c) {
+        chosen[c] = choice.chosen[c];
+        still_tied[c] = choice.tied[c];
+    }
+    still_wanted = S<10>(choice.ties);
 }
 }

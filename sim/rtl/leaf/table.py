@@ -16,7 +16,7 @@ def _requantise(bits: int) -> Leaf:
 
 def leaves(config: HardwareConfig) -> dict[str, Leaf]:
     """All leaves of a configuration, by name."""
-    chunk = config.select_lanes
+    candidates = config.max_patches
     rows = [
         Leaf("mac", (s("a", 16), s("b", 16), u("restart", 1), s("sum", 48)), (s("result", 48),)),
         _requantise(16),
@@ -27,9 +27,9 @@ def leaves(config: HardwareConfig) -> dict[str, Leaf]:
         Leaf("gelu_value", (s("x", 16), s("fraction", 8)), (s("value", 48),)),
         Leaf("gelu_slope", (s("x", 16), s("fraction", 8)), (s("slope", 18),)),
         Leaf(
-            "count_before",
-            (s("values", 32, chunk), u("first", 10), u("count", 10), s("own", 32), u("index", 10), s("forced", 11)),
-            (u("before", 7),),
+            "look_at_digits",
+            (u("digits", 2, candidates), u("tied", 1, candidates), s("ties", 10)),
+            (u("chosen", 1, candidates), u("still_tied", 1, candidates), s("still_wanted", 10)),
         ),
     ]
     return {leaf.name: leaf for leaf in rows}

@@ -155,27 +155,22 @@ def gelu_slope_(draw: Draw) -> tuple[Ports, Ports]:
     return _gelu(draw, gelu_slope, "slope")
 
 
-def count_before(draw: Draw) -> tuple[Ports, Ports]:
-    """A chunk of candidates, with ties; golden says of every pair which stands first."""
-    lanes = draw.config.select_lanes
-    chunk = draw.uniform(0, draw.config.max_patches // lanes)
-    first, own = lanes * chunk, draw.integers(-(1 << 31), (1 << 31) - 1)
-    values = draw.integers(-(1 << 31), (1 << 31) - 1, lanes)
-    values = torch.where(draw.uniform(0, 3, lanes) == 0, own[:, None], values)
-    count, index = draw.uniform(0, draw.config.max_patches), draw.uniform(0, draw.config.max_patches - 1)
-    place = first[:, None] + torch.arange(lanes)
-    values = torch.where(place == index[:, None], own[:, None], values)
-    forced = torch.where(draw.uniform(0, 2) == 0, index, draw.uniform(-1, draw.config.max_patches - 1))
-    forced = torch.where(draw.uniform(0, 2) == 0, first + draw.uniform(0, lanes - 1), forced)
-
-    above = 1 << 32
-    other = torch.where(place == forced[:, None], above, values)
-    mine = torch.where(index == forced, above, own)[:, None].expand_as(other)
-    is_left = place < index[:, None]
-    pair = torch.stack([torch.where(is_left, other, mine), torch.where(is_left, mine, other)], -1)
-    before = (largest(pair, 1)[..., 0] == (~is_left).long()) & (place != index[:, None]) & (place < count[:, None])
-    inputs = {"values": values, "first": first, "count": count, "own": own, "index": index, "forced": forced}
-    return inputs, {"before": before.sum(1)}
+def look_at_digits(draw: Draw) -> tuple[Ports, Ports]:
+    """One digit of up to all candidates; the threshold is the digit of the last one that golden would keep."""
+    candidates = draw.config.max_patches
+    digits = draw.uniform(0, 3, candidates) >> draw.uniform(0, 2, 1)
+    tied = (draw.uniform(0, 15, candidates) <= draw.uniform(0, 15, 1)).long()
+    ties = (draw.by_block(1, candidates)).clamp(max=tied.sum(1)).clamp(min=1)
+    tied[:, 0] |= (tied.sum(1) == 0).long()
+    in_question = torch.where(tied == 1, digits, -1)
+    order = torch.zeros_like(digits)
+    for wanted in ties.unique().tolist():
+        rows = ties == wanted
+        kept = largest(in_question[rows], wanted)
+        order[rows] = in_question[rows].gather(1, kept).amin(1, keepdim=True).expand(-1, candidates)
+    chosen, still_tied = (in_question > order).long(), (in_question == order).long()
+    inputs = {"digits": digits, "tied": tied, "ties": ties}
+    return inputs, {"chosen": chosen, "still_tied": still_tied, "still_wanted": ties - chosen.sum(1)}
 
 
 SOURCES: dict[str, Callable[[Draw], tuple[Ports, Ports]]] = {
@@ -187,7 +182,7 @@ SOURCES: dict[str, Callable[[Draw], tuple[Ports, Ports]]] = {
     "rsqrt": rsqrt_,
     "gelu_value": gelu_value_,
     "gelu_slope": gelu_slope_,
-    "count_before": count_before,
+    "look_at_digits": look_at_digits,
 }
 
 

@@ -19,7 +19,7 @@ from host.errors import PeelVitError
 from sim.rtl.leaf.leaf import Leaf
 
 BINARY = {
-    "add": "add_add", "sub": "add_sub", "mul": "add_smul", "and": "add_and", "or": "add_or", "xor": "add_xor",
+    "sub": "add_sub", "mul": "add_smul", "and": "add_and", "or": "add_or", "xor": "add_xor",
     "shl": "add_shll", "lshr": "add_shrl", "ashr": "add_shra",
 }  # fmt: skip
 COMPARE = {"eq": "add_eq", "ne": "add_ne"} | {
@@ -59,6 +59,20 @@ def table_of(variable: llvm.ValueRef) -> tuple[int, list[int]]:
         elif at and words[at - 1] == element and word.lstrip("-").isdigit() and words[at + 1] != "x":
             elements.append(int(word))
     return int(element[1:]), elements
+
+
+def folded_adds(function: llvm.ValueRef) -> dict[str, list[llvm.ValueRef]]:
+    """Additions whose one use is another addition in the same block, by name with their operands."""
+    uses: dict[str, list[tuple[str, str]]] = {}
+    adds: dict[str, tuple[str, list[llvm.ValueRef]]] = {}
+    for block in function.blocks:
+        for instruction in block.instructions:
+            operands = list(instruction.operands)
+            for operand in operands:
+                uses.setdefault(operand.name, []).append((instruction.opcode, block.name))
+            if instruction.opcode == "add":
+                adds[instruction.name] = block.name, operands
+    return {name: operands for name, (block, operands) in adds.items() if uses.get(name) == [("add", block)]}
 
 
 @dataclass(frozen=True)
@@ -107,6 +121,7 @@ class Translation:
         self.values: dict[str, BValue] = {}
         self.pointers: dict[str, Pointer] = {name: Pointer(name, 0) for name in self.ports}
         self.results: dict[tuple[str, int], BValue] = {}
+        self.folded = folded_adds(self.function)
         self.blocks: dict[str, BValue] = {}  # whether a block is reached
         self.edges: dict[tuple[str, str], BValue] = {}  # whether an edge is taken
 
@@ -172,7 +187,7 @@ class Translation:
         """One instruction."""
         opcode = instruction.opcode
         operands = list(instruction.operands)
-        if opcode in ("ret", "unreachable"):
+        if opcode in ("ret", "unreachable") or instruction.name in self.folded:
             return
         if opcode == "br":
             self._branch(operands, block)
@@ -235,6 +250,8 @@ class Translation:
     def _compute(self, instruction: llvm.ValueRef, operands: Sequence[llvm.ValueRef]) -> BValue:
         """An instruction whose result depends on its operands alone."""
         opcode = instruction.opcode
+        if opcode == "add":
+            return self._sum(operands)
         if opcode in BINARY:
             return getattr(self.at, BINARY[opcode])(*map(self._value, operands))
         if opcode == "icmp":
@@ -255,6 +272,21 @@ class Translation:
         raise PeelVitError(
             f"leaf {self.leaf.name} needs the LLVM instruction {opcode}, which has no hardware form here"
         )
+
+    def _sum(self, operands: Sequence[llvm.ValueRef]) -> BValue:
+        """A chain of additions as a balanced tree, as Vitis HLS makes of it (its expression_balance)."""
+        terms: list[BValue] = []
+        waiting = list(operands)
+        while waiting:
+            operand = waiting.pop()
+            if operand.name in self.folded:
+                waiting += self.folded[operand.name]
+            else:
+                terms.append(self._value(operand))
+        while len(terms) > 1:
+            pairs = [self.at.add_add(a, b) for a, b in zip(terms[::2], terms[1::2], strict=False)]
+            terms = pairs + terms[2 * len(pairs) :]
+        return terms[0]
 
     def _intrinsic(self, operands: Sequence[llvm.ValueRef]) -> BValue:
         """Minimum, maximum and absolute value."""
