@@ -164,7 +164,7 @@ def look_at_digits(draw: Draw) -> tuple[Ports, Ports]:
     tied[:, 0] |= (tied.sum(1) == 0).long()
     in_question = torch.where(tied == 1, digits, -1)
     order = torch.zeros_like(digits)
-    for wanted in ties.unique().tolist():
+    for wanted in sorted(set(ties.tolist())):
         rows = ties == wanted
         kept = largest(in_question[rows], wanted)
         order[rows] = in_question[rows].gather(1, kept).amin(1, keepdim=True).expand(-1, candidates)

@@ -62,17 +62,17 @@ def table_of(variable: llvm.ValueRef) -> tuple[int, list[int]]:
 
 
 def folded_adds(function: llvm.ValueRef) -> dict[str, list[llvm.ValueRef]]:
-    """Additions whose one use is another addition in the same block, by name with their operands."""
-    uses: dict[str, list[tuple[str, str]]] = {}
-    adds: dict[str, tuple[str, list[llvm.ValueRef]]] = {}
+    """Additions whose one use is another addition, by name with their operands."""
+    uses: dict[str, list[str]] = {}
+    adds: dict[str, list[llvm.ValueRef]] = {}
     for block in function.blocks:
         for instruction in block.instructions:
             operands = list(instruction.operands)
             for operand in operands:
-                uses.setdefault(operand.name, []).append((instruction.opcode, block.name))
+                uses.setdefault(operand.name, []).append(instruction.opcode)
             if instruction.opcode == "add":
-                adds[instruction.name] = block.name, operands
-    return {name: operands for name, (block, operands) in adds.items() if uses.get(name) == [("add", block)]}
+                adds[instruction.name] = operands
+    return {name: operands for name, operands in adds.items() if uses.get(name) == ["add"]}
 
 
 @dataclass(frozen=True)

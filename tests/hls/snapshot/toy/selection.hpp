@@ -95,6 +95,36 @@ gather_columns:
     }
 }
 
+// The candidates in question (`tied`) are told apart by their next digits: those above the digit of the last one that
+// is wanted are chosen, those with this digit stay in question.
+inline void look_at_digits(const int (&digits)[kMaxPatches], Choice& choice) {
+#pragma HLS inline
+    int at_least[5] = {0, 0, 0, 0, 0};  // candidates in question with such a digit or a larger one
+#pragma HLS array_partition variable=at_least type=complete
+    for (int c = 0; c < kMaxPatches; ++c) {
+#pragma HLS unroll
+        const int digit = choice.tied[c] ? digits[c] : 0;
+        at_least[1] += digit >= 1 ? 1 : 0;
+        at_least[2] += digit >= 2 ? 1 : 0;
+        at_least[3] += digit >= 3 ? 1 : 0;
+    }
+    int threshold = 0;
+    int above = at_least[1];
+    for (int d = 1; d < 4; ++d) {
+#pragma HLS unroll
+        if (at_least[d] >= choice.ties) {
+            threshold = d;
+            above = at_least[d + 1];
+        }
+    }
+    choice.ties -= above;
+    for (int c = 0; c < kMaxPatches; ++c) {
+#pragma HLS unroll
+        choice.chosen[c] = choice.chosen[c] || (choice.tied[c] && digits[c] > threshold);
+        choice.tied[c] = choice.tied[c] && digits[c] == threshold;
+    }
+}
+
 // A digit an iteration, of one row, while the candidates of the next row come in.
 inline void select_largest(const Candidates chunks[kSelectPorts * kSelectChunks], const Selection& job, int group,
                            Choice choices[kSelectPorts]) {
@@ -138,27 +168,12 @@ select_digits:
             }
             const int shift = 32 - kDigitBits * (digit + 1);
             int digits[kMaxPatches];
-            int at_least[5] = {0, 0, 0, 0, 0};  // candidates in question with such a digit or a larger one
 #pragma HLS array_partition variable=digits type=complete
-#pragma HLS array_partition variable=at_least type=complete
             for (int c = 0; c < kMaxPatches; ++c) {
 #pragma HLS unroll
                 digits[c] = int(u32(value[(row - 1) % 2][c] >> shift)) & 3;
-                at_least[1] += choice.tied[c] && digits[c] >= 1 ? 1 : 0;
-                at_least[2] += choice.tied[c] && digits[c] >= 2 ? 1 : 0;
-                at_least[3] += choice.tied[c] && digits[c] >= 3 ? 1 : 0;
             }
-            int threshold = 0;
-            for (int d = 1; d < 4; ++d) {
-#pragma HLS unroll
-                if (at_least[d] >= choice.ties) threshold = d;
-            }
-            choice.ties -= at_least[threshold + 1];
-            for (int c = 0; c < kMaxPatches; ++c) {
-#pragma HLS unroll
-                choice.chosen[c] = choice.chosen[c] || (choice.tied[c] && digits[c] > threshold);
-                choice.tied[c] = choice.tied[c] && digits[c] == threshold;
-            }
+            look_at_digits(digits, choice);
             if (digit == kDigits - 1) choices[row - 1] = choice;
         }
     }

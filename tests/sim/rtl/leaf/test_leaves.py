@@ -12,7 +12,7 @@ from sim.rtl.leaf.table import leaves
 from sim.rtl.leaf.vectors import SOURCES
 from sim.rtl.leaf.xls_ir import Translated
 
-CONFIG = load("zcu102")
+CONFIG = load("toy")
 
 
 @pytest.fixture(scope="module")
