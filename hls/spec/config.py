@@ -55,7 +55,7 @@ class HardwareConfig:
     max_heads: int
     max_head_dim: int
     lanes: int
-    """Queries (or keys) that attention works on at once, even: it takes `lanes * max_head_dim` cells of the array."""
+    """Queries (or keys) that attention works on at once: it takes `lanes * max_head_dim` cells of the array."""
     max_slots: int
     read_latency: int
     """Cycles from a read request to its first word."""
@@ -139,7 +139,8 @@ def _check(config: HardwareConfig) -> None:
     need(config.row_tile % 2 == 0 and config.row_tile >= LANES, f"row_tile must be even and at least {LANES}")
     need(config.panel_rows % config.row_tile == 0, "panel_rows must be a multiple of row_tile")
     need(config.sum_rows >= config.panel_rows, "sum_rows must be at least panel_rows")
-    need(config.lanes % 2 == 0, "lanes must be even: rows are read and written by halves, over two ports")
+    need(config.lanes >= 3, "lanes must be at least 3: each of the three ports serves a third of them")
+    need(config.max_head_dim >= 3 * LANES, f"max_head_dim must be at least {3 * LANES}: a word for each port")
     need(
         config.lanes * config.max_head_dim <= config.macs,
         f"lanes * max_head_dim must not exceed the {config.macs} cells of the array",
