@@ -10,18 +10,24 @@
 namespace peelvit {
 
 constexpr int kGroups = 2;
-constexpr int kHalfLanes = kLaneCount / 2;  // rows of either half of the lanes have a port of their own
 constexpr int kQueryBlock = kGroups * kLaneCount;
-constexpr int kHalfBlock = kGroups * kHalfLanes;
+constexpr int kPorts = 3;  // a third of the lanes each, the first one with what is over
+constexpr int kSideLanes = kLaneCount / 3;
+constexpr int kFrontLanes = kLaneCount - 2 * kSideLanes;
+constexpr int kPortRows = kGroups * kFrontLanes;
+constexpr int kSideRows = kQueryBlock * 13 / 32;  // of the next head's: more for the ports with fewer lanes
+constexpr int kFrontRows = kQueryBlock - 2 * kSideRows;
+constexpr int kNextRows = kSideRows > kFrontRows ? kSideRows : kFrontRows;
 constexpr int kQueryBlocks = 11;
 constexpr int kKeyTiles = 21;
-constexpr int kHalfTiles = (kKeyTiles > kGroups ? kKeyTiles : kGroups) * kHalfLanes;
+constexpr int kKeyRows = kKeyTiles * kLaneCount;
 constexpr int kHeadWords = kMaxHeadDim / kLanes;
 constexpr int kTokenWords = 11;  // of a row over all tokens
 constexpr int kBlockWords16 = kGroups * kTokenWords;
 constexpr int kBlockSteps = kGroups * kMaxTokens;
 constexpr int kPatchQuery = 0;
 constexpr int kClassQuery = 1;
+constexpr int kNoPass = -1;
 constexpr int kStoreDepth = 10;
 constexpr int kLead = 12;  // blocks that the first process may be ahead of the last one, and one more
 
@@ -87,13 +93,27 @@ inline int block_steps(const AttentionJob& job, int first) {
     return steps;
 }
 
-// Rows 0 ... `rows` - 1 are split over two ports by halves of the lanes: row m of a half is row `half_row` of all.
-inline int half_rows(int rows, int half) {
-    return rows / kLaneCount * kHalfLanes + clamp_to(rows % kLaneCount - half * kHalfLanes, kHalfLanes);
+// Rows of a block, one a lane of a group, are split over the ports by lane: row m of a port is row `port_row` of all.
+inline int port_lanes(int port) { return port == 0 ? kFrontLanes : kSideLanes; }
+inline int first_lane(int port) { return port == 0 ? 0 : kFrontLanes + (port - 1) * kSideLanes; }
+inline int port_rows(int rows, int port) {
+    return rows / kLaneCount * port_lanes(port) + clamp_to(rows % kLaneCount - first_lane(port), port_lanes(port));
 }
-inline int half_row(int half, int m) { return m / kHalfLanes * kLaneCount + half * kHalfLanes + m % kHalfLanes; }
-inline int half_of(int row) { return row % kLaneCount / kHalfLanes; }
-inline int place_in_half(int row) { return row / kLaneCount * kHalfLanes + row % kHalfLanes; }
+inline int port_group(int port, int m) { return m < port_lanes(port) ? 0 : 1; }
+inline int port_lane(int port, int m) { return first_lane(port) + m - port_group(port, m) * port_lanes(port); }
+inline int port_row(int port, int m) { return port_group(port, m) * kLaneCount + port_lane(port, m); }
+inline int port_of(int row) {
+    const int lane = row % kLaneCount;
+    return lane < kFrontLanes ? 0 : (lane < kFrontLanes + kSideLanes ? 1 : 2);
+}
+inline int place_in_port(int row) {
+    const int port = port_of(row);
+    return row / kLaneCount * port_lanes(port) + row % kLaneCount - first_lane(port);
+}
+
+// The next head's rows are split over the ports one after the other.
+inline int first_next(int port) { return port == 0 ? 0 : kFrontRows + (port - 1) * kSideRows; }
+inline int next_port(int row) { return row < kFrontRows ? 0 : (row < kFrontRows + kSideRows ? 1 : 2); }
 
 // Rows of token tensors, and of matrices over queries and keys.
 inline unsigned token_row(const AttentionJob& job, int image, int token) {
@@ -104,6 +124,16 @@ inline unsigned query_row(const AttentionJob& job, int image, int head, int inde
 }
 inline unsigned query_address(const Matrix& matrix, const AttentionJob& job, int image, int head, int index) {
     return matrix.address + query_row(job, image, head, index) * unsigned(matrix.pitch);
+}
+
+// Keys of the longest of the rows `m` of all ports.
+inline int longest_row(const AttentionJob& job, int first, int m) {
+    int keys = 0;
+    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+        keys = larger(keys, query_keys(job, first + port_row(port, m)));
+    }
+    return keys;
 }
 
 // The token of a listed entry.
@@ -138,8 +168,9 @@ inline void advance(const AttentionJob& job, int first, GroupWalk& walk) {
 // Where the sequence of blocks stands: image by image, in it pass by pass, in it head by head.
 struct AttentionPlace {
     int image, pass, head, first;
-    int count;   // blocks of this pass so far
-    int buffer;  // half of the resident rows that this head reads
+    int count;                            // blocks of this pass so far
+    int buffer;                           // half of the resident rows, and of the key sums, that this head uses
+    int out_pass, out_image, out_head;    // the head before this one
 };
 
 inline AttentionPlace first_place() {
@@ -150,6 +181,9 @@ inline AttentionPlace first_place() {
     place.first = 0;
     place.count = 0;
     place.buffer = 0;
+    place.out_pass = kNoPass;
+    place.out_image = 0;
+    place.out_head = 0;
     return place;
 }
 
@@ -158,13 +192,16 @@ inline int resident_part(int pass) {
     return pass == kScores || pass == kQueryGradients ? 1 : (is_outer(pass) ? 0 : 2);
 }
 
-// The block that comes now, and what the next head keeps on chip. Few blocks a pass are followed by idle ones: what a
-// pass stores is read by the next pass not before `kLead` blocks have gone, when the store must be done, as a channel
-// holds no more than the block that is read and the one that is written.
+// The block that comes now, what the next head keeps on chip, and the head before, whose sums over queries are stored
+// now. The last head's are stored behind all images. Few blocks a pass are followed by idle ones: what a pass stores is
+// read by the next pass not before `kLead` blocks have gone, when the store must be done, as a channel holds no more
+// than the block that is read and the one that is written.
 inline void next_block(const AttentionJob& job, AttentionPlace& place, int& pass, int& image, int& head, int& first,
-                       int& buffer, int& next_part, int& next_image, int& next_head) {
+                       int& buffer, int& next_part, int& next_image, int& next_head, int& out_pass, int& out_image,
+                       int& out_head, int& out_first) {
     const int base = job.backward ? int(kScoreGradients) : int(kScores);
-    const bool idle = place.head == job.heads;
+    const bool ended = place.image == job.batch;
+    const bool idle = place.head == job.heads || ended;
     const bool last_head = place.head >= job.heads - 1;
     const bool last_pass = place.pass == job.passes - 1;
     pass = base + place.pass;
@@ -176,9 +213,16 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, int& pass
     next_image = last_head && last_pass ? place.image + 1 : place.image;
     const int next_pass = last_head ? (last_pass ? base : base + place.pass + 1) : base + place.pass;
     next_part = next_image < job.batch ? resident_part(next_pass) : 0;
+    out_pass = is_outer(place.out_pass) && (ended || !idle) ? place.out_pass : kNoPass;
+    out_image = place.out_image;
+    out_head = place.out_head;
+    out_first = place.first;
     ++place.count;
     place.first += kQueryBlock;
     if (!idle && place.first >= job.tokens) {
+        place.out_pass = pass;
+        place.out_image = place.image;
+        place.out_head = place.head;
         place.first = 0;
         ++place.head;
         place.buffer = 1 - place.buffer;

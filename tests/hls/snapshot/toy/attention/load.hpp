@@ -12,169 +12,193 @@ struct QueryBlock {
     word_t list[kBlockWords16][kLaneCount];       // listed keys
 };
 
-// What either half of the lanes has still to read: rows of the matrix, then own rows, then lists.
-struct HalfWalk {
+// By port and place in it: rows of q or dy that go with rows of the matrix, and rows of the next head.
+using QueryVectors = word_t[kPorts][kPortRows][kHeadWords];
+using NextRows = word_t[kPorts][kNextRows][kHeadWords];
+
+// What a port reads, kind by kind: rows of the matrix, own rows, lists, rows of the next head.
+constexpr int kMatrixRows = 0;
+constexpr int kOwnRows = 1;
+constexpr int kLists = 2;
+constexpr int kNextHead = 3;
+constexpr int kNothing = 4;
+
+struct PortLoad {
+    int rows[kNothing];   // of each kind
+    int words[kNothing];  // of a row; the class query's row of the matrix is longer
+};
+
+struct PortWalk {
     int kind;
     int row;
     int word;
 };
 
-constexpr int kMatrixRows = 0;
-constexpr int kOwnRows = 1;
-constexpr int kLists = 2;
-constexpr int kNothing = 3;
-
-// Words of each kind that a half reads.
-struct HalfLoad {
-    int rows, lists;
-    bool reads_matrix, reads_own, reads_lists;
-};
-
-inline int row_words(const AttentionJob& job, const HalfLoad& load, int kind, int index) {
+inline PortLoad port_load(const AttentionJob& job, int pass, int first, int next_part, int port, bool fresh) {
 #pragma HLS inline
-    if (kind == kMatrixRows) return load.reads_matrix ? words16(query_keys(job, index)) : 0;
-    if (kind == kOwnRows) return load.reads_own ? job.head_words : 0;
-    return kind == kLists && load.reads_lists ? words16(job.key_count) : 0;
-}
-
-inline HalfLoad half_load(const AttentionJob& job, int pass, int first, int half, bool fresh) {
-#pragma HLS inline
-    HalfLoad load;
-    load.rows = half_rows(block_queries(job, first), half);
-    load.lists = half_rows(block_patch_queries(job, first), half);
-    load.reads_matrix = pass != kScores;
-    load.reads_own = pass == kScores;
-    load.reads_lists = fresh;
+    const int queries = port_rows(block_queries(job, first), port);
+    const int next = next_part != 0 ? block_tokens(job, first) : 0;
+    PortLoad load;
+    load.rows[kMatrixRows] = pass == kScores ? 0 : queries;
+    load.rows[kOwnRows] = pass == kValues || pass == kQueryGradients ? 0 : queries;
+    load.rows[kLists] = fresh ? port_rows(block_patch_queries(job, first), port) : 0;
+    load.rows[kNextHead] = clamp_to(next - first_next(port), port == 0 ? kFrontRows : kSideRows);
+    load.words[kMatrixRows] = words16(job.patch_keys);
+    load.words[kOwnRows] = job.head_words;
+    load.words[kLists] = words16(job.key_count);
+    load.words[kNextHead] = job.head_words;
     return load;
 }
 
-// All words that a half reads.
-inline int half_words(const AttentionJob& job, const HalfLoad& load, int first, int half) {
+inline int port_words(const AttentionJob& job, const PortLoad& load, int first, int port) {
 #pragma HLS inline
-    const int last = job.queries - 1 - first;
-    const bool has_class = has_class_query(job, first) && half_of(last) == half;
-    const int more = has_class ? words16(job.class_keys) - words16(job.patch_keys) : 0;
-    const int matrix = load.reads_matrix ? load.rows * words16(job.patch_keys) + more : 0;
-    const int own = load.reads_own ? load.rows * job.head_words : 0;
-    return matrix + own + (load.reads_lists ? load.lists * words16(job.key_count) : 0);
+    const bool has_class = has_class_query(job, first) && port_of(job.queries - 1 - first) == port;
+    int words = has_class && load.rows[kMatrixRows] > 0 ? words16(job.class_keys) - words16(job.patch_keys) : 0;
+    for (int kind = 0; kind < kNothing; ++kind) {
+#pragma HLS unroll
+        words += load.rows[kind] * load.words[kind];
+    }
+    return words;
 }
 
-inline HalfWalk first_word(const HalfLoad& load) {
+// The first kind from `kind` on of which the port has rows.
+inline int next_kind(const PortLoad& load, int kind) {
 #pragma HLS inline
-    HalfWalk walk;
-    walk.kind = load.rows == 0 ? kNothing : (load.reads_matrix ? kMatrixRows : kOwnRows);
+    int found = kNothing;
+    for (int i = kNothing - 1; i >= 0; --i) {
+#pragma HLS unroll
+        if (i >= kind && load.rows[i] > 0) found = i;
+    }
+    return found;
+}
+
+inline PortWalk first_word(const PortLoad& load) {
+#pragma HLS inline
+    PortWalk walk;
+    walk.kind = next_kind(load, 0);
     walk.row = 0;
     walk.word = 0;
     return walk;
 }
 
-inline void advance(const AttentionJob& job, const HalfLoad& load, int index, HalfWalk& walk) {
+inline void advance(const AttentionJob& job, const PortLoad& load, int index, PortWalk& walk) {
 #pragma HLS inline
+    const int words = walk.kind == kMatrixRows ? words16(query_keys(job, index)) : load.words[walk.kind];
     ++walk.word;
-    if (walk.word < row_words(job, load, walk.kind, index)) return;
+    if (walk.word < words) return;
     walk.word = 0;
     ++walk.row;
-    if (walk.row < (walk.kind == kLists ? load.lists : load.rows)) return;
+    if (walk.row < load.rows[walk.kind]) return;
     walk.row = 0;
-    walk.kind = walk.kind != kLists && load.reads_lists && load.lists > 0 ? kLists : kNothing;
+    walk.kind = next_kind(load, walk.kind + 1);
 }
 
-// The next word of a half, through the half's own port.
-template <int kHalf>
-inline void load_half(const word_t* mem, const AttentionJob& job, int pass, int image, int head, int first,
-                      const HalfLoad& load, HalfWalk& walk, QueryBlock& to,
-                      word_t (&lists)[kQueryBlocks * kBlockWords16][kLaneCount]) {
+// The next word of a port.
+template <int kPort>
+inline void load_word(const word_t* mem, const AttentionJob& job, int pass, int image, int head, int first,
+                      int next_part, int next_image, int next_head, const PortLoad& load, PortWalk& walk,
+                      QueryBlock& to, word_t (&lists)[kQueryBlocks * kBlockWords16][kLaneCount], QueryVectors& vectors,
+                      NextRows& next_rows) {
 #pragma HLS inline
     if (walk.kind == kNothing) return;
-    const int row = half_row(kHalf, walk.row);
-    const int index = first + row;
-    const int lane = kHalf * kHalfLanes + walk.row % kHalfLanes;
-    const int group = walk.row / kHalfLanes;
-    const Matrix matrix = pass == kQueryGradients || pass == kKeyGradients ? job.dscore : job.probability;
-    const unsigned at_query = query_address(matrix, job, image, head, index);
-    const unsigned at_own = job.qkv.address + token_row(job, image, query_token(job, index)) * unsigned(job.qkv.pitch) +
-                            unsigned(head * job.head_words);
+    const int group = port_group(kPort, walk.row);
+    const int lane = smaller(port_lane(kPort, walk.row), kLaneCount - 1);
+    const int index = first + port_row(kPort, walk.row);
+    const Matrix over_keys = pass == kQueryGradients || pass == kKeyGradients ? job.dscore : job.probability;
+    const Matrix over_dims =
+        walk.kind == kOwnRows && (pass == kScoreGradients || pass == kValueGradients) ? job.dy : job.qkv;
+    const bool is_next = walk.kind == kNextHead;
+    const int token = is_next ? first + first_next(kPort) + walk.row : query_token(job, index);
+    const int column = is_next ? next_part * job.heads + next_head : head;
+    const unsigned at_query = query_address(over_keys, job, image, head, index);
+    const unsigned at_token = over_dims.address +
+                              token_row(job, is_next ? next_image : image, token) * unsigned(over_dims.pitch) +
+                              unsigned(column * job.head_words);
     const unsigned at_list = job.keys.address + unsigned(image * job.patches + index) * unsigned(job.keys.pitch);
-    const unsigned address = walk.kind == kMatrixRows ? at_query : (walk.kind == kOwnRows ? at_own : at_list);
-    const word_t word = read_word<kHalf>(mem, address + unsigned(walk.word));
+    const unsigned address = walk.kind == kMatrixRows ? at_query : (walk.kind == kLists ? at_list : at_token);
+    const word_t word = read_word<kPort>(mem, address + unsigned(walk.word));
     const int place = group * kTokenWords + walk.word;
     if (walk.kind == kMatrixRows) to.matrix[place][lane] = word;
-    if (walk.kind == kOwnRows) to.own[group][lane][walk.word] = word;
+    if (walk.kind == kOwnRows && is_dot(pass)) to.own[group][lane][walk.word] = word;
+    if (walk.kind == kOwnRows && is_outer(pass)) vectors[kPort][walk.row][walk.word] = word;
     if (walk.kind == kLists) {
         to.list[place][lane] = word;
         lists[first / kQueryBlock * kBlockWords16 + place][lane] = word;
     }
+    if (is_next) next_rows[kPort][walk.row][walk.word] = word;
     advance(job, load, index, walk);
 }
 
 // Lists are read for the first head and the first pass, and kept for the others.
 inline void load(const word_t* mem0, const word_t* mem1, const word_t* mem2, const AttentionJob& job, int pass,
                  int image, int head, int first, int next_part, int next_image, int next_head,
-                 word_t (&lists)[kQueryBlocks * kBlockWords16][kLaneCount], QueryBlock& to,
-                 word_t (&vectors)[kQueryBlock][kHeadWords], word_t (&next_rows)[kQueryBlock][kHeadWords]) {
+                 word_t (&lists)[kQueryBlocks * kBlockWords16][kLaneCount], QueryBlock& to, QueryVectors& vectors,
+                 NextRows& next_rows) {
 #pragma HLS inline off
-    const bool first_pass = pass == kScores || pass == kScoreGradients;
     const bool uses_lists = job.sparse && block_patch_queries(job, first) > 0;
-    const bool fresh = uses_lists && first_pass && head == 0;
-    const HalfLoad load0 = half_load(job, pass, first, 0, fresh);
-    const HalfLoad load1 = half_load(job, pass, first, 1, fresh);
-    HalfWalk walk0 = first_word(load0);
-    HalfWalk walk1 = first_word(load1);
-    const int own_rows = pass == kScoreGradients || is_outer(pass) ? block_queries(job, first) : 0;
-    const int rows = own_rows + (next_part != 0 ? block_tokens(job, first) : 0);
+    const bool fresh = uses_lists && is_dot(pass) && head == 0;
+    const PortLoad load0 = port_load(job, pass, first, next_part, 0, fresh);
+    const PortLoad load1 = port_load(job, pass, first, next_part, 1, fresh);
+    const PortLoad load2 = port_load(job, pass, first, next_part, 2, fresh);
+    PortWalk walk0 = first_word(load0);
+    PortWalk walk1 = first_word(load1);
+    PortWalk walk2 = first_word(load2);
     const int kept_words = uses_lists && !fresh ? (kGroups - 1) * kTokenWords + words16(job.key_count) : 0;
-    const int from_halves = larger(half_words(job, load0, first, 0), half_words(job, load1, first, 1));
-    const int length = larger(larger(from_halves, kept_words), rows * job.head_words);
-    int row = 0;
-    int word = 0;
+    const int longest = larger(larger(port_words(job, load0, first, 0), port_words(job, load1, first, 1)),
+                               port_words(job, load2, first, 2));
+    const int length = larger(longest, kept_words);
 load_words:
     for (int n = 0; n < length; ++n) {
 #pragma HLS loop_tripcount max = 208
         PIPELINE(n == 0, 1, kReadLatency);
-        load_half<0>(mem0, job, pass, image, head, first, load0, walk0, to, lists);
-        load_half<1>(mem1, job, pass, image, head, first, load1, walk1, to, lists);
+        load_word<0>(mem0, job, pass, image, head, first, next_part, next_image, next_head, load0, walk0, to, lists,
+                     vectors, next_rows);
+        load_word<1>(mem1, job, pass, image, head, first, next_part, next_image, next_head, load1, walk1, to, lists,
+                     vectors, next_rows);
+        load_word<2>(mem2, job, pass, image, head, first, next_part, next_image, next_head, load2, walk2, to, lists,
+                     vectors, next_rows);
         if (n < kept_words) {
             for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
                 to.list[n][lane] = lists[first / kQueryBlock * kBlockWords16 + n][lane];
             }
         }
-        // The third port: rows of dy or q for the gradients, then the next head's rows.
-        if (row < rows) {
-            const bool is_own = row < own_rows;
-            const int i = is_own ? row : row - own_rows;
-            const int token = is_own ? query_token(job, first + i) : first + i;
-            const Matrix matrix = is_own && pass != kKeyGradients ? job.dy : job.qkv;
-            const int column = is_own ? head : next_part * job.heads + next_head;
-            const unsigned at_row =
-                matrix.address + token_row(job, is_own ? image : next_image, token) * unsigned(matrix.pitch);
-            const word_t read = read_word<2>(mem2, at_row + unsigned(column * job.head_words + word));
-            if (!is_own) next_rows[i][word] = read;
-            if (is_own && pass == kScoreGradients) to.own[i / kLaneCount][i % kLaneCount][word] = read;
-            if (is_own && pass != kScoreGradients) vectors[i][word] = read;
-        }
-        ++word;
-        if (word == job.head_words) {
-            word = 0;
-            ++row;
-        }
     }
 }
 
-// k or v of the first unit, before the blocks bring those of the next ones.
-inline void load_first_unit(const word_t* mem2, const AttentionJob& job, word_t (&kept)[2 * kMaxTokens][kHeadWords]) {
-#pragma HLS inline off
+template <int kPort>
+inline word_t first_unit_word(const word_t* mem, const AttentionJob& job, int token, int w) {
+#pragma HLS inline
+    if (token >= job.tokens || w >= job.head_words) return zero_word();
     const int part = job.backward ? 2 : 1;
+    const unsigned row = job.qkv.address + token_row(job, 0, token) * unsigned(job.qkv.pitch);
+    return read_word<kPort>(mem, row + unsigned(part * job.heads * job.head_words + w));
+}
+
+// k or v of the first head, before the blocks bring those of the next ones: a row a port, collected to be kept whole
+// while the rows after them come in.
+inline void load_first_unit(const word_t* mem0, const word_t* mem1, const word_t* mem2, const AttentionJob& job,
+                            word_t (&kept)[2 * kMaxTokens][kHeadWords]) {
+#pragma HLS inline off
+    word_t line[2][kPorts][kHeadWords];
+#pragma HLS array_partition variable = line type = complete dim = 0
 first_unit_rows:
-    for (int token = 0; token < job.tokens; ++token) {
-#pragma HLS loop_tripcount max = 81
-        const unsigned address = job.qkv.address + token_row(job, 0, token) * unsigned(job.qkv.pitch) +
-                                 unsigned(part * job.heads * job.head_words);
+    for (int token = 0; token < job.tokens + kPorts; token += kPorts) {
+#pragma HLS loop_tripcount max = 29
+        const int side = token / kPorts % 2;
     first_unit_words:
-        for (int w = 0; w < job.head_words; ++w) {
-#pragma HLS loop_tripcount max = 4
+        for (int w = 0; w < kHeadWords; ++w) {
             PIPELINE((token | w) == 0, 1, kReadLatency);
-            kept[token][w] = read_word<2>(mem2, address + unsigned(w));
+            line[side][0][w] = first_unit_word<0>(mem0, job, token, w);
+            line[side][1][w] = first_unit_word<1>(mem1, job, token + 1, w);
+            line[side][2][w] = first_unit_word<2>(mem2, job, token + 2, w);
+            const int row = token - kPorts + w;
+            if (w < kPorts && row >= 0 && row < job.tokens) {
+                for (int i = 0; i < kHeadWords; ++i) {
+#pragma HLS unroll
+                    kept[row][i] = line[1 - side][w][i];
+                }
+            }
         }
     }
 }

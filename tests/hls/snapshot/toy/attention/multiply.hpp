@@ -22,11 +22,16 @@ struct Products {
     acc_t largest[kGroups][kLaneCount];
 };
 
-// Finished sums: by half of the lanes and place in it, queries of the block or all keys of the head.
+// The class query's part of dk or dv has a fraction of its own: one product, added when the sum is stored.
+struct ClassQuery {
+    i16 weight[kMaxTokens];
+    word_t row[kHeadWords];
+};
+
+// Finished sums by port and place in it: of the block's queries, or of as many keys of the head before.
 struct Sums {
-    acc_t row[2][kHalfTiles][kMaxHeadDim];
-    i16 class_weight[kMaxTokens];  // the class query's part of dk or dv has a fraction of its own
-    word_t class_row[kHeadWords];
+    acc_t row[kPorts][kPortRows][kMaxHeadDim];
+    ClassQuery class_query;
 };
 
 inline acc_t dot(const factor_t (&vector)[kMaxHeadDim], const word_t (&row)[kHeadWords]) {
@@ -83,25 +88,45 @@ inline int all_steps(const AttentionJob& job, int pass, int first) {
     return steps;
 }
 
-inline void multiply(const AttentionJob& job, int pass, int first, int buffer, int next_part,
+// The keys of the head before whose sums leave with this block.
+inline int out_rows(const AttentionJob& job, int out_pass, int out_first) {
+    return out_pass == kNoPass ? 0 : clamp_to(job.tokens - out_first, kQueryBlock);
+}
+
+inline void copy(const ClassQuery& from, ClassQuery& to) {
+#pragma HLS inline
+    for (int token = 0; token < kMaxTokens; ++token) {
+#pragma HLS unroll
+        to.weight[token] = from.weight[token];
+    }
+    for (int w = 0; w < kHeadWords; ++w) {
+#pragma HLS unroll
+        to.row[w] = from.row[w];
+    }
+}
+
+inline void multiply(const AttentionJob& job, int pass, int first, int buffer, int next_part, int out_pass,
+                     int out_first,
                      const word_t (&own)[kGroups][kLaneCount][kHeadWords],
                      const word_t (&matrix)[kBlockWords16][kLaneCount], const word_t (&list)[kBlockWords16][kLaneCount],
-                     const SpreadRows& weights, const word_t (&vectors)[kQueryBlock][kHeadWords],
-                     const word_t (&next_rows)[kQueryBlock][kHeadWords], word_t (&kept)[2 * kMaxTokens][kHeadWords],
-                     acc_t (&gradient)[kKeyTiles * kLaneCount][kMaxHeadDim], Products& products,
-                     i16 (&token_of)[kBlockSteps][kLaneCount], Sums& sums) {
+                     const SpreadRows& weights, const QueryVectors& vectors, const NextRows& next_rows,
+                     word_t (&kept)[2 * kMaxTokens][kHeadWords], acc_t (&gradient)[2 * kKeyRows][kMaxHeadDim],
+                     ClassQuery (&class_query)[2], Products& products, i16 (&token_of)[kBlockSteps][kLaneCount],
+                     Sums& sums) {
 #pragma HLS inline off
 #pragma HLS allocation operation instances = mul limit = 128
     const bool dots = is_dot(pass);
     const bool outer = is_outer(pass);
-    const bool closes = has_class_query(job, first);
     const int sweeps =
         block_queries(job, first) == 0
             ? 0
             : (outer ? (job.tokens + kLaneCount - 1) / kLaneCount : block_groups(job, first));
     const int patch_queries = block_patch_queries(job, first);
     const int kept_rows = next_part != 0 ? block_tokens(job, first) : 0;
-    const int length = larger(all_steps(job, pass, first), kept_rows);
+    const int leaving = out_rows(job, out_pass, out_first);
+    // Rows leave while nothing drains, as in the first sweep.
+    const int late = clamp_to(leaving - sweep_steps(job, pass, first, 0), kQueryBlock);
+    const int length = larger(all_steps(job, pass, first) + late, kept_rows);
     factor_t vector[kLaneCount][kMaxHeadDim];
     acc_t acc[kLaneCount][kMaxHeadDim];
     acc_t done[kLaneCount][kMaxHeadDim];  // drains row by row while the next sweep accumulates
@@ -118,15 +143,17 @@ inline void multiply(const AttentionJob& job, int pass, int first, int buffer, i
     at.steps = sweep_steps(job, pass, first, 0);
     int done_index = 0;
     int drained = kLaneCount;
-    if (outer && closes) {
+    int left = 0;
+    copy(class_query[1 - buffer], sums.class_query);
+    if (outer && has_class_query(job, first)) {
         const int row = job.queries - 1 - first;
         for (int token = 0; token < kMaxTokens; ++token) {
 #pragma HLS unroll
-            sums.class_weight[token] = weights[half_of(row)][place_in_half(row)][token];
+            class_query[buffer].weight[token] = weights[port_of(row)][place_in_port(row)][token];
         }
         for (int w = 0; w < kHeadWords; ++w) {
 #pragma HLS unroll
-            sums.class_row[w] = vectors[row][w];
+            class_query[buffer].row[w] = vectors[port_of(row)][place_in_port(row)][w];
         }
     }
 multiply_steps:
@@ -138,22 +165,28 @@ multiply_steps:
         if (c < kept_rows) {
             for (int w = 0; w < kHeadWords; ++w) {
 #pragma HLS unroll
-                kept[(1 - buffer) * kMaxTokens + first + c][w] = next_rows[c][w];
+                kept[(1 - buffer) * kMaxTokens + first + c][w] = next_rows[next_port(c)][c - first_next(next_port(c))][w];
             }
         }
-        if (drained < kLaneCount) {
-            const int row = done_index * kLaneCount + drained;
+        const bool drains = drained < kLaneCount;
+        const bool leaves = !drains && left < leaving;
+        if (drains || leaves) {
+            const int key = drains ? buffer * kKeyRows + done_index * kLaneCount + drained
+                                   : (1 - buffer) * kKeyRows + out_first + left;
+            const int row = drains ? done_index * kLaneCount + drained : left;
             for (int d = 0; d < kMaxHeadDim; ++d) {
 #pragma HLS unroll
-                acc_t sum = done[drained][d];
-                if (outer) {
-                    const acc_t before = first == 0 ? acc_t(0) : gradient[row][d];
-                    sum += before;
-                    gradient[row][d] = sum;
-                }
-                if (!outer || closes) sums.row[half_of(row)][place_in_half(row)][d] = sum;
+                const acc_t before = drains && (!outer || first == 0) ? acc_t(0) : gradient[key][d];
+                const acc_t sum = drains ? acc_t(before + done[drained][d]) : before;
+                if (drains && outer)
+                    gradient[key][d] = sum;
+                else
+                    sums.row[port_of(row)][place_in_port(row)][d] = sum;
             }
-            ++drained;
+            if (drains)
+                ++drained;
+            else
+                ++left;
         }
         if (at.index < sweeps) {
             const bool opens = at.step == 0;
@@ -166,13 +199,13 @@ multiply_steps:
                 word_t right[kHeadWords];
                 factor_t weight = 0;
                 if (outer) {
-                    const int half = half_of(at.step);
+                    const int port = port_of(at.step);
+                    const int place = place_in_port(at.step);
                     const int key = at.index * kLaneCount + lane;
-                    if (at.step < patch_queries && key < kMaxTokens)
-                        weight = weights[half][place_in_half(at.step)][key];
+                    if (at.step < patch_queries && key < kMaxTokens) weight = weights[port][place][key];
                     for (int w = 0; w < kHeadWords; ++w) {
 #pragma HLS unroll
-                        right[w] = at.step < patch_queries ? vectors[at.step][w] : zero_word();
+                        right[w] = at.step < patch_queries ? vectors[port][place][w] : zero_word();
                     }
                 } else {
                     int token = smaller(at.step, kMaxTokens - 1);

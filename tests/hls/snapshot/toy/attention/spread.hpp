@@ -8,60 +8,60 @@ namespace peelvit {
 
 constexpr int kSpreadDepth = 6;
 
-// Rows by token, by half of the lanes and place in it.
-using SpreadRows = i16[2][kHalfBlock][kMaxTokens];
+// Rows by token, by port and place in it.
+using SpreadRows = i16[kPorts][kPortRows][kMaxTokens];
 
 inline void spread_rows(const AttentionJob& job, int first, const QueryBlock& from, SpreadRows& weights) {
 #pragma HLS inline
-    const int pairs = half_rows(block_queries(job, first), 0);
-    i16 row[2][kMaxTokens];
+    const int rows = port_rows(block_queries(job, first), 0);
+    i16 row[kPorts][kMaxTokens];
 #pragma HLS array_partition variable = row type = complete dim = 0
-spread_pairs:
-    for (int m = 0; m < pairs; ++m) {
-#pragma HLS loop_tripcount max = 4
-        const int longest = larger(query_keys(job, first + half_row(0, m)), query_keys(job, first + half_row(1, m)));
-        const int words = words16(longest);
-        i16 before[2];
-        int highest[2];
+spread_rows:
+    for (int m = 0; m < rows; ++m) {
+#pragma HLS loop_tripcount max = 8
+        const int words = words16(longest_row(job, first, m));
+        i16 before[kPorts];
+        int highest[kPorts];
 #pragma HLS array_partition variable = before type = complete
 #pragma HLS array_partition variable = highest type = complete
     spread_words:
         for (int w = 0; w < words; ++w) {
 #pragma HLS loop_tripcount max = 11
             PIPELINE((m | w) == 0, 1, kSpreadDepth);
-            for (int half = 0; half < 2; ++half) {
+            for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                const int index = first + half_row(half, m);
-                const int lane = half * kHalfLanes + m % kHalfLanes;
-                const int place = m / kHalfLanes * kTokenWords + w;
+                const int index = first + port_row(port, m);
+                const int lane = smaller(port_lane(port, m), kLaneCount - 1);
+                const int place = port_group(port, m) * kTokenWords + w;
                 const bool listed = is_listed(job, index);
-                const int keys = index < job.queries ? query_keys(job, index) : 0;
+                const bool exists = m < kGroups * port_lanes(port) && index < job.queries;
+                const int keys = exists ? query_keys(job, index) : 0;
                 const word_t entries = from.list[place][lane];
                 if (w == 0) {
-                    highest[half] = -1;
+                    highest[port] = -1;
                     for (int token = 0; token < kMaxTokens; ++token) {
 #pragma HLS unroll
-                        row[half][token] = 0;
+                        row[port][token] = 0;
                     }
                 }
                 for (int k = 0; k < kLanes; ++k) {
 #pragma HLS unroll
                     const int position = kLanes * w + k;
-                    const i16 entry = k == 0 ? before[half] : get16(entries, (k + kLanes - 1) % kLanes);
+                    const i16 entry = k == 0 ? before[port] : get16(entries, (k + kLanes - 1) % kLanes);
                     const int token = listed && position > 0 ? entry_token(job, entry) : position;
-                    if (position < keys && token > highest[half]) {
-                        row[half][token] = get16(from.matrix[place][lane], k);
-                        highest[half] = token;
+                    if (position < keys && token > highest[port]) {
+                        row[port][token] = get16(from.matrix[place][lane], k);
+                        highest[port] = token;
                     }
                 }
-                before[half] = get16(entries, kLanes - 1);
+                before[port] = get16(entries, kLanes - 1);
             }
             if (w + 1 == words) {
-                for (int half = 0; half < 2; ++half) {
+                for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
                     for (int token = 0; token < kMaxTokens; ++token) {
 #pragma HLS unroll
-                        weights[half][m][token] = row[half][token];
+                        weights[port][m][token] = row[port][token];
                     }
                 }
             }

@@ -35,18 +35,19 @@ struct AttentionStatistics {
 inline void attention_blocks(word_t* mem0, word_t* mem1, word_t* mem2, const AttentionJob& job, int blocks,
                              AttentionPlace& place, word_t (&lists)[kQueryBlocks * kBlockWords16][kLaneCount],
                              word_t (&kept)[2 * kMaxTokens][kHeadWords],
-                             acc_t (&gradient)[kKeyTiles * kLaneCount][kMaxHeadDim],
+                             acc_t (&gradient)[2 * kKeyRows][kMaxHeadDim], ClassQuery (&class_query)[2],
                              i32 (&map)[kQueryBlocks * kGroups * kMaxTokens][kLaneCount], Statistics& probability,
                              Statistics (&dscore)[2], RowStatistics& row_statistics) {
 #pragma HLS inline off
 attention_blocks:
     for (int block = 0; block < blocks; ++block) {
-#pragma HLS loop_tripcount max = 1408
+#pragma HLS loop_tripcount max = 1419
         DATAFLOW(block == 0);
         int pass, image, head, first, buffer, next_part, next_image, next_head;
+        int out_pass, out_image, out_head, out_first;
         QueryBlock loaded;
-        word_t vectors[kQueryBlock][kHeadWords];
-        word_t next_rows[kQueryBlock][kHeadWords];
+        QueryVectors vectors;
+        NextRows next_rows;
         word_t own[kGroups][kLaneCount][kHeadWords];
         word_t matrix[kBlockWords16][kLaneCount];
         word_t list[kBlockWords16][kLaneCount];
@@ -64,8 +65,10 @@ attention_blocks:
 #pragma HLS array_partition variable = loaded.own type = complete dim = 3
 #pragma HLS array_partition variable = loaded.matrix type = complete dim = 2
 #pragma HLS array_partition variable = loaded.list type = complete dim = 2
-#pragma HLS array_partition variable = vectors type = complete dim = 2
-#pragma HLS array_partition variable = next_rows type = complete dim = 2
+#pragma HLS array_partition variable = vectors type = complete dim = 1
+#pragma HLS array_partition variable = vectors type = complete dim = 3
+#pragma HLS array_partition variable = next_rows type = complete dim = 1
+#pragma HLS array_partition variable = next_rows type = complete dim = 3
 #pragma HLS array_partition variable = own type = complete dim = 2
 #pragma HLS array_partition variable = own type = complete dim = 3
 #pragma HLS array_partition variable = matrix type = complete dim = 2
@@ -79,8 +82,9 @@ attention_blocks:
 #pragma HLS array_reshape variable = token_of type = complete dim = 2
 #pragma HLS array_partition variable = sums.row type = complete dim = 1
 #pragma HLS array_reshape variable = sums.row type = complete dim = 3
-#pragma HLS array_partition variable = sums.class_weight type = complete
-#pragma HLS array_partition variable = sums.class_row type = complete
+#pragma HLS bind_storage variable = sums.row type = ram_s2p impl = lutram
+#pragma HLS array_partition variable = sums.class_query.weight type = complete
+#pragma HLS array_partition variable = sums.class_query.row type = complete
 #pragma HLS array_reshape variable = term.value type = complete dim = 2
 #pragma HLS array_reshape variable = term.weight type = complete dim = 2
 #pragma HLS array_partition variable = sum type = complete dim = 2
@@ -95,17 +99,19 @@ attention_blocks:
 #pragma HLS stream variable = sums type = pipo depth = 2
 #pragma HLS stream variable = term type = pipo depth = 3
 #pragma HLS stream variable = rows type = pipo depth = 3
-        PROCESS(next_block(job, place, pass, image, head, first, buffer, next_part, next_image, next_head));
+        PROCESS(next_block(job, place, pass, image, head, first, buffer, next_part, next_image, next_head, out_pass,
+                           out_image, out_head, out_first));
         PROCESS(load(mem0, mem1, mem2, job, pass, image, head, first, next_part, next_image, next_head, lists, loaded,
                      vectors, next_rows));
         PROCESS(spread(job, pass, first, loaded, own, matrix, list, weights));
-        COMPUTE(multiply(job, pass, first, buffer, next_part, own, matrix, list, weights, vectors, next_rows, kept,
-                         gradient, products, token_of, sums));
+        COMPUTE(multiply(job, pass, first, buffer, next_part, out_pass, out_first, own, matrix, list, weights, vectors,
+                         next_rows, kept, gradient, class_query, products, token_of, sums));
         PROCESS(terms(job, pass, first, products, term, sum));
         PROCESS(divide(job, pass, first, sum, ratio));
         PROCESS(values(job, pass, first, term, ratio, rows, for_map, probability, dscore));
         PROCESS(add_to_map(job, pass, head, first, token_of, for_map, map, map_rows));
-        PROCESS(store_results(mem0, mem1, job, pass, image, head, first, rows, map_rows, sums, row_statistics));
+        PROCESS(store_results(mem0, mem1, mem2, job, pass, image, head, first, out_pass, out_image, out_head, out_first,
+                              rows, map_rows, sums, row_statistics));
     }
 }
 
@@ -114,13 +120,16 @@ inline AttentionStatistics attend(word_t* mem0, word_t* mem1, word_t* mem2, cons
 #pragma HLS inline off
     word_t lists[kQueryBlocks * kBlockWords16][kLaneCount];
     word_t kept[2 * kMaxTokens][kHeadWords];
-    acc_t gradient[kKeyTiles * kLaneCount][kMaxHeadDim];
+    acc_t gradient[2 * kKeyRows][kMaxHeadDim];
+    ClassQuery class_query[2];
     i32 map[kQueryBlocks * kGroups * kMaxTokens][kLaneCount];
 #pragma HLS array_partition variable = lists type = complete dim = 2
 #pragma HLS array_partition variable = kept type = complete dim = 2
 #pragma HLS bind_storage variable = kept type = ram_1wnr impl = bram
 #pragma HLS array_reshape variable = gradient type = complete dim = 2
 #pragma HLS bind_storage variable = gradient type = ram_s2p impl = bram
+#pragma HLS array_partition variable = class_query.weight type = complete dim = 0
+#pragma HLS array_partition variable = class_query.row type = complete dim = 0
 #pragma HLS array_partition variable = map type = complete dim = 2
     AttentionStatistics statistics;
     statistics.probability = no_statistics();
@@ -133,9 +142,10 @@ inline AttentionStatistics attend(word_t* mem0, word_t* mem1, word_t* mem2, cons
         }
     }
     AttentionPlace place = first_place();
-    load_first_unit(mem2, job, kept);
-    const int blocks = job.batch * job.passes * job.pass_blocks;
-    attention_blocks(mem0, mem1, mem2, job, blocks, place, lists, kept, gradient, map, statistics.probability,
+    load_first_unit(mem0, mem1, mem2, job, kept);
+    const int head_blocks = (job.tokens + kQueryBlock - 1) / kQueryBlock;
+    const int blocks = job.batch * job.passes * job.pass_blocks + (job.backward ? head_blocks : 0);
+    attention_blocks(mem0, mem1, mem2, job, blocks, place, lists, kept, gradient, class_query, map, statistics.probability,
                      statistics.dscore, statistics.rows);
     return statistics;
 }
