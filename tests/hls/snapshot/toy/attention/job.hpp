@@ -11,8 +11,7 @@ namespace peelvit {
 
 constexpr int kGroups = 2;
 constexpr int kQueryBlock = kGroups * kLaneCount;
-constexpr int kPorts = 3;  // a third of the lanes each, the first one with what is over
-constexpr int kSideLanes = kLaneCount / 3;
+constexpr int kSideLanes = kLaneCount / kPorts;  // a third of the lanes a port, the first one with what is over
 constexpr int kFrontLanes = kLaneCount - 2 * kSideLanes;
 constexpr int kPortRows = kGroups * kFrontLanes;
 constexpr int kSideRows = kQueryBlock * 13 / 32;  // of the next head's: more for the ports with fewer lanes
