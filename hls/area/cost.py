@@ -9,7 +9,7 @@ from hls.area.assumptions import A
 from hls.area.value import Value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cost:
     """Of one operator."""
 
@@ -85,6 +85,8 @@ def divide(dividend: Value, divisor: Value, pipelined: bool) -> Cost:
 def operator(symbol: str, a: Value, b: Value, result: int) -> Cost:
     """Of `a symbol b` with `result` bits; not multiplication or division."""
     bits = max(a.width, b.width)
+    if symbol in ("+", "-") and (a.is_carried or b.is_carried):
+        return tree_addition(b if a.is_carried else a)
     if symbol in ("+", "-"):
         return Cost(lut=min(result, bits + 1), delay=add_delay(bits))
     if symbol in ("<", ">", "<=", ">="):
@@ -101,14 +103,25 @@ def operator(symbol: str, a: Value, b: Value, result: int) -> Cost:
     return Cost(lut=bits, delay=A["delay_logic"])
 
 
+def tree_addition(term: Value) -> Cost:
+    """One of the additions of a tree: half of them are one bit wider than the terms, a quarter two bits, and so on.
+
+    Where the terms are products, the adders of the multipliers take every second one.
+    """
+    share = 0.5 if term.product else 1.0
+    return Cost(lut=share * (term.width + 2), delay=add_delay(term.width + 2))
+
+
 def _shift(a: Value, b: Value, result: int) -> Cost:
+    """Levels of 2-way multiplexers, two in a LUT; those of a right shift are as wide as what the later ones need."""
     if b.fixed:
         return FREE
-    distances = max(2, min(b.high, result) - max(b.low, 0) + 1)
+    distances = max(2, (min(b.high, max(result, a.width)) - max(b.low, 0) >> min(b.low_bits, 8)) + 1)
     levels = math.ceil(math.log2(distances))
     if a.fixed:  # a decoder
         return Cost(lut=result / 2, delay=A["delay_logic"])
-    return Cost(lut=max(result, a.width) * math.ceil(levels / 2), delay=A["delay_mux"] * math.ceil(levels / 2))
+    bits = sum(min(max(a.width, result), result + (1 << level) - 1) for level in range(levels))
+    return Cost(lut=bits / 2, delay=A["delay_mux"] * math.ceil(levels / 2))
 
 
 def choose(ways: int, width: int) -> Cost:

@@ -7,13 +7,14 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from hls.area import cost as costs
 from hls.area.assumptions import A
 from hls.area.cost import Cost
 from hls.area.memory import Array
-from hls.area.module import Branch, Module, Multiplier, Section
+from hls.area.module import Branch, Made, Module, Multiplier, Section
 from hls.area.place import Cell
 from hls.area.value import Interval, Value, clip, constant, hull, interval, width
 
@@ -56,6 +57,7 @@ class Datapath:
 
     def _close(self, section: Section) -> None:
         """Hand what the section accesses in a cycle on to the arrays."""
+        section.settle()
         per_array: dict[Array, tuple[float, float]] = section.operators.accesses_by_array()
         for array, (reads, writes) in per_array.items():
             array.reads = max(array.reads, reads / section.interval if section.is_pipelined else 1)
@@ -81,27 +83,26 @@ class Datapath:
         bounds: Interval,
         key: Any,
         inputs: list[Value],
-        cost: Cost,
-        fixed: bool = False,
-        product: bool = False,
-        is_state: bool = False,
-        low_bits: int = 0,
+        cost: Callable[[int], Cost],
+        requests: Callable[[int], list[int]] | None = None,
+        **attributes: Any,
     ) -> Value:
-        """The result of an operator, counted if no equal one was made before."""
+        """The result of an operator, counted if no equal one was made before.
+
+        `cost` by the bits of the result that are needed, `requests` those of the inputs (None: all).
+        """
         for known in self._known:
             if (found := known.get(key)) is not None:
                 return found
         loops = frozenset[int]().union(*(v.loops for v in inputs)) & self._unrolled.keys()
-        value = Value(*bounds, key, frozenset(loops), fixed, product=product, low_bits=low_bits)
+        value = Value(*bounds, key, frozenset(loops), **attributes)
         self._known[-1][key] = value
-        if fixed:
+        if value.fixed:
             return value
-        self._time(value, inputs, cost)
+        self._time(value, inputs, cost(value.width))
         if not self._dry:
-            copies = self._copies(value.loops)
-            self._section.add(cost, copies)
-            if not is_state:
-                self._section.values.append((value, copies))
+            wanted = requests or (lambda bits: [one.width for one in inputs])
+            self._section.made.append(Made(value, self._copies(value.loops), inputs, cost, wanted))
         return value
 
     def _time(self, value: Value, inputs: list[Value], cost: Cost) -> None:
@@ -111,11 +112,11 @@ class Datapath:
         if cost.stages or (start % self.period) + cost.delay > self.period:
             start = math.ceil(start / self.period) * self.period
         value.ready = value.last = start + cost.stages * self.period + cost.delay
-        for v in inputs:
-            if v.section is self._section:
-                v.last = max(v.last, start)
+        for one in inputs:
+            if one.section is self._section:
+                one.root.last = max(one.root.last, start)
             else:
-                v.crosses = True
+                one.root.crosses = True
         self._section.end = max(self._section.end, value.ready)
 
     def _unknown(self, bounds: Interval) -> Value:
@@ -130,7 +131,7 @@ class Datapath:
             size = width(*bounds)
             number = value.low & ((1 << size) - 1)
             return constant(number - (1 << size) if bounds[0] < 0 and number > bounds[1] else number)
-        return replace(value, low=bounds[0], high=bounds[1], key=hash(("convert", bounds, value.key)))
+        return replace(value, low=bounds[0], high=bounds[1], key=hash(("convert", bounds, value.key)), source=value)
 
     def _operate(self, symbol: str, a: Value, b: Value, bounds: Interval | None) -> Value:
         """`a symbol b` in a type of these bounds."""
@@ -146,26 +147,30 @@ class Datapath:
         keys = sorted((hash(a.key), hash(b.key))) if symbol in _COMMUTATIVE else (a.key, b.key)
         key, low_bits = hash((symbol, *keys, result)), _low_bits(symbol, a, b)
         if fixed:
-            return self._make(result, key, [a, b], costs.FREE, True)
+            return Value(*result, key, a.loops | b.loops, True)
         if symbol == "*":
             return self._multiply(a, b, result, key, low_bits)
         if symbol in ("/", "%"):
-            return self._make(result, key, [a, b], costs.divide(a, b, self._section.is_pipelined))
+            divide = costs.divide(a, b, self._section.is_pipelined)
+            return self._make(result, key, [a, b], lambda _: divide)
+        asked = partial(_requests, symbol, a, b)
         if symbol in ("+", "-") and (a.product or b.product) and max(a.width, b.width) <= ACCUMULATOR_BITS:
-            value = self._make(result, key, [a, b], Cost(stages=1))
-            value.accumulated = True
-            return value
-        return self._make(result, key, [a, b], costs.operator(symbol, a, b, width(*result)), low_bits=low_bits)
+            is_tree = a.is_carried or b.is_carried
+            added = costs.tree_addition(a if a.product else b) if is_tree else Cost(stages=1)
+            return self._make(result, key, [a, b], lambda _: added, asked, accumulated=not is_tree)
+        return self._make(result, key, [a, b], partial(costs.operator, symbol, a, b), asked, low_bits=low_bits)
 
     def _multiply(self, a: Value, b: Value, result: Interval, key: int, low_bits: int) -> Value:
         """A product."""
-        cost = costs.multiply(a, b, width(*result))
-        is_new = all(key not in known for known in self._known)
-        value = self._make(result, key, [a, b], cost, product=cost.dsp == 1, low_bits=low_bits)
-        if is_new and cost.dsp and not self._dry:
-            self._branch.multipliers.append(
-                Multiplier(self._line, a.signed_width, b.signed_width, cost.dsp, self._copies(value.loops))
-            )
+        cost = partial(costs.multiply, a, b)
+        dsp = cost(width(*result)).dsp
+        before = len(self._section.made)
+        asked = partial(_requests, "*", a, b)
+        value = self._make(result, key, [a, b], cost, asked, product=dsp == 1, low_bits=low_bits)
+        if dsp and len(self._section.made) > before:
+            made = self._section.made[-1]
+            made.multiplier = Multiplier(self._line, a.signed_width, b.signed_width, dsp, made.copies)
+            self._branch.multipliers.append(made.multiplier)
         return value
 
     def _select(self, condition: Value, a: Value, b: Value) -> Value:
@@ -174,16 +179,18 @@ class Datapath:
             return a
         bounds = hull([(a.low, a.high), (b.low, b.high)])
         key = hash(("select", condition.key, a.key, b.key))
-        bits = width(*bounds)
-        if condition.fixed:
-            cost = costs.FREE
-        elif a.is_zero or b.is_zero:  # an AND with the condition; an accumulator's restart is free
-            other = b if a.is_zero else a
-            cost = costs.FREE if other.product else Cost(lut=bits / 4, delay=A["delay_logic"])
-        else:
-            cost = Cost(lut=bits / (4 if a.fixed or b.fixed else 2), delay=A["delay_mux"])
-        fixed = condition.fixed and a.fixed and b.fixed
-        return self._make(bounds, key, [condition, a, b], cost, fixed, product=a.product or b.product)
+        if condition.fixed and a.fixed and b.fixed:
+            return Value(*bounds, key, condition.loops | a.loops | b.loops, True)
+        return self._make(
+            bounds,
+            key,
+            [condition, a, b],
+            partial(_select_cost, condition, a, b),
+            lambda bits: [1, bits, bits],
+            product=a.product or b.product,
+            is_state=all(one.is_state or one.fixed for one in (a, b)),
+            in_accumulator=a.in_accumulator or b.in_accumulator,
+        )
 
     def _note(self, cell: Cell) -> None:
         """Let a fork or an unrolled loop know that the cell changes."""
@@ -223,6 +230,29 @@ class Datapath:
             cell.value = a or b
         else:
             cell.value = self._select(condition, a, b)
+
+
+def _select_cost(condition: Value, a: Value, b: Value, bits: int) -> Cost:
+    if condition.fixed:
+        return costs.FREE
+    if a.is_zero or b.is_zero:  # an AND with the condition; an accumulator's restart is free
+        other = b if a.is_zero else a
+        return costs.FREE if other.product or other.in_accumulator else Cost(lut=bits / 4, delay=A["delay_logic"])
+    return Cost(lut=bits / (4 if a.fixed or b.fixed else 2), delay=A["delay_mux"])
+
+
+def _requests(symbol: str, a: Value, b: Value, bits: int) -> list[int]:
+    """Low bits of the operands that so many low bits of a result need."""
+    if symbol == "&":
+        masks = [one.width if one.is_constant and one.low >= 0 else bits for one in (b, a)]
+        return [min(bits, mask) for mask in masks]
+    if symbol in ("+", "-", "*", "|", "^"):
+        return [bits, bits]
+    if symbol == "<<":
+        return [bits - b.low if b.is_constant else bits, b.width]
+    if symbol == ">>":
+        return [bits + b.high, b.width]
+    return [a.width, b.width]
 
 
 def _unchanged(symbol: str, a: Value, b: Value) -> Value | None:

@@ -147,9 +147,10 @@ class Expressions(Memories):
             known = (0, 0) if value.low > 0 or value.high < 0 else ((1, 1) if value.low == value.high == 0 else (0, 1))
             if known[0] == known[1]:
                 return constant(known[0])
-            return self._make(known, hash(("!", value.key)), [value], costs.FREE, value.fixed)
+            return self._make(known, hash(("!", value.key)), [value], lambda _: costs.FREE, fixed=value.fixed)
         if symbol == "~":
-            return self._make((~value.high, ~value.low), hash(("~", value.key)), [value], costs.FREE, value.fixed)
+            flipped = (~value.high, ~value.low)
+            return self._make(flipped, hash(("~", value.key)), [value], lambda _: costs.FREE, fixed=value.fixed)
         return value
 
     def _assign(self, operands: list[Node]) -> Any:
@@ -223,9 +224,9 @@ class Expressions(Memories):
         """A word read from or written to external memory."""
         values = [self._read(self._eval(argument)) for argument in node.operands[2:]]
         if name == "write_word":
-            self._make((0, 0), ("write", next(self._fresh)), values, Cost(stages=1))
+            self._make((0, 0), ("write", next(self._fresh)), values, lambda _: Cost(stages=1))
             return None
-        return self._make((0, (1 << 128) - 1), ("read", next(self._fresh)), values, Cost(stages=1))
+        return self._make(_WORD, ("read", next(self._fresh)), values, lambda _: Cost(stages=1))
 
     def _word_part(self, node: Node, name: str) -> Any:
         """A lane of a word: wires where the lane is known, a multiplexer where it is not."""
@@ -238,11 +239,11 @@ class Expressions(Memories):
             cost = costs.FREE if lane.fixed else costs.choose(128 // bits, bits)
             if word.is_constant and word.low == 0:
                 return constant(0)
-            return self._make(bounds, hash((name, word.key, lane.key)), [word, lane], cost)
+            return self._make(bounds, hash((name, word.key, lane.key)), [word, lane], lambda _: cost)
         value = self._value(arguments[2])
         cost = costs.FREE if lane.fixed else Cost(lut=64, delay=A["delay_mux"])
-        word_bounds = (0, (1 << 128) - 1)
-        self._write(place, self._make(word_bounds, ("put", next(self._fresh)), [word, lane, value], cost))
+        key = ("put", next(self._fresh))
+        self._write(place, self._make(_WORD, key, [word, lane, value], lambda _: cost, new_bits=bits))
         return None
 
     def _foreign(self, node: Node, name: str, bounds: Interval | None) -> Any:

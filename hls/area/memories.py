@@ -58,6 +58,8 @@ class Memories(Datapath):
         if isinstance(place, Cell):
             self._note(place)
             place.value = self._convert(value, place.bounds)
+            if not self._dry:
+                value.ask(width(*place.bounds))
         elif isinstance(place, Element):
             self._store(place, value)
 
@@ -75,13 +77,18 @@ class Memories(Datapath):
         bounds = (known.low, known.high) if known is not None else self._bounds(store)
         is_new = all(key not in memo for memo in self._known)
         lut, ways = self._address(element)
-        chosen = costs.choose(ways, width(*bounds))
         inputs = [*indices, *([known] if known is not None else [])]
-        if store.memory.kind is Kind.REGISTERS:
-            value = self._make(bounds, key, inputs, Cost(chosen.lut + lut, delay=chosen.delay), is_state=True)
-        else:
+        is_state = store.memory.kind is Kind.REGISTERS
+
+        def cost(bits: int) -> Cost:
+            chosen = costs.choose(ways, bits)
+            if is_state:
+                return Cost(lut=chosen.lut + lut, delay=chosen.delay)
             delay = A["delay_memory"] + chosen.delay
-            value = self._make(bounds, key, inputs, Cost(chosen.lut + lut, delay, int(A["memory_stages"])))
+            return Cost(lut=chosen.lut + lut, delay=delay, stages=int(A["memory_stages"]))
+
+        held = is_state and store.memory.in_accumulators
+        value = self._make(bounds, key, inputs, cost, is_state=is_state, in_accumulator=held)
         if is_new:
             self._access(element, False)
         return value
@@ -94,9 +101,11 @@ class Memories(Datapath):
         loops = value.loops.union(*(index.loops for index in element.indices))
         if not self._dry:
             self._section.add(Cost(lut=self._address(element)[0]), self._copies(loops & self._unrolled.keys()))
+        if not self._dry:
+            value.ask(store.memory.bits)
         for index in element.indices:
             if index.section is value.section is self._section:
-                index.last = max(index.last, value.ready)
+                index.root.last = max(index.root.last, value.ready)
         self._access(element, True)
         store.version += 1
         if store.memory.kind is Kind.REGISTERS and value.accumulated:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 from hls.area.assumptions import A
 from hls.area.cost import Cost
@@ -47,6 +47,14 @@ class Branch:
         sides = [max((a.shared(), b.shared()), key=slices) for a, b in self.forks]
         return self.multipliers + [multiplier for side in sides for multiplier in side]
 
+    def dropped(self) -> list[Multiplier]:
+        """Those that `shared` leaves out: their operands are multiplexed into others."""
+        found = []
+        for a, b in self.forks:
+            smaller = min((a, b), key=lambda side: slices(side.shared()))
+            found += [*smaller.shared(), *a.dropped(), *b.dropped()]
+        return found
+
     def accesses_by_array(self) -> dict[Array, tuple[float, float]]:
         """Reads and writes of one bank of each array in a cycle, the sides of a fork excluding each other."""
         found: dict[Array, tuple[float, float]] = {}
@@ -64,9 +72,41 @@ class Branch:
         return found
 
 
+def multiplexers(multipliers: list[Multiplier]) -> float:
+    """LUTs that lead the operands of these into multipliers that others use too: one for two bits."""
+    return sum((m.a + m.b) / 2 * m.copies for m in multipliers)
+
+
 def slices(multipliers: list[Multiplier]) -> float:
     """DSP slices of all."""
     return sum(m.dsp * m.copies for m in multipliers)
+
+
+@dataclass(eq=False)
+class Made:
+    """A value with the operator that makes it."""
+
+    value: Value
+    copies: float
+    inputs: list[Value]
+    cost: Callable[[int], Cost]
+    """By the bits of the result that are needed."""
+    requests: Callable[[int], list[int]]
+    """Low bits of each input, by the bits of the result."""
+    multiplier: Multiplier | None = None
+    bits: int = 0
+
+    def settle(self) -> Cost:
+        """Fix the bits needed, once all uses are known, and pass on what that takes of the inputs."""
+        value = self.value
+        self.bits = value.width if value.crosses or not value.demand else min(value.width, value.demand)
+        self.bits = value.new_bits or self.bits
+        for one, bits in zip(self.inputs, self.requests(self.bits), strict=True):
+            one.ask(max(bits, 1))
+        cost = self.cost(self.bits)
+        if self.multiplier is not None:
+            self.multiplier.dsp = cost.dsp
+        return cost
 
 
 @dataclass(eq=False)
@@ -80,9 +120,14 @@ class Section:
     operators: Branch = field(default_factory=Branch)
     lut: float = 0.0
     ff: float = 0.0
-    values: list[tuple[Value, float]] = field(default_factory=list)
+    made: list[Made] = field(default_factory=list)
     end: float = 0.0
     """Nanoseconds to its last result."""
+
+    def settle(self) -> None:
+        """Count what was made, the last first."""
+        for made in reversed(self.made):
+            self.add(made.settle(), made.copies)
 
     def add(self, cost: Cost, copies: float) -> None:
         """Count an operator's fabric."""
@@ -93,26 +138,35 @@ class Section:
         """Those it keeps: one of each shape outside of pipelines, where states share them."""
         found = self.operators.shared()
         if self.is_pipelined:
-            return [Multiplier(m.line, m.a, m.b, m.dsp, m.copies / self.interval) for m in found]
+            return [replace(m, copies=m.copies / self.interval) for m in found]
         shapes = {m.dsp: m for m in sorted(found, key=lambda m: m.copies)}
-        return [Multiplier(m.line, m.a, m.b, m.dsp, m.copies) for m in shapes.values()]
+        return list(shapes.values())
 
     def stages(self, period: float) -> int:
         """Depth of the pipeline."""
         return int(self.end // period) + 1
 
+    def sharing(self) -> float:
+        """LUTs that lead operands into shared multipliers."""
+        found = self.operators.shared()
+        turns = (1 - 1 / self.interval) * multiplexers(found) if self.is_pipelined else 0.0
+        return turns + multiplexers(self.operators.dropped())
+
     def resources(self, period: float) -> Resources:
         """Fabric without multipliers and memories: operators, pipeline registers, control."""
-        lut, ff = self.lut, self.ff
-        for value, copies in self.values:
+        lut, ff = self.lut + self.sharing(), self.ff
+        for made in self.made:
+            value, bits = made.value, made.copies * made.bits
             alive = int(value.last // period) - int(value.ready // period)
+            if value.is_state:
+                continue
             if self.is_pipelined and alive > 2:  # shift register LUT
-                lut += copies * value.width * math.ceil(alive / 32)
-                ff += copies * value.width
+                lut += bits * math.ceil(alive / 32)
+                ff += bits
             elif self.is_pipelined:
-                ff += copies * value.width * max(alive, 0)
+                ff += bits * max(alive, 0)
             elif alive > 0 or value.crosses:
-                ff += copies * value.width
+                ff += bits
         if self.is_pipelined:
             lut += A["lut_a_loop"]
             ff += A["ff_a_stage"] * self.stages(period)
@@ -138,9 +192,16 @@ class Module:
             return found
         left, kept = float(self.limit), []
         for m in sorted(found, key=lambda m: -m.dsp):
-            kept.append(Multiplier(m.line, m.a, m.b, m.dsp, min(m.copies, left)))
+            kept.append(replace(m, copies=min(m.copies, left)))
             left -= kept[-1].copies
         return kept
+
+    def limiting(self) -> float:
+        """LUTs that lead operands into the multipliers that a limit leaves."""
+        return 0.0 if self.limit is None else self._all_multiplexers() - multiplexers(self.multipliers())
+
+    def _all_multiplexers(self) -> float:
+        return sum(multiplexers(section.multipliers()) for section in self.sections)
 
     def own(self, period: float) -> Resources:
         """Without its children."""
@@ -149,7 +210,7 @@ class Module:
             total += section.resources(period)
         for array in self.arrays:
             total += array.resources()
-        total += Resources(lut=A["lut_a_module"], ff=A["ff_a_module"])
+        total += Resources(lut=A["lut_a_module"] + self.limiting(), ff=A["ff_a_module"])
         return total + Resources(lut=A["lut_a_channel"], ff=A["ff_a_channel"]) * self.channels
 
     def total(self, period: float) -> Resources:

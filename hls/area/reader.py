@@ -7,6 +7,7 @@ often as what it computes differs between iterations; the sides of a branch shar
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
@@ -16,7 +17,7 @@ from hls.area.memories import Frame
 from hls.area.module import Module
 from hls.area.place import Cell, Element, Memory, Record, Store, bounds_of, is_dependent, is_scalar
 from hls.area.statements import Statements
-from hls.area.value import Value, hull, width
+from hls.area.value import Value, hull
 from hls.lint import clang
 from hls.lint.node import Node
 from hls.lint.unit import Function, Scope, Unit
@@ -77,9 +78,10 @@ class Reader(Statements):
         result = values[-1]
         for value in values[:-1]:
             low, high = hull([(value.low, value.high), (result.low, result.high)])
-            key, cost = hash(("return", value.key, result.key)), choose(2, width(low, high))
+            key, fixed = hash(("return", value.key, result.key)), value.fixed and result.fixed
             if value.key != result.key:
-                result = self._make((low, high), key, [value, result], cost, value.fixed and result.fixed)
+                sides = [value, result]
+                result = self._make((low, high), key, sides, partial(choose, 2), lambda bits: [bits, bits], fixed=fixed)
         return result
 
     def _is_module(self, function: Function) -> bool:

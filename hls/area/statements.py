@@ -224,7 +224,7 @@ class Statements(Expressions):
         loops = (old.loops | new.loops | {mark}) & self._unrolled.keys()
         product = old.product or (old.is_zero and new.accumulated)
         key, fixed = ("carried", mark, id(cell)), old.fixed and new.fixed
-        return Value(low, high, key, loops, fixed, old.ready, old.ready, product, section=old.section)
+        return Value(low, high, key, loops, fixed, old.ready, old.ready, product, is_carried=True)
 
 
 def _returns(node: Node) -> bool:

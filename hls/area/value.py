@@ -31,6 +31,27 @@ class Value:
     """Whether a multiplier's own adder makes it."""
     crosses: bool = False
     """Whether other ones need it."""
+    is_state: bool = False
+    """Whether it is held in registers, or chosen among such: it needs none to wait for its use."""
+    in_accumulator: bool = False
+    """Whether a multiplier's accumulator holds it."""
+    is_carried: bool = False
+    """Whether the iterations of an unrolled loop hand it on, so that sums of it become a tree."""
+    new_bits: int = 0
+    """Bits that its operator makes, where the others only pass; 0 if all."""
+    demand: int = 0
+    """Low bits that its uses need; 0 if none is known."""
+    source: Value | None = None
+    """What it is the low bits of."""
+
+    @property
+    def root(self) -> Value:
+        """The value that is made in hardware."""
+        return self if self.source is None else self.source.root
+
+    def ask(self, bits: int) -> None:
+        """Note that a use needs the low `bits`."""
+        self.root.demand = max(self.root.demand, min(bits, self.width))
 
     @property
     def is_true(self) -> bool:

@@ -113,6 +113,9 @@ KERNELS = {
     "equal": sums("sum = int(x[c] * y[c]) + int(x[c] * y[c]);"),
     "two_cycles": sums(TWO, interval=2),
     "limited": sums(TWO, LIMIT),
+    "two_bits": sums("sum = (int(x[c]) * 65536 >> (y[c] & 31)) & 3;"),
+    "all_bits": sums("sum = int(x[c]) * 65536 >> (y[c] & 31);"),
+    "count": sums("for (int i = 0; i < 64; ++i) if (x[(c + i) & 1023] > y[c]) ++sum;"),
     "tasks": TASKS.replace("PRAGMA", "#pragma HLS dataflow").replace("AGAIN", ""),
     "in_a_row": TASKS.replace("PRAGMA", "").replace("AGAIN", "load_@(in, buffer, count);"),
     "lanes": BANKS.replace("INDEX", "lane"),
@@ -183,6 +186,21 @@ def test_sums_stay_in_the_slices(kernels: dict[str, Module]) -> None:
 def test_a_product_with_a_constant_is_additions(kernels: dict[str, Module]) -> None:
     five, four = (kernels[name].total(5.0).lut for name in ("times_five", "times_four"))
     assert five >= four + 4 * 16
+
+
+def test_bits_that_no_use_needs_are_not_made(kernels: dict[str, Module]) -> None:
+    two, every = (kernels[name].total(5.0).lut for name in ("two_bits", "all_bits"))
+    assert every - two > 50  # 5 levels of 32 bits, or 2, 3, 5, 9 and 17
+
+
+def test_sharing_a_multiplier_takes_multiplexers(kernels: dict[str, Module]) -> None:
+    fork, two = (kernels[name].sections[-1].sharing() for name in ("fork", "two"))
+    assert (fork, two) == (16, 0)  # 2 x 16 bits, two a LUT
+
+
+def test_an_unrolled_sum_is_a_tree(kernels: dict[str, Module]) -> None:
+    comparisons, loop = 64 * (8 + 3), 40 + 60 + 60 + 100
+    assert kernels["count"].total(5.0).lut < comparisons + 64 * 12 + loop
 
 
 def test_an_array_between_tasks_is_doubled_and_its_ports_are_counted(kernels: dict[str, Module]) -> None:
