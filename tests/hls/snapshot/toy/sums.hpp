@@ -46,8 +46,8 @@ inline void store_sums(const word_t* mem0, word_t* mem2, const Matrix& dw, int f
                        const ColumnSums& sums, const Contraction& joined, bool accumulates, int fraction,
                        Statistics& statistics) {
 #pragma HLS inline
-    const int words = words16(columns);
-    const bool is_dense = dw.pitch == 2 * words;
+    const int words = words32(columns);
+    const bool is_dense = dw.pitch == words;
     const int bursts = is_dense ? 1 : rows;
     const int length = is_dense ? rows * words : words;
     Cursor at = start_of_block();
@@ -58,28 +58,25 @@ store_sum_bursts:
         const unsigned address = dw.address + unsigned(first + i) * unsigned(dw.pitch);
     store_sum_words:
         for (int w = 0; w < length; ++w) {
-#pragma HLS loop_tripcount max = 32
-            PIPELINE(w == 0, 2, kReadLatency + kVectorDepth);
-            const int lanes = columns - kLanes * at.word;
-            word_t word[2] = {zero_word(), zero_word()};
-#pragma HLS array_partition variable=word type=complete
-            if (accumulates) {
-                word[0] = read_word<0>(mem0, address + unsigned(2 * w));
-                word[1] = read_word<0>(mem0, address + unsigned(2 * w + 1));
-            }
-            for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS loop_tripcount max = 64
+            // Sums are few, so one lane's hardware serves the four of a word.
+            PIPELINE(w == 0, 4, kReadLatency + kVectorDepth);
+            const int lanes = columns - kWideLanes * at.word;
+            word_t word = zero_word();
+            if (accumulates) word = read_word<0>(mem0, address + unsigned(w));
+            for (int lane = 0; lane < kWideLanes; ++lane) {
 #pragma HLS unroll
-                const wide_t patch_sum = sums[0][place][lane];
-                const wide_t class_sum = sums[1][place][lane];
-                const wide_t old = get32(word[lane / kWideLanes], lane % kWideLanes);
+                const int sum_lane = place % 2 * kWideLanes + lane;
+                const wide_t patch_sum = sums[0][place / 2][sum_lane];
+                const wide_t class_sum = sums[1][place / 2][sum_lane];
+                const wide_t old = get32(word, lane);
                 wide_t sum = round_shift(patch_sum, joined.shift[0]) + round_shift(class_sum, joined.shift[1]);
                 if (accumulates) sum += align(old, fraction, joined.fraction);
                 i32 kept = 0;
                 if (lane < lanes) kept = i32(store(sum, joined.fraction - fraction, 32, statistics));
-                put32(word[lane / kWideLanes], lane % kWideLanes, kept);
+                put32(word, lane, kept);
             }
-            write_word<2>(mem2, address + unsigned(2 * w), word[0]);
-            write_word<2>(mem2, address + unsigned(2 * w + 1), word[1]);
+            write_word<2>(mem2, address + unsigned(w), word);
             ++place;
             advance(at, words);
         }

@@ -21,7 +21,23 @@ inline void embed_class(word_t* mem0, word_t* /*mem1*/, word_t* mem2, const Inst
     word_t position_row[kMaxWords];
     load_row<0>(mem0, token.address, words, token_row);
     load_row<0>(mem0, position.address, words, position_row);
+    // All images have the same row: it is made once, element by element.
     Statistics statistics = no_statistics();
+    word_t row[kMaxWords];
+    word_t word = zero_word();
+embed_elements:
+    for (int i = 0; i < kLanes * words; ++i) {
+#pragma HLS loop_tripcount max = 256
+        PIPELINE(i == 0, 1, kVectorDepth);
+        const int lane = i % kLanes;
+        const wide_t acc = align(wide_t(get16(token_row[i / kLanes], lane)), f_token, fraction) +
+                           align(wide_t(get16(position_row[i / kLanes], lane)), f_position, fraction);
+        i16 value = 0;
+        if (i < n) value = i16(store(acc, shift, 16, statistics));
+        put16(word, lane, value);
+        row[i / kLanes] = word;
+    }
+    statistics.saturations *= unsigned(batch);
 embed_images:
     for (int b = 0; b < batch; ++b) {
 #pragma HLS loop_tripcount max = 8
@@ -29,16 +45,8 @@ embed_images:
     embed_words:
         for (int w = 0; w < words; ++w) {
 #pragma HLS loop_tripcount max = 32
-            PIPELINE(w == 0, 1, kVectorDepth);
-            wide_t acc[kLanes];
-#pragma HLS array_partition variable=acc type=complete
-            for (int lane = 0; lane < kLanes; ++lane) {
-#pragma HLS unroll
-                acc[lane] = align(wide_t(get16(token_row[w], lane)), f_token, fraction) +
-                            align(wide_t(get16(position_row[w], lane)), f_position, fraction);
-            }
-            const word_t word = store_word(acc, smaller(kLanes, n - kLanes * w), shift, statistics);
-            write_word<2>(mem2, address + unsigned(w), word);
+            PIPELINE(w == 0, 1, kCopyDepth);
+            write_word<2>(mem2, address + unsigned(w), row[w]);
         }
     }
     record(slots, x.slot, statistics, fraction);
