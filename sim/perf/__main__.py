@@ -18,6 +18,7 @@ from sim.perf.levels import LEVELS, TRAINING_BATCH
 from sim.perf.measure import PASSES, measure
 from sim.perf.plots import write_pictures
 from sim.perf.report import instruction_table, split_table, tables, write_json
+from sim.perf.resources import resources
 from sim.perf.run import Run
 from sim.perf.synthesis import find_report, loop_table, read_report, stated_loops
 from sim.workload import load_hardware
@@ -42,22 +43,31 @@ def main() -> None:
     if options.connections:
         for model in tqdm(models, unit="model", desc="attention", disable=None):
             rows += connection_rows(device, model, MEMORY_LIMIT)
-    for chosen, table in ((options.instructions, instruction_table), (options.split, split_table)):
-        if chosen:
-            print("\n\n".join(map(table, runs)), end="\n\n")
-    print(tables(runs))
-    if rows:
-        print(f"\n{connection_table(rows)}")
-    report = options.csynth or find_report(config)
-    if report is not None:
-        print(f"\npipelined loops, stated and in {report}\n{loop_table(stated_loops(config), read_report(report))}")
-    write_json(options.json, runs, None, rows)
+    _print(runs, rows, options)
+    used = None
+    if options.resources:
+        used, line = resources(config)
+        print(f"\n{line}")
+    write_json(options.json, runs, used, rows)
     written = [options.json]
     if options.pictures:
         for run in runs:
             if run.level == options.levels[0]:
                 written += write_pictures(options.json.parent, run)
     print("\nwritten: " + " ".join(map(str, written)))
+
+
+def _print(runs: list[Run], rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    for chosen, table in ((options.instructions, instruction_table), (options.split, split_table)):
+        if chosen:
+            print("\n\n".join(map(table, runs)), end="\n\n")
+    print(tables(runs))
+    if rows:
+        print(f"\n{connection_table(rows)}")
+    config = runs[0].config
+    report = options.csynth or find_report(config)
+    if report is not None:
+        print(f"\npipelined loops, stated and in {report}\n{loop_table(stated_loops(config), read_report(report))}")
 
 
 def _runs(device: CsimDevice, models: list[ViTConfig], options: argparse.Namespace) -> list[Run]:
@@ -86,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", nargs="+", type=int, default=batches, help="micro-batches of training, in images")
     parser.add_argument("--config", default="zcu102", help="hardware configuration")
     parser.add_argument("--json", type=Path, default=Path("reports/perf.json"), help="where the figures are written to")
+    estimate = "estimate what the configuration takes of its device"
+    parser.add_argument("--resources", action=argparse.BooleanOptionalAction, default=True, help=estimate)
     waits = "assume that every row of a flattened nest of loops waits for the memory's latency"
     parser.add_argument("--rows-wait", action="store_true", help=waits)
     report = "Vitis HLS report, a file or a folder, to print beside the stated loops"

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hls.area.estimate import Estimate, Row
 from hls.spec.config import load
+from hls.spec.devices import Resources
 from hls.spec.instruction import Instruction
 from hls.spec.ops import BY_NAME
 from host.device import Counters
@@ -25,6 +27,7 @@ from sim.perf.levels import EPOCH_IMAGES, LEVELS
 from sim.perf.measure import measure
 from sim.perf.plots import write_pictures
 from sim.perf.report import instruction_table, split_table, tables, targets, write_json
+from sim.perf.resources import resources
 from sim.perf.run import OTHER, Run
 
 SMALL = "vit:image=24,patch=4,channels=1,dim=24,depth=5,heads=2,mlp=40,classes=5"
@@ -180,7 +183,10 @@ def test_the_command_line(
     path = tmp_path / "perf.json"
     report = str(Path(__file__).with_name("csynth.xml"))
     options = ["--models", SMALL, "--config", "toy", "--batch", "2", "--levels", "dense", "--json", str(path)]
-    monkeypatch.setattr("sys.argv", ["perf", *options, "--csynth", report, "--split", "--instructions", *waits])
+    options += ["--split", "--instructions", "--no-resources", *waits]
+    monkeypatch.setattr(
+        "sys.argv", ["perf", *options, "--csynth", report, "--split", "--instructions", "--no-resources", *waits]
+    )
     main()
     text = capsys.readouterr().out
     assert ("pessimistic" in text) == bool(waits)
@@ -189,3 +195,13 @@ def test_the_command_line(
     assert [(run["pass"], run["micro_batch"]) for run in content["runs"]] == [("inference", 1), ("training", 2)]
     assert len(content["attention"]) == 5
     assert len(list(tmp_path.glob("*.png"))) == 4
+
+
+@pytest.mark.parametrize("lut", [100, 400_000])
+def test_resources_beside_the_device(lut: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    total = Resources(dsp=2000, bram36=900.5, lut=lut, ff=10)
+    found = Estimate("zcu102", load("zcu102").part, [Row(0, "top", total, total)], [])
+    monkeypatch.setattr("sim.perf.resources.estimate", lambda config: found)
+    counts, line = resources(load("zcu102"))
+    assert counts == {"dsp": 2000, "bram36": 900, "lut": lut, "ff": 10}
+    assert ("DOES NOT FIT" in line) == (lut > 219_264)
