@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -106,6 +107,12 @@ class Statements(Expressions):
         elif isinstance(place, Record):
             self._assign_record(place, value)
 
+    def _interval(self, options: dict[str, str]) -> int:
+        """The initiation interval that a pragma states, as a number or as a constant of the kernels."""
+        text = str(options.get("ii", 1))
+        found = re.search(rf"constexpr \w+ {text} = (\d+);".encode(), self.unit.source.data)
+        return int(found[1] if found else text)
+
     def _for(self, node: Node) -> bool:
         """A loop: unrolled, a pipeline of its own, or one iteration after the other."""
         loop = self._loops.get(id(node))
@@ -117,7 +124,7 @@ class Statements(Expressions):
         if self._section.is_pipelined or (unroll is not None and not unroll.is_off):
             self._unroll(loop)
         elif pipeline is not None and not pipeline.is_off:
-            name, initiation = loop.label or f"line {loop.line}", int(pipeline.options.get("ii", 1))
+            name, initiation = loop.label or f"line {loop.line}", self._interval(pipeline.options)
             section = self._new_section(name, loop.line, True, initiation)
             self._forget(loop)
             with self._within(section):
