@@ -6,6 +6,7 @@
 namespace peelvit {
 
 inline void attention(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+#pragma HLS inline  // so that the one unit is shared
     const Matrix qkv = operand(in, 0);
     const Matrix keys = operand(in, 1);
     const Matrix probability = operand(in, 2);

@@ -6,6 +6,7 @@
 namespace peelvit {
 
 inline void select_keys(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+#pragma HLS inline  // so that the one unit is shared
     const Matrix map = operand(in, 0);
     const Matrix kept = operand(in, 1);
     const Matrix keys = operand(in, 2);
