@@ -153,6 +153,18 @@ def test_a_small_model_is_measured(purpose: str) -> None:
     assert start + length == pytest.approx(dense.ms_of(dense.cycles - dense.outside))
 
 
+@pytest.mark.parametrize("level", ["dense", "0.7"])
+def test_no_instruction_beats_the_hardware(level: str) -> None:
+    """A stream moves a word a cycle; the DDR memory and the array do what they can."""
+    run = small("training", level)
+    cycles, words = run.counters.instruction_cycles, run.counters.instruction_words
+    work = np.array([macs(instruction) for instruction in run.instructions])
+    assert (cycles >= words.max(axis=1) + run.config.read_latency).all()
+    assert (cycles * run.config.ddr_words_per_thousand_cycles >= 1000 * words.sum(axis=1)).all()
+    assert (cycles * run.config.macs >= work).all()
+    assert (run.counters.instruction_kinds >= 0).all()
+
+
 def test_a_measured_program_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     first = small("inference", "dense")
     monkeypatch.setattr(CsimDevice, "run", None)
