@@ -69,7 +69,7 @@ class AdamW:
         weight_decay: float = 0.0,
         no_decay: Collection[str] = (),
     ) -> None:
-        _check_hyperparameters(betas, eps, weight_decay)
+        check_adamw(betas, eps, weight_decay)
         check_subnormals()
         self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
         self.no_decay = frozenset(no_decay)
@@ -177,7 +177,8 @@ def _flat_view(name: str, array: Float32Array, shape: tuple[int, ...]) -> Float3
     return array.reshape(-1)
 
 
-def _check_hyperparameters(betas: tuple[float, float], eps: float, weight_decay: float) -> None:
+def check_adamw(betas: tuple[float, float], eps: float, weight_decay: float) -> None:
+    """Refuse what AdamW cannot use, NaN included."""
     for beta in betas:
         if not 0.0 <= beta < 1.0:
             raise PeelVitError(f"an AdamW beta is {beta}; give a number from 0 up to, but not including, 1")

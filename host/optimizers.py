@@ -1,4 +1,4 @@
-"""The two ways to end a step: SGD with momentum on the fabric, or AdamW on the processor cores."""
+"""The ways to end a step: SGD with momentum or AdamW on the fabric, or AdamW on the processor cores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hls.spec.formats import LANES, scale_mantissa
 from host.adamw import AdamW
 from host.errors import PeelVitError
 from host.layout import Layout
@@ -16,10 +15,8 @@ from host.slots import SlotTable
 from host.tensor_memory import TensorMemory
 from host.weights import Weights
 
-OPTIMIZERS = ("sgd", "adamw")
-
-_MAX_SHIFT = 64
-_MOMENTUM_BITS = 16
+OPTIMIZERS: dict[str, str | None] = {"sgd": "sgd_update", "adamw": None, "adamw-fabric": "adamw_update"}
+"""Names, and the op that updates weights on the fabric; None where the processor cores do."""
 
 
 def check_hyperparameters(learning_rate: float, momentum: float, weight_decay: float) -> None:
@@ -30,21 +27,6 @@ def check_hyperparameters(learning_rate: float, momentum: float, weight_decay: f
         raise PeelVitError(f"the momentum is {momentum}; give a number from 0 to below 1")
     if not weight_decay >= 0.0:
         raise PeelVitError(f"the weight decay is {weight_decay}; give 0 or more")
-
-
-def sgd_hyperparameters(learning_rate: float, momentum: float, weight_decay: float) -> NDArray[np.int32]:
-    """The int32 row [1, 8] that `sgd_update` reads: mantissa and shift of the rate, momentum, those of the decay."""
-    row = np.zeros((1, LANES), np.int32)
-    row[0, :5] = (*_scale(learning_rate), round(momentum * 2**_MOMENTUM_BITS), *_scale(weight_decay))
-    return row
-
-
-def _scale(value: float) -> tuple[int, int]:
-    """(mantissa, shift) of `value`; zeros for what is too small to be told from zero."""
-    if value == 0.0:
-        return 0, 0
-    mantissa, shift = scale_mantissa(value)
-    return (mantissa, shift) if shift <= _MAX_SHIFT else (0, 0)
 
 
 class HostAdamW:

@@ -22,10 +22,10 @@ from host.model import SELECT_BEFORE, Sparsity, parse_model
 from host.schedules import check_ratio
 
 MODES = ("train", "eval", "execute", "throughput_test", "selftest")
-OPTIMIZERS = {"momentum": "sgd", "adamw": "adamw"}
-"""Names on the command line (timm's), and those of `host.runtime`."""
+OPTIMIZERS = {"momentum": "sgd", "adamw": "adamw", "adamw-fabric": "adamw-fabric"}
+"""Names on the command line (timm's where it has one), and those of `host.optimizers`."""
 
-DEFAULT_RATES = {"momentum": 0.05, "adamw": 1e-3}
+DEFAULT_RATES = {"momentum": 0.05, "adamw": 1e-3, "adamw-fabric": 1e-3}
 VARIANTS = ("fast", "fidelity", "sanitized")
 
 LEVELS = {"dense": (1.0, 1.0, 1.0), "0.9": (0.95, 0.9, 0.8), "0.8": (0.90, 0.8, 0.3), "0.7": (0.90, 0.7, 0.6)}
@@ -142,7 +142,14 @@ class Options:
     grad_accum_steps: int = _option(
         1, "--grad-accum-steps", convert=int, modes=_TRAIN, resumes=True, help="micro-batches an optimizer step"
     )
-    opt: str = _option("momentum", "--opt", choices=OPTIMIZERS, modes=_TRAIN, resumes=True, help="optimizer")
+    opt: str = _option(
+        "momentum",
+        "--opt",
+        choices=OPTIMIZERS,
+        modes=_TRAIN,
+        resumes=True,
+        help="optimizer; adamw runs on the processor",
+    )
     lr: float | None = _option(
         None, "--lr", convert=float, modes=_TRAIN, resumes=True,
         help=f"learning rate; default: {', '.join(f'{rate} for {name}' for name, rate in DEFAULT_RATES.items())}",
@@ -328,8 +335,8 @@ def _check_meaning(given: Mapping[str, Any], level: bool) -> None:
             raise PeelVitError(f"{flag(name)} has no effect with --mode {mode}; leave it out")
         if row.backends is not None and backend not in row.backends:
             raise PeelVitError(f"{flag(name)} has no effect with --backend {backend}; leave it out")
-    if "momentum" in given and given.get("opt") == "adamw":
-        raise PeelVitError("--momentum has no effect with --opt adamw; leave it out")
+    if "momentum" in given and given.get("opt", "momentum") != "momentum":
+        raise PeelVitError(f"--momentum has no effect with --opt {given['opt']}; leave it out")
 
 
 _AT_LEAST_ONE = (

@@ -14,10 +14,11 @@ from host.calibration import Run, calibrate, cleared
 from host.device import Device
 from host.errors import CheckpointError, PeelVitError
 from host.evaluation import Evaluator
+from host.fabric_optimizers import FabricOptimizer, fabric_optimizer
 from host.layout import plan_layout
 from host.memory import DEFAULT_LIMIT
 from host.model import Sparsity, TokenPlan, ViTConfig
-from host.optimizers import OPTIMIZERS, HostAdamW, check_hyperparameters, sgd_hyperparameters
+from host.optimizers import OPTIMIZERS, HostAdamW, check_hyperparameters
 from host.parameters import FloatArray
 from host.results import EvalResult, StepResult, Terms, decode_terms, decode_variance
 from host.runner import Labels, Patches, Runner
@@ -29,7 +30,7 @@ from host.weights import Weights
 WEIGHT_GRADIENT_HEADROOM = 4
 """Bits that calibration keeps free for weight gradients: they are 32 bits wide, and sums vary more than their terms."""
 
-_ADAMW_PREFIX = "adamw."
+_OPTIMIZER_PREFIX = "adamw."
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class SessionOptions:
     Attributes:
         batch: images of a micro-batch.
         training: whether to train; without it memory for gradients and saved activations is not taken.
-        optimizer: `sgd` (momentum, on the fabric) or `adamw` (on the processor cores).
+        optimizer: `sgd` (momentum) or `adamw-fabric`, both on the fabric, or `adamw` (on the processor cores).
         betas, eps: of AdamW.
         label_smoothing: in [0, 1).
         memory_limit: bytes of device memory there are.
@@ -74,15 +75,18 @@ class Session:
     def __init__(self, device: Device, model: ViTConfig, sparsity: Sparsity, options: SessionOptions) -> None:
         self.model, self.options, self._device = model, options, device
         self.target = self.plan = sparsity.plan(model)
-        momentum = options.optimizer == "sgd"
-        use = Use(options.batch, options.training, momentum, self.target.selectors, options.trace)
+        update = OPTIMIZERS[options.optimizer]
+        use = Use(options.batch, options.training, update, self.target.selectors, options.trace)
         self.layout = plan_layout(device.config, model, use, options.memory_limit)
         device.allocate(self.layout.memory.words)
         self.memory = TensorMemory(device, self.layout)
         self.weights = Weights(self.memory, self.layout)
         self._runner = Runner(device, self.layout, self.memory, options.label_smoothing)
+        self._fabric: FabricOptimizer | None = None
         self._adamw: HostAdamW | None = None
-        if options.training and not momentum:
+        if options.training and update is not None:
+            self._fabric = fabric_optimizer(update, options.betas, options.eps)
+        elif options.training:
             self._adamw = HostAdamW(self.memory, self.weights, self.layout, options.betas, options.eps)
         self._table = self.layout.slots.initial_table()
         self._loaded = self._calibrated = False
@@ -104,25 +108,29 @@ class Session:
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything needed to continue bit for bit: master weights, optimizer state and the slot table."""
         state: dict[str, NDArray[Any]] = {"slots": as_words(self._table).copy(), **self.weights.state()}
-        if self._adamw is not None:
-            state |= {_ADAMW_PREFIX + name: array for name, array in self._adamw.state().items()}
-        return state
+        return state | {_OPTIMIZER_PREFIX + name: array for name, array in self._optimizer_state().items()}
 
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Continue from `state()`; `CheckpointError` when it is of another model, optimizer or version."""
-        adamw = {k.removeprefix(_ADAMW_PREFIX): v for k, v in state.items() if k.startswith(_ADAMW_PREFIX)}
-        own = {name: array for name, array in state.items() if not name.startswith(_ADAMW_PREFIX)}
-        self._check_state(own, bool(adamw))
-        if self._adamw is not None:
-            self._adamw.load_state(adamw)
+        optimizer = {k.removeprefix(_OPTIMIZER_PREFIX): v for k, v in state.items() if k.startswith(_OPTIMIZER_PREFIX)}
+        own = {name: array for name, array in state.items() if not name.startswith(_OPTIMIZER_PREFIX)}
+        self._check_state(own, bool(optimizer))
+        for part in (self._fabric, self._adamw):
+            if part is not None:
+                part.load_state(optimizer)
         self.weights.load_state(own)
         self._keep_table(from_words(own["slots"]).copy())
         self._loaded = self._calibrated = True
 
-    def _check_state(self, own: Mapping[str, NDArray[Any]], has_adamw: bool) -> None:
+    def _optimizer_state(self) -> dict[str, NDArray[Any]]:
+        """What the host remembers of the optimizer."""
+        optimizer = self._fabric if self._fabric is not None else self._adamw
+        return optimizer.state() if optimizer is not None else {}
+
+    def _check_state(self, own: Mapping[str, NDArray[Any]], has_optimizer: bool) -> None:
         wanted = {"slots": as_words(self._table).shape, **self.weights.state_shapes()}
         different = dict(wanted.items() ^ {name: array.shape for name, array in own.items()}.items())
-        if different or has_adamw != (self._adamw is not None):
+        if different or has_optimizer != bool(self._optimizer_state()):
             what = f"see '{min(different)}'" if different else "it is of another optimizer"
             raise CheckpointError(
                 f"the saved training state does not fit this run ({what}); "
@@ -181,12 +189,13 @@ class Session:
         if images % batch or not images:
             raise PeelVitError(f"a step of {images} images is not a whole number of micro-batches of {batch}")
         check_hyperparameters(learning_rate, momentum, weight_decay)
-        if self._adamw is None:
-            self.memory.write("hyperparameters", sgd_hyperparameters(learning_rate, momentum, weight_decay))
+        if self._fabric is not None:
+            row = self._fabric.hyperparameters(learning_rate, momentum, weight_decay)
+            self.memory.write("hyperparameters", row)
         terms, variances, cycles = [], [], 0
         for start in range(0, images, batch):
             part = slice(start, start + batch)
-            update = images if self._adamw is None and start + batch == images else None
+            update = images if self._fabric is not None and start + batch == images else None
             self._runner.write_patches(patches[part])
             self._runner.write_labels(labels[part])
             cycles += self._runner.run(self.plan, "train", accumulate=start > 0, update_images=update)

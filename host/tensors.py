@@ -2,7 +2,8 @@
 
 Names follow `trainer.models.vit`: `blocks.0.attn.qkv` is an activation, `d.blocks.0.attn.qkv` its gradient. Of a
 parameter `head.weight` there are the int16 copy that the datapath reads (`head.weight`), `master.head.weight`,
-`momentum.head.weight` and the weight gradient `grad.head.weight`.
+`momentum.head.weight` or `moments.head.weight` (the state of the optimizer on the fabric) and the weight gradient
+`grad.head.weight`.
 
 Token tensors hold the class rows of all images first, then the patch rows image by image.
 """
@@ -28,7 +29,7 @@ class Group(Enum):
     WEIGHT_GRADIENT = "weight gradients"
     WEIGHT = "weights (16 bits)"
     MASTER = "master weights (32 bits)"
-    MOMENTUM = "momentum"
+    OPTIMIZER = "optimizer state"
     INDEX = "attention maps, kept tokens and keys"
     INPUT = "patches, labels, hyperparameters"
     RESULT = "losses and attention variances"
@@ -57,6 +58,10 @@ class Tensor:
         return self.rows * words_per_row(self.element, self.columns)
 
 
+OPTIMIZER_STATE = {"sgd_update": "momentum", "adamw_update": "moments"}
+"""The int32 operand of each update's op that lasts from step to step."""
+
+
 @dataclass(frozen=True)
 class Use:
     """What a memory layout is for.
@@ -64,7 +69,7 @@ class Use:
     Attributes:
         batch: images of a micro-batch, all looped inside each instruction.
         training: room for saved activations, gradients and master weights.
-        momentum: room for the momentum of the update on the fabric; without it weights are updated by the host.
+        update: op that updates the weights on the fabric, with room for its state; None when the host updates them.
         selectors: zero-based blocks with a selector in front.
         trace: memory of its own for every tensor, so that all can be read after a run, and for all rows of the last
             block's output.
@@ -72,9 +77,14 @@ class Use:
 
     batch: int
     training: bool = True
-    momentum: bool = True
+    update: str | None = "sgd_update"
     selectors: tuple[int, ...] = ()
     trace: bool = False
+
+    @property
+    def state(self) -> str | None:
+        """The operand of `update` that holds the optimizer's state, which is also what its tensors are called."""
+        return OPTIMIZER_STATE[self.update] if self.training and self.update is not None else None
 
 
 def model_tensors(model: ViTConfig, use: Use) -> list[Tensor]:
@@ -210,5 +220,5 @@ def _parameter_tensors(model: ViTConfig, use: Use) -> Iterator[Tensor]:
         if use.training:
             yield Tensor(f"grad.{name}", Group.WEIGHT_GRADIENT, rows, columns, "i32", slots=Slot.ONE)
             yield Tensor(f"master.{name}", Group.MASTER, rows, columns, "i32")
-        if use.training and use.momentum:
-            yield Tensor(f"momentum.{name}", Group.MOMENTUM, rows, columns, "i32")
+        if use.state is not None:
+            yield Tensor(f"{use.state}.{name}", Group.OPTIMIZER, rows, columns, "i32")

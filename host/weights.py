@@ -34,14 +34,14 @@ class Weights:
         self.parameters = device_parameters(layout.model)
 
     def load_float(self, state: Mapping[str, FloatArray], table: SlotTable) -> None:
-        """Quantise timm's arrays, write them, and set their fractions and peaks in `table`; momentum starts at zero."""
+        """Quantise timm's arrays, write them, and set their fractions and peaks in `table`; optimizers start at 0."""
         check_state(self._layout.model, state)
         for parameter in self.parameters:
             matrix = to_device(self._layout.model, parameter, state)
             fraction = weight_fraction(matrix)
             self._store(parameter.name, quantise_master(matrix, fraction), fraction, table)
-            if self._layout.use.training and self._layout.use.momentum:
-                self._memory.write(f"momentum.{parameter.name}", np.zeros(matrix.shape, np.int32))
+            if self._layout.use.state is not None:
+                self._memory.write(f"{self._layout.use.state}.{parameter.name}", np.zeros(matrix.shape, np.int32))
 
     def _store(self, name: str, master: Int32Array, fraction: int, table: SlotTable) -> None:
         if self._layout.use.training:
@@ -72,7 +72,7 @@ class Weights:
         return to_timm(self._layout.model, {p.name: self.matrix(p.name, table) for p in self.parameters})
 
     def state(self) -> dict[str, Int32Array]:
-        """Master weights and momenta as they are."""
+        """Master weights and the state of the optimizer on the fabric as they are."""
         return {name: self._memory.read(name) for name in self._state_names()}
 
     def load_state(self, state: Mapping[str, Int32Array]) -> None:
@@ -88,5 +88,6 @@ class Weights:
         return {name: (tensors[name].rows, tensors[name].columns) for name in self._state_names()}
 
     def _state_names(self) -> list[str]:
-        kinds = ("master", "momentum") if self._layout.use.momentum else ("master",)
+        state = self._layout.use.state
+        kinds = ("master",) if state is None else ("master", state)
         return [f"{kind}.{parameter.name}" for kind in kinds for parameter in self.parameters]

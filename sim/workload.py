@@ -13,9 +13,9 @@ from host.data.pixels import PixelQuantiser, to_patches
 from host.data.registry import load_dataset
 from host.device import Device
 from host.errors import PeelVitError
+from host.fabric_optimizers import FabricSgd
 from host.layout import Layout
 from host.model import ViTConfig
-from host.optimizers import sgd_hyperparameters
 from host.parameters import timm_shapes
 from host.slots import INPUT_FRACTION
 from host.tensor_memory import TensorMemory
@@ -76,7 +76,7 @@ def load_model(device: Device, layout: Layout, seed: int) -> None:
     batch = random_batch(layout.model, layout.use.batch, seed)
     memory.write("patches", batch.patches.reshape(-1, layout.model.patch_features))
     memory.write("labels", batch.labels.reshape(1, -1).astype(np.int32))
-    memory.write("hyperparameters", sgd_hyperparameters(LEARNING_RATE, MOMENTUM, WEIGHT_DECAY))
+    memory.write("hyperparameters", FabricSgd().hyperparameters(LEARNING_RATE, MOMENTUM, WEIGHT_DECAY))
 
 
 def write_program(device: Device, layout: Layout, program: Program) -> int:

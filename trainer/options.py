@@ -193,7 +193,9 @@ class Options:
         help="images an evaluation batch; default: --batch-size",
     )  # fmt: skip
     grad_accum_steps: int = _option(1, "--grad-accum-steps", convert=int, help="micro-batches an update")
-    opt: str = _option("adamw", "--opt", choices=("adamw", "sgd"), help="optimizer")
+    opt: str = _option(
+        "adamw", "--opt", choices=("adamw", "adamw-fabric", "sgd"), help="optimizer; -fabric needs fixed16"
+    )
     opt_eps: float = _option(1e-8, "--opt-eps", convert=float, help="epsilon of AdamW")
     opt_betas: tuple[float, ...] = _option((0.9, 0.999), "--opt-betas", convert=float, count=2, help="betas of AdamW")
     momentum: float = _option(0.9, "--momentum", convert=float, help="of --opt sgd")
@@ -461,6 +463,7 @@ _SELECTORS = ("select_before", "selector_placement", "keep_warmup")
 _Rule = tuple[Sequence[str], str, Callable[[Options], bool]]
 _NO_EFFECT: tuple[_Rule, ...] = (
     (("momentum",), "--opt adamw", lambda o: o.opt == "adamw"),
+    (("momentum",), "--opt adamw-fabric", lambda o: o.opt == "adamw-fabric"),
     (("opt_eps", "opt_betas"), "--opt sgd", lambda o: o.opt == "sgd"),
     (("lr_base", "lr_base_size"), "--lr", lambda o: o.lr is not None),
     (("warmup_lr",), "--warmup-epochs 0", lambda o: o.warmup_epochs == 0),
@@ -531,6 +534,8 @@ def _check(options: Options) -> None:
             f"--warmup-epochs is {options.rate_warmup:g} in a run of {options.epochs} epochs; "
             "shorten the warm-up or train longer"
         )
+    if options.opt == "adamw-fabric" and options.numerics != "fixed16":
+        raise PeelVitError("--opt adamw-fabric is the accelerator's; give --numerics fixed16, or use --opt adamw")
     if options.resume is None:  # else the rest comes from the checkpoint, which was checked
         check_period(options.example_keep, options.example_period, options.epochs)
     if options.evaluate and options.resume is None and options.initial_checkpoint is None:

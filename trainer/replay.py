@@ -73,7 +73,7 @@ def _trainer(options: Options, data: Data, sequence: Sequence) -> FloatTrainer:
     return FloatTrainer(
         model,
         lambda step: float(sequence.learning_rate[step]),
-        "adamw" if options.opt == "adamw" else "momentum",
+        "momentum" if options.opt == "momentum" else "adamw",
         options.momentum,
         options.weight_decay,
         options.smoothing,

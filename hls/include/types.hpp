@@ -14,6 +14,8 @@ namespace peelvit {
 
 #ifdef PEELVIT_NATIVE
 using i16 = std::int16_t;
+using i18 = std::int32_t;  // with i27 the operands of one multiplier
+using i27 = std::int32_t;
 using i32 = std::int32_t;
 using u17 = std::uint32_t;  // a 16-bit mantissa up to and with one
 using u20 = std::uint32_t;
@@ -41,6 +43,8 @@ inline void put32(word_t& word, int lane, i32 value) {
 }
 #else
 using i16 = ap_int<16>;
+using i18 = ap_int<18>;
+using i27 = ap_int<27>;
 using i32 = ap_int<32>;
 using u17 = ap_uint<17>;
 using u20 = ap_uint<20>;

@@ -32,6 +32,27 @@ MASTER_SHIFT = 16
 MOMENTUM_GUARD = 4
 """A momentum value has this many fewer fraction bits than its gradient: room for the sum 1 / (1 - mu)."""
 
+MOMENT_SIGNIFICAND_BITS = 11
+"""Bits of a moment code's significand, the hidden one included: rounding is off by at most 2**-11 of the value."""
+
+EXP_AVG_BITS, EXP_AVG_FRACTION = 15, 37
+"""AdamW's first moment: code of the magnitude (a sign bit stands above it), and fraction of its unit.
+
+Averaged gradients below 2**4 fit, and above 2**-27, where `eps` takes over, they have their full significand.
+"""
+
+EXP_AVG_SQ_BITS, EXP_AVG_SQ_FRACTION = 16, 64
+"""AdamW's second moment: code without a sign, and fraction of its unit. It holds squares of what the first holds."""
+
+MOMENT_GUARD = 8
+"""Bits kept below the significands while old and new are brought to one exponent."""
+
+SHARE_BITS = 16
+"""Fraction bits of the share that the new gradient has in a moment: 1 - beta."""
+
+DECAY_DROP = 8
+"""Bits of a master weight that AdamW's decay leaves out, so that one multiplier is enough."""
+
 PROBABILITY_BITS = 48
 """Fraction bits of exponential times reciprocal before a softmax probability is rounded."""
 
@@ -99,3 +120,41 @@ def scale_mantissa(value: float) -> tuple[int, int]:
     while round(value * 2.0**shift) >= 1 << 16:
         shift -= 1
     return round(value * 2.0**shift), shift
+
+
+def decode_moment(code: int) -> tuple[int, int]:
+    """Significand and exponent of a moment code: it stands for ``significand * 2**exponent`` units.
+
+    A code is an exponent field above a significand without its highest bit, which is 1 unless the field is 0: codes
+    are in the order of what they stand for, and neighbouring codes stand for neighbouring values.
+    """
+    hidden = 1 << (MOMENT_SIGNIFICAND_BITS - 1)
+    field, low = divmod(code, hidden)
+    return (low, 0) if field == 0 else (hidden + low, field - 1)
+
+
+def encode_moment(value: int, exponent: int, bits: int) -> int:
+    """The `bits`-wide code nearest to ``value * 2**exponent`` units, for `value` >= 0; halves go up, the end saturates.
+
+    The exponent of the code is added to its field above the significand, whose hidden bit makes the field 1 more: so a
+    significand that rounds up to the next power of two, and one without a hidden bit, need no case of their own.
+    """
+    if value == 0:
+        return 0
+    drop = max(value.bit_length() - MOMENT_SIGNIFICAND_BITS, -exponent)
+    code = ((exponent + drop) << (MOMENT_SIGNIFICAND_BITS - 1)) + round_shift(value, drop)
+    return min(code, (1 << bits) - 1)
+
+
+def blend(old: tuple[int, int], new: tuple[int, int], share: int) -> tuple[int, int]:
+    """``old + share * 2**-SHARE_BITS * (new - old)`` of two scaled numbers (value, exponent), as such a number.
+
+    `old` is a decoded moment, `new` has 16 bits (2**16 included); either may be negative. The one with the lower
+    exponent is rounded to the other's, `MOMENT_GUARD` bits below; a `new` of zero leaves the exponent to `old`.
+    """
+    lift = 16 - MOMENT_SIGNIFICAND_BITS
+    old_exponent = old[1] - lift
+    top = max(old_exponent, new[1]) if new[0] else old_exponent
+    a = round_shift(old[0] << (lift + MOMENT_GUARD), top - old_exponent)
+    b = round_shift(new[0] << MOMENT_GUARD, top - new[1]) if new[0] else 0
+    return (a << SHARE_BITS) + (b - a) * share, top - MOMENT_GUARD - SHARE_BITS

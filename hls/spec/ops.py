@@ -464,6 +464,25 @@ OPS: tuple[Op, ...] = (
         "history and f = bits - margin - max(history).",
         slot_end="first + count",
     ),
+    Op(
+        "adamw_update",
+        22,
+        "vector",
+        ("rows", "n"),
+        (
+            Operand("master", Access.UPDATE, "i32", "rows", "n", Slot.NONE),
+            Operand("moments", Access.UPDATE, "i32", "rows", "n", Slot.NONE),
+            _read("gradient", "rows", "n", Slot.ONE, "i32"),
+            _write("weight", "rows", "n"),
+            _read("hyperparameters", "1", "8", Slot.NONE, "i32"),
+        ),
+        {"rows": (1, "max_rows"), "n": (1, "max_rows")},
+        "m += share1 * (g - m); v += share2 * (g^2 - v); w -= decay * w + rate * m / sqrt(max(v, floor)); "
+        "weight = round(w / 2^16). A moments element is the code of v above that of m. Hyperparameters: (rate "
+        "mantissa, rate shift, share1 and share2 in Q16, decay mantissa, decay shift, floor's code, 0): numerics.md.",
+        flags=("DECAY",),
+        immediates=("average_shift",),
+    ),
 )
 
 BY_NAME = {op.name: op for op in OPS}

@@ -12,7 +12,7 @@ from host.compiler.block import block_backward, block_forward
 from host.compiler.emitter import Emitter
 from host.compiler.ends import embedding, embedding_backward, head, head_backward, loss
 from host.compiler.selector import selector_backward, selector_forward
-from host.compiler.update import exponent_update, sgd_update
+from host.compiler.update import exponent_update, weight_update
 from host.errors import PeelVitError
 from host.layout import Layout
 from host.memory import Region
@@ -73,7 +73,7 @@ def compile_program(
     if mode == "train":
         _backward(e)
     if update_images is not None:
-        sgd_update(e, update_images)
+        weight_update(e, update_images)
         exponent_update(e)
     return _finish(e, layout.training_slots if mode == "train" else layout.evaluation_slots)
 

@@ -1,4 +1,4 @@
-"""The optimizer step: SGD with momentum on the fabric, and the exponents that follow the values."""
+"""The optimizer step on the fabric, and the exponents that follow the values."""
 
 from __future__ import annotations
 
@@ -18,20 +18,24 @@ def average_shift(images: int) -> int:
     return images.bit_length() - 1
 
 
-def sgd_update(e: Emitter, images: int) -> None:
-    """Update every parameter from the gradients summed over `images` images."""
-    shift = average_shift(images)
+def weight_update(e: Emitter, images: int) -> None:
+    """Update every parameter by the layout's optimizer from the gradients summed over `images` images."""
+    op, state, shift = e.layout.use.update, e.layout.use.state, average_shift(images)
+    if op is None or state is None:
+        raise ValueError("the layout has no optimizer on the fabric")
+    if op in e.layout.config.without:
+        raise PeelVitError(f"the hardware configuration {e.layout.config.name} has no {op}; choose another optimizer")
     for parameter in device_parameters(e.model):
         name = parameter.name
         operands = {
             "master": e.matrix(f"master.{name}"),
-            "momentum": e.matrix(f"momentum.{name}"),
+            state: e.matrix(f"{state}.{name}"),
             "gradient": e.matrix(f"grad.{name}"),
             "weight": e.matrix(name),
             "hyperparameters": e.matrix("hyperparameters"),
         }
         e.emit(
-            f"{name} update", "sgd_update", operands, flags=("DECAY",) if parameter.decays else (),
+            f"{name} update", op, operands, flags=("DECAY",) if parameter.decays else (),
             immediates={"average_shift": shift}, rows=parameter.rows, n=parameter.columns,
         )  # fmt: skip
 

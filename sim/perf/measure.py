@@ -35,7 +35,7 @@ def measure(
     """Run the program once on random parameters and pixels; training includes the optimizer's update."""
     training = purpose == "training"
     plan = keep.sparsity.plan(model)
-    use = Use(batch, training=training, momentum=training, selectors=plan.selectors)
+    use = Use(batch, training=training, selectors=plan.selectors)
     layout = plan_layout(device.config, model, use, memory_limit)
     update = batch if training else None
     program = compile_program(layout, plan, mode="train" if training else "forward", update_images=update)

@@ -21,7 +21,8 @@ MODELS = st.builds(
     ),
     st.integers(1, 4), st.integers(1, 4), st.integers(1, 20), st.integers(1, 4), st.integers(1, 4), st.integers(1, 40),
 )  # fmt: skip
-USES = st.builds(Use, st.integers(1, 5), st.booleans(), st.booleans(), st.just((1,)), st.booleans())
+UPDATES = st.sampled_from(["sgd_update", "adamw_update", None])
+USES = st.builds(Use, st.integers(1, 5), st.booleans(), UPDATES, st.just((1,)), st.booleans())
 
 
 @given(MODELS, USES)

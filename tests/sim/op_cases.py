@@ -222,6 +222,8 @@ class _Draw:
         }
         if operand.name in special and operand.access is Access.READ:
             return special[operand.name](rows, columns)
+        if operand.name == "moments" and self.chance(0.7):
+            return self.moment_codes(rows, columns)
         bits = 16 if operand.element != "i32" else 32
         if bits == 16 and operand.slot.value and not self.extreme and self.chance(0.5):
             return self.unit_values(rows, columns, self.fractions[matrix.slot])
@@ -271,6 +273,8 @@ class _Draw:
         return self.rng.integers(low, high, (rows, columns), endpoint=True)
 
     def hyperparameters(self, rows: int, columns: int) -> npt.NDArray[np.int64]:
+        if self.op.name == "adamw_update":
+            return self.adamw_hyperparameters()
         values = np.zeros((rows, columns), np.int64)
         if self.extreme and self.chance(0.4):
             values[0, :5] = self.mantissas(1, 5, 32)
@@ -280,6 +284,22 @@ class _Draw:
         decay, decay_shift = scale_mantissa(float(10 ** self.rng.uniform(-5, -1)))
         values[0, :5] = [rate, rate_shift, round(0.9 * 2**16), decay, decay_shift]
         return values
+
+    def moment_codes(self, rows: int, columns: int) -> npt.NDArray[np.int64]:
+        """Codes of moments in a band of exponents, as training has them, or of any."""
+        low, high = (0, 64) if self.extreme else (14, 50)
+        exp_avg_sq = self.rng.integers(low << 10, high << 10, (rows, columns))
+        exp_avg = self.rng.integers(low << 9, high << 9, (rows, columns)) | self.rng.integers(0, 2) << 15
+        return (exp_avg_sq << 16 | exp_avg).astype(np.uint32).view(np.int32).astype(np.int64)
+
+    def adamw_hyperparameters(self) -> npt.NDArray[np.int64]:
+        if self.extreme and self.chance(0.4):
+            values = self.mantissas(1, 8, 32)
+            values[0, [1, 5]] = self.rng.integers(-70, 70, 2)
+            return values
+        rate, decay = (scale_mantissa(float(10 ** self.rng.uniform(low, 0))) for low in (-5, -7))
+        shares = [self.integer(0, 1 << 16), 66] if self.chance(0.3) else [6554, 66]
+        return np.array([[*rate, *shares, *decay, self.integer(0, 12000), 0]], np.int64)
 
     # Fractions
 

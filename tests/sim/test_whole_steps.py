@@ -50,9 +50,10 @@ class Case:
     batch: int
     steps: int
     seed: int
+    optimizer: str = "sgd"
 
     def session(self, device: Device) -> Session:
-        session = Session(device, self.model, self.sparsity, SessionOptions(self.batch))
+        session = Session(device, self.model, self.sparsity, SessionOptions(self.batch, optimizer=self.optimizer))
         session.load_parameters(random_parameters(self.model, self.seed))
         return session
 
@@ -95,6 +96,12 @@ def test_small_models_of_odd_sizes(shape: str, sparsity: Sparsity) -> None:
     seed = int(np.random.SeedSequence().generate_state(1)[0])
     batch = int(np.random.default_rng(seed).choice([1, 2, 4]))
     Case(load("toy"), parse_model(shape), sparsity, batch, 2, seed).assert_same(["fast", "fidelity"])
+
+
+@pytest.mark.parametrize("config, shape", [("toy", ODD[0]), ("toy", ODD[1]), ("zcu102", ODD[2])])
+def test_adamw_on_the_fabric(config: str, shape: str) -> None:
+    case = Case(load(config), parse_model(shape), SPARSITIES["sparse"], 2, 2, 7, "adamw-fabric")
+    case.assert_same(["fast", "fidelity"])
 
 
 @pytest.mark.parametrize("sparsity", [SPARSITIES["sparse"]], ids=["sparse"])

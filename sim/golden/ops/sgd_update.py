@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
 
 from hls.spec.formats import MASTER_SHIFT, MOMENTUM_GUARD
-from hls.spec.slots import EMPTY, RESCALE_PEAK
-from sim.golden.calls import Flags, Fractions, Slots
+from sim.golden.calls import Flags, Slots
 from sim.golden.fixed import Results, Stored, requantise, round_shift, saturate
-from sim.golden.slots import Slot
-
-
-@dataclass(frozen=True)
-class Renewal:
-    """What an update does to the weight's slot: fraction and peak are set, saturations are added."""
-
-    f: int
-    peak: int
-    saturations: int
-
-    def applied_to(self, slot: Slot) -> Slot:
-        """The slot afterwards."""
-        return replace(slot, f=self.f, peak=self.peak, saturations=(slot.saturations + self.saturations) & 0xFFFFFFFF)
+from sim.golden.master import Renewal, clamped_shift, rescaled
 
 
 def sgd_update(
@@ -34,7 +19,6 @@ def sgd_update(
     gradient: Tensor,
     hyperparameters: Tensor,
     average_shift: int,
-    f: Fractions,
     flags: Flags,
     slots: Slots,
     **_: Any,
@@ -42,9 +26,7 @@ def sgd_update(
     """New master, momentum (int32) and weight (int16), all [rows, n]; hyperparameters [1, 8] as the op table says."""
     rate, rate_shift, mu, decay, decay_shift = _hyperparameters(hyperparameters)
     (weight_slot,), (gradient_slot,) = slots["weight"], slots["gradient"]
-    w, fw = master.long(), f["weight"][0]
-    if weight_slot.peak >= RESCALE_PEAK:
-        w, fw = round_shift(w, 1), fw - 1
+    w, fw = rescaled(master.long(), weight_slot)
     fv, f_master = gradient_slot.f - MOMENTUM_GUARD, fw + MASTER_SHIFT
     v = requantise(momentum.long(), gradient_slot.f_previous - gradient_slot.f, 32)
     v = round_shift(v.mul_(mu), 16).add_(requantise(gradient.long(), MOMENTUM_GUARD + average_shift, 32))
@@ -53,8 +35,7 @@ def sgd_update(
     v = saturate(v, 32)
     unsaturated = w - requantise(v * rate, fv + rate_shift - f_master, 32)
     w = saturate(unsaturated, 32)
-    low, high = (int(bound) for bound in w.aminmax())
-    renewal = Renewal(fw, max(high, ~low).bit_length() or EMPTY, int((w != unsaturated).sum()))
+    renewal = Renewal.of(w, fw, int((w != unsaturated).sum()))
     weight = requantise(w, MASTER_SHIFT, 16)
     return {
         "master": Stored(w.int()),
@@ -65,8 +46,4 @@ def sgd_update(
 
 def _hyperparameters(words: Tensor) -> tuple[int, int, int, int, int]:
     rate, rate_shift, mu, decay, decay_shift = words[0, :5].tolist()
-    return rate & 0x1FFFF, _shift(rate_shift), mu & 0x1FFFF, decay & 0x1FFFF, _shift(decay_shift)
-
-
-def _shift(value: int) -> int:
-    return max(-64, min(64, value))
+    return rate & 0x1FFFF, clamped_shift(rate_shift), mu & 0x1FFFF, decay & 0x1FFFF, clamped_shift(decay_shift)

@@ -564,6 +564,51 @@ class Reference:
         weight.peak = longest or EMPTY
         return results
 
+    def adamw_update(self) -> dict[str, Rows]:
+        (hyper,) = self.read("hyperparameters")
+        rate, decay = hyper[0] % (1 << 17), hyper[4] % (1 << 17)
+        rate_shift, decay_shift = (max(-64, min(64, hyper[i])) for i in (1, 5))
+        share1, share2 = (min(hyper[i] % (1 << 17), 1 << 16) for i in (2, 3))
+        floor, average_shift = hyper[6] % (1 << 16), max(-256, min(256, self.immediates["average_shift"]))
+        weight, gradient = self.slot("weight"), self.slot("gradient")
+        rescale = weight.peak >= RESCALE_PEAK
+        if rescale:
+            weight.f -= 1
+        f_master, f_average = weight.f + 16, gradient.f + average_shift
+        results: dict[str, Rows] = {"master": [], "moments": [], "weight": []}
+        longest = 0
+        requantise, decode, encode = formats.requantise, formats.decode_moment, formats.encode_moment
+        for rows in zip(self.read("master"), self.read("moments"), self.read("gradient"), strict=True):
+            for out in results.values():
+                out.append([])
+            for w, codes, g in zip(*rows, strict=True):
+                w = round_shift(w, 1) if rescale else w
+                drop = abs(g).bit_length() - 16
+                n = round_shift(abs(g), drop)
+                old, exponent = decode(codes & 0x7FFF)
+                first, scale = formats.blend(
+                    (-old if codes & 0x8000 else old, exponent), (-n if g < 0 else n, drop - f_average + 37), share1
+                )
+                m, sign = encode(abs(first), scale, 15), first < 0
+                square = (round_shift(n * n, 16), 2 * (drop - f_average) + 80)
+                v = encode(*formats.blend(decode(codes >> 16 & 0xFFFF), square, share2), 16)
+                numerator, e1 = decode(m)
+                denominator, e2 = decode(max(v, floor))
+                r, e = rsqrt(max(1, denominator << e2 % 2))
+                ratio = round_shift(-numerator * r if sign else numerator * r, 8)
+                new = w - requantise(ratio * rate, rate_shift + 13 + e + e2 // 2 - e1 - f_master, 32)
+                if "DECAY" in self.flags:
+                    new -= requantise(round_shift(w, 8) * decay, decay_shift - 8, 32)
+                w = saturate(new, 32)
+                weight.saturations = (weight.saturations + (w != new or m == 0x7FFF or v == 0xFFFF)) % (1 << 32)
+                longest = max(longest, formats.bit_length(w))
+                record = v << 16 | sign << 15 | m
+                record -= (record >> 31) << 32
+                for name, value in zip(results, (w, record, requantise(w, 16, 16)), strict=True):
+                    results[name][-1].append(value)
+        weight.peak = longest or EMPTY
+        return results
+
     def exponent_update(self) -> dict[str, Rows]:
         for slot in self.slots[self.d["first"] : self.d["first"] + self.d["count"]]:
             slot.f_previous = slot.f

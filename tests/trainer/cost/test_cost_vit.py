@@ -32,7 +32,7 @@ def zcu102() -> HardwareConfig:
 
 def compiled(model: ViTConfig, plan: TokenPlan, batch: int, training: bool) -> Counter[tuple[str, str]]:
     """MACs of the host's program by (layer, op)."""
-    layout = plan_layout(zcu102(), model, Use(batch, training, training, plan.selectors, False))
+    layout = plan_layout(zcu102(), model, Use(batch, training, selectors=plan.selectors))
     program = compile_program(layout, plan, mode="train" if training else "eval")
     counted: Counter[tuple[str, str]] = Counter()
     for name, instruction in zip(program.names, program.instructions, strict=True):

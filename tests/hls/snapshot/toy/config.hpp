@@ -3,8 +3,8 @@
 
 namespace peelvit {
 
-constexpr unsigned kHashLow = 0x060dd5abu;
-constexpr unsigned kHashHigh = 0x1d241904u;
+constexpr unsigned kHashLow = 0x57933deeu;
+constexpr unsigned kHashHigh = 0x3b3a3b7bu;
 
 constexpr int kPorts = 3;
 constexpr int kRowTile = 10;

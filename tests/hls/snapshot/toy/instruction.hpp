@@ -47,6 +47,7 @@ constexpr int kOpClassVariance = 18;
 constexpr int kOpCrossEntropy = 19;
 constexpr int kOpSgdUpdate = 20;
 constexpr int kOpExponentUpdate = 21;
+constexpr int kOpAdamwUpdate = 22;
 
 constexpr int kStatusOk = 0;
 constexpr int kStatusProgramOutsideWindow = 1;

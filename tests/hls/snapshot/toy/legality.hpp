@@ -809,6 +809,40 @@ inline int check_exponent_update(const Instruction& in, unsigned window_words, i
     return kStatusOk;
 }
 
+inline int check_adamw_update(const Instruction& in, unsigned window_words, int slot_count) {
+    if (in.flags & ~1u) return kStatusBadField;
+    const bool DECAY = (in.flags & 1u) != 0;
+    if (in.layout[0] >> 16 != 0) return kStatusBadField;
+    if (in.layout[1] >> 16 != 0) return kStatusBadField;
+    if (in.layout[4] >> 16 != 0) return kStatusBadField;
+    if ((in.address[5] | in.layout[5]) != 0) return kStatusBadField;
+    if ((in.address[6] | in.layout[6]) != 0) return kStatusBadField;
+    if ((in.address[7] | in.layout[7]) != 0) return kStatusBadField;
+    if (in.dimension[2] != 0) return kStatusBadField;
+    if (in.dimension[3] != 0) return kStatusBadField;
+    if (in.dimension[4] != 0) return kStatusBadField;
+    if (in.dimension[5] != 0) return kStatusBadField;
+    if (in.dimension[6] != 0) return kStatusBadField;
+    if (in.dimension[7] != 0) return kStatusBadField;
+    if (in.dimension[8] != 0) return kStatusBadField;
+    if (in.dimension[9] != 0) return kStatusBadField;
+    if (in.immediate[1] != 0) return kStatusBadField;
+    if (in.immediate[2] != 0) return kStatusBadField;
+    if (in.immediate[3] != 0) return kStatusBadField;
+    const unsigned long long rows = in.dimension[0];
+    const unsigned long long n = in.dimension[1];
+    if (rows < 1u || rows > unsigned(kMaxRows)) return kStatusBadShape;
+    if (n < 1u || n > unsigned(kMaxRows)) return kStatusBadShape;
+    if (!inside(operand(in, 0), rows, words32(n), window_words)) return kStatusOutsideWindow;
+    if (!inside(operand(in, 1), rows, words32(n), window_words)) return kStatusOutsideWindow;
+    if (!inside(operand(in, 2), rows, words32(n), window_words)) return kStatusOutsideWindow;
+    if (!inside(operand(in, 3), rows, words16(n), window_words)) return kStatusOutsideWindow;
+    if (!inside(operand(in, 4), 1, words32(8), window_words)) return kStatusOutsideWindow;
+    if (!slot_exists(operand(in, 2), 1, slot_count)) return kStatusBadSlot;
+    if (!slot_exists(operand(in, 3), 1, slot_count)) return kStatusBadSlot;
+    return kStatusOk;
+}
+
 inline int check_instruction(const Instruction& in, unsigned window_words, int slot_count) {
     switch (in.opcode) {
         case kOpEnd:
@@ -855,6 +889,8 @@ inline int check_instruction(const Instruction& in, unsigned window_words, int s
             return in.reserved != 0 ? kStatusBadField : check_sgd_update(in, window_words, slot_count);
         case kOpExponentUpdate:
             return in.reserved != 0 ? kStatusBadField : check_exponent_update(in, window_words, slot_count);
+        case kOpAdamwUpdate:
+            return in.reserved != 0 ? kStatusBadField : check_adamw_update(in, window_words, slot_count);
         default:
             return kStatusUnknownOpcode;
     }

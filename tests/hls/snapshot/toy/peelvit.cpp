@@ -22,6 +22,7 @@
 #include "ops/class_variance.hpp"
 #include "ops/cross_entropy.hpp"
 #include "ops/sgd_update.hpp"
+#include "ops/adamw_update.hpp"
 #include "ops/exponent_update.hpp"
 
 namespace peelvit {
@@ -34,10 +35,12 @@ constexpr unsigned kDispatchCycles = 96;
 // Run one legal instruction. An opcode branch stands here, outside every dataflow region.
 inline void execute(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
 #pragma HLS inline off
-    // The three GEMM forms share one array, attention and its backward one unit, both selections another.
+    // The three GEMM forms share one array, attention and its backward one unit, both selections another, and so do the
+    // optimizers.
 #pragma HLS allocation function instances=gemm limit=1
 #pragma HLS allocation function instances=attend limit=1
 #pragma HLS allocation function instances=select_in_rows limit=1
+#pragma HLS allocation function instances=update_tensor limit=1
     switch (in.opcode) {
         case kOpGemmNt:
             gemm_nt(mem0, mem1, mem2, in, slots);
@@ -101,6 +104,9 @@ inline void execute(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
             break;
         case kOpExponentUpdate:
             exponent_update(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpAdamwUpdate:
+            adamw_update(mem0, mem1, mem2, in, slots);
             break;
         default:
             break;

@@ -1,0 +1,40 @@
+"""What the weight updates share: rescaling of master weights, and what becomes of the weight's slot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from hls.spec.slots import EMPTY, RESCALE_PEAK
+from sim.golden.fixed import round_shift
+from sim.golden.slots import Slot
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """What an update does to the weight's slot: fraction and peak are set, saturations are added."""
+
+    f: int
+    peak: int
+    saturations: int
+
+    @classmethod
+    def of(cls, master: Tensor, f: int, saturations: int) -> Renewal:
+        """That of the new master weights (int64), whose int16 copy has the fraction `f`."""
+        low, high = (int(bound) for bound in master.aminmax())
+        return cls(f, max(high, ~low).bit_length() or EMPTY, saturations)
+
+    def applied_to(self, slot: Slot) -> Slot:
+        """The slot afterwards."""
+        return replace(slot, f=self.f, peak=self.peak, saturations=(slot.saturations + self.saturations) & 0xFFFFFFFF)
+
+
+def rescaled(master: Tensor, slot: Slot) -> tuple[Tensor, int]:
+    """Master weights (int64), halved where they have grown too large, and the fraction of their int16 copy."""
+    return (round_shift(master, 1), slot.f - 1) if slot.peak >= RESCALE_PEAK else (master, slot.f)
+
+
+def clamped_shift(shift: int) -> int:
+    """A hyperparameter's shift as the hardware takes it."""
+    return max(-64, min(64, shift))

@@ -1,0 +1,44 @@
+// m += share1 * (g - m); v += share2 * (g^2 - v); w -= decay * w + rate * m / sqrt(max(v, floor)); weight = round(w / 2^16). A moments element is the code of v above that of m. Hyperparameters: (rate mantissa, rate shift, share1 and share2 in Q16, decay mantissa, decay shift, floor's code, 0): numerics.md.
+#pragma once
+
+#include "../update/stream.hpp"
+
+namespace peelvit {
+
+inline void adamw_update(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+    const Matrix master = operand(in, 0);
+    const Matrix moments = operand(in, 1);
+    const Matrix gradient = operand(in, 2);
+    const Matrix weight = operand(in, 3);
+    const Matrix hyperparameters = operand(in, 4);
+    const int rows = int(in.dimension[0]);
+    const int n = int(in.dimension[1]);
+    const bool has_decay = (in.flags & 1u) != 0;
+    const int average_shift = int(in.immediate[0]);
+
+    STRAIGHT(kReadLatency);
+    const word_t first = read_word<0>(mem0, hyperparameters.address);
+    const word_t second = read_word<0>(mem0, hyperparameters.address + 1);
+    const Scale scale = scale_of(slots, weight);
+    const int f_master = scale.f_weight + kMasterShift;
+    const int mantissa_mask = (1 << 17) - 1;
+    const int whole_share = 1 << kShareBits;
+    Update update;
+    update.rule = kAdamw;
+    update.rescale = scale.rescale;
+    update.sgd = no_sgd();
+    update.adamw.rate = i18(int(get32(first, 0)) & mantissa_mask);
+    update.adamw.exp_avg_share = i18(smaller(int(get32(first, 2)) & mantissa_mask, whole_share));
+    update.adamw.exp_avg_sq_share = i18(smaller(int(get32(first, 3)) & mantissa_mask, whole_share));
+    update.adamw.decay = i18(has_decay ? int(get32(second, 0)) & mantissa_mask : 0);
+    update.adamw.floor = int(get32(second, 2)) & 0xFFFF;
+    update.adamw.f_gradient = slots.f[gradient.slot] + larger(-256, smaller(256, average_shift));
+    update.adamw.decay_shift = clamp_shift(int(get32(second, 1))) - kDecayDrop;
+    update.adamw.step_shift = clamp_shift(int(get32(first, 1))) - f_master + 16 - kStepDrop + kExpAvgFraction -
+                              kExpAvgSqFraction / 2;
+    update.words = words16(n);
+    update.columns = n;
+    update_tensor(mem0, mem1, mem2, master, moments, gradient, weight, rows, scale.f_weight, update, slots);
+}
+
+}  // namespace peelvit
