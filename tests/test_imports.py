@@ -20,6 +20,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "hls": ({"hls"}, {"jinja2", "clang"}),
     "host": ({"hls.spec", "host"}, {"numpy", "tqdm", "PIL", "pynq"}),
     "sim/parity": ({"hls", "host", "sim", "trainer"}, None),  # a program: compares golden with the float trainer
+    "sim/optimizers": ({"hls", "host", "sim", "trainer"}, None),  # a program: compares with the float trainer
     "sim": ({"hls", "host", "sim"}, None),
     "trainer": ({"hls.spec", "host", "sim", "trainer"}, None),
     "tools": ({"hls", "host", "sim", "trainer", "tools"}, None),
