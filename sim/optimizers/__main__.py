@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m sim.optimizers", description="AdamW on the fabric against float.")
     parser.add_argument("what", choices=("sequences", "training"))
-    parser.add_argument("--steps", type=int, default=600, help="of each training; default: 600")
+    parser.add_argument("--steps", type=int, default=300, help="of each training; default: 300")
     parser.add_argument("--seeds", type=int, default=3, help="default: 3")
     parser.add_argument("--output", type=Path, help="CSV file; default: in docs/results")
     options = parser.parse_args(arguments)

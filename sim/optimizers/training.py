@@ -33,7 +33,7 @@ MODELS = {
     "fashion_mnist": "vit:image=28,patch=7,dim=64,depth=4,heads=4,mlp=128,classes=10,channels=1",
     "cifar10": "vit:image=32,patch=8,dim=64,depth=4,heads=4,mlp=128,classes=10,channels=3",
 }
-BATCH, TEST_IMAGES, LAST = 16, 2000, 50
+BATCH, TEST_IMAGES, LAST = 16, 1000, 50
 WEIGHT_DECAY, RATE, LOW_RATE = 0.05, 1e-3, 5e-6
 OPTIMIZERS = {"fp32": "float32", "adamw": "fixed16", "adamw-fabric": "fixed16", "adamw, 16-bit weights": "fixed16"}
 """What is compared, and the arithmetic of its forward and backward pass. The last one keeps no master weights."""
