@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from hls.area.expressions import Expressions
-from hls.area.place import is_dependent, Cell, Element, Record, Store, array_shape
+from hls.area.place import Cell, Element, Record, Store, array_shape, is_dependent
 from hls.area.value import Value, clip, constant, width
 from hls.lint import clang
 from hls.lint.loop import Loop, modified
