@@ -127,6 +127,7 @@ def field_type(kind: Any, name: str) -> Any:
 def array_shape(kind: Any) -> tuple[tuple[int, ...], Any]:
     """Dimensions of an array type (-1 where a template decides) and its element type."""
     dims: list[int] = []
+    kind = kind.get_canonical()
     while "ARRAY" in type_kind(kind):
         dims.append(kind.element_count if type_kind(kind) == "CONSTANTARRAY" else -1)
         kind = kind.get_array_element_type()

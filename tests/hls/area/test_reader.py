@@ -68,7 +68,7 @@ PRAGMA
 """
 BANKS = """
 void @(const i16 in[1024], i16 out[1024], int first, int count) {
-    i16 a[512][16];
+    Buffer a;
 #pragma HLS array_partition variable=a type=complete dim=2
     for (int i = 0; i < count; ++i) {
 #pragma HLS pipeline II=1
@@ -123,7 +123,7 @@ KERNELS = {
     "moving_lanes": BANKS.replace("INDEX", "first + lane"),
     "table": TABLE.replace("NUMBERS", ", ".join(map(str, range(256)))),
 }
-HEAD = "#include <ap_int.h>\ntypedef ap_int<16> i16;\ntypedef ap_int<48> acc_t;\ntypedef ap_int<64> wide_t;\n"
+HEAD = "#include <ap_int.h>\ntypedef ap_int<16> i16;\ntypedef ap_int<48> acc_t;\ntypedef ap_int<64> wide_t;\nusing Buffer = i16[512][16];\n"
 
 
 @pytest.fixture(scope="module")
