@@ -41,67 +41,63 @@ inline Prediction predict(const word_t logits[kMaxWords], int classes) {
     best.logit = get16(logits[0], 0);
     best.label = 0;
 predict:
-    for (int w = 0; w < words16(classes); ++w) {
-#pragma HLS loop_tripcount max = 32
-        PIPELINE(w == 0, 1, 8);
-        for (int lane = 0; lane < kLanes; ++lane) {
-#pragma HLS unroll
-            const i16 logit = get16(logits[w], lane);
-            if (kLanes * w + lane < classes && logit > best.logit) {
-                best.logit = logit;
-                best.label = kLanes * w + lane;
-            }
+    for (int i = 0; i < classes; ++i) {
+#pragma HLS loop_tripcount max = 256
+        PIPELINE(i == 0, 1, 8);
+        const i16 logit = get16(logits[i / kLanes], i % kLanes);
+        if (logit > best.logit) {
+            best.logit = logit;
+            best.label = i;
         }
     }
     return best;
 }
 
+// A class a cycle: classes are few, and an exponential of its own for every lane would be dear.
 inline LogitSums sum_logits(const word_t logits[kMaxWords], int classes, const Prediction& best, int label,
-                            int f_logits, int exponentials[kMaxWords][kLanes]) {
-    const wide_t largest = best.logit;
+                            int f_logits, i32 exponentials[kMaxColumns]) {
     LogitSums sums;
     sums.exponentials = 0;
     sums.distances = 0;
     sums.label_distance = 0;
 sum_logits:
-    for (int w = 0; w < words16(classes); ++w) {
-#pragma HLS loop_tripcount max = 32
-        PIPELINE(w == 0, 4, kVectorDepth);  // two lanes a cycle are enough
-        for (int lane = 0; lane < kLanes; ++lane) {
-#pragma HLS unroll
-            const bool is_class = kLanes * w + lane < classes;
-            const wide_t logit = get16(logits[w], lane);
-            const wide_t distance = is_class ? wide_t(largest - logit) : wide_t(0);
-            const int e = int(exponential(distance, f_logits, kNaturalScale));
-            const int rounded = distance_q16(distance, f_logits);
-            exponentials[w][lane] = e;
-            if (is_class) sums.exponentials += e;
-            sums.distances += rounded;
-            if (kLanes * w + lane == label) sums.label_distance = rounded;
-        }
+    for (int i = 0; i < classes; ++i) {
+#pragma HLS loop_tripcount max = 256
+        PIPELINE(i == 0, 1, kVectorDepth);
+        const wide_t distance = wide_t(best.logit) - wide_t(get16(logits[i / kLanes], i % kLanes));
+        const i32 e = i32(exponential(distance, f_logits, kNaturalScale));
+        const int rounded = distance_q16(distance, f_logits);
+        exponentials[i] = e;
+        sums.exponentials += e;
+        sums.distances += rounded;
+        if (i == label) sums.label_distance = rounded;
     }
     return sums;
 }
 
 // dlogits = probability - target.
-inline void store_gradient(word_t* mem2, unsigned address, int classes, const int exponentials[kMaxWords][kLanes],
-                           wide_t inverse, int label, int target_on, int target_off, int f_out,
-                           Statistics& statistics) {
+inline void make_gradient(int classes, const i32 exponentials[kMaxColumns], wide_t inverse, int label, int target_on,
+                          int target_off, int f_out, word_t gradient[kMaxWords], Statistics& statistics) {
     const u30 factor = u30(inverse);  // at most 2^28
+    word_t word = zero_word();
+make_gradient:
+    for (int i = 0; i < classes; ++i) {
+#pragma HLS loop_tripcount max = 256
+        PIPELINE(i == 0, 1, kVectorDepth);
+        const wide_t product = multiply(u30(unsigned(exponentials[i])), factor);
+        const wide_t acc = round_shift(product, kProbabilityBits - kTargetBits) - wide_t(i == label ? target_on : target_off);
+        if (i % kLanes == 0) word = zero_word();
+        put16(word, i % kLanes, i16(store(acc, kTargetBits - f_out, 16, statistics)));
+        gradient[i / kLanes] = word;
+    }
+}
+
+inline void store_gradient(word_t* mem2, unsigned address, int words, const word_t gradient[kMaxWords]) {
 store_gradient:
-    for (int w = 0; w < words16(classes); ++w) {
+    for (int w = 0; w < words; ++w) {
 #pragma HLS loop_tripcount max = 32
-        PIPELINE(w == 0, 4, kVectorDepth);  // two lanes a cycle are enough
-        wide_t acc[kLanes];
-#pragma HLS array_partition variable=acc type=complete
-        for (int lane = 0; lane < kLanes; ++lane) {
-#pragma HLS unroll
-            const wide_t product = multiply(u30(unsigned(exponentials[w][lane])), factor);
-            const int target = kLanes * w + lane == label ? target_on : target_off;
-            acc[lane] = round_shift(product, kProbabilityBits - kTargetBits) - wide_t(target);
-        }
-        const word_t word = store_word(acc, smaller(kLanes, classes - kLanes * w), kTargetBits - f_out, statistics);
-        write_word<2>(mem2, address + unsigned(w), word);
+        PIPELINE(w == 0, 1, kCopyDepth);
+        write_word<2>(mem2, address + unsigned(w), gradient[w]);
     }
 }
 
@@ -136,8 +132,8 @@ inline void cross_entropy(word_t* mem0, word_t* mem1, word_t* mem2, const Instru
     const int words = words16(n);
     int label_of[kMaxSplit];
     word_t row[kMaxWords];
-    int exponentials[kMaxWords][kLanes];
-#pragma HLS array_partition variable=exponentials type=complete dim=2
+    word_t gradient[kMaxWords];
+    i32 exponentials[kMaxColumns];
     load_labels(mem0, labels, batch, n, label_of);
     Statistics statistics = no_statistics();
 entropy_images:
@@ -150,8 +146,9 @@ entropy_images:
         if (has_gradient) {
             const unsigned address = dlogits.address + unsigned(b) * unsigned(dlogits.pitch);
             const wide_t inverse = reciprocal(sums.exponentials);
-            store_gradient(mem2, address, n, exponentials, inverse, label, target_on, target_off, slots.f[class_slot],
-                           statistics);
+            make_gradient(n, exponentials, inverse, label, target_on, target_off, slots.f[class_slot], gradient,
+                          statistics);
+            store_gradient(mem2, address, words, gradient);
         }
         store_terms(mem2, terms.address + unsigned(b) * unsigned(terms.pitch), sums, best, label, target_on,
                     target_off);
