@@ -95,9 +95,9 @@ def _write(
     return Operand(name, Access.WRITE, element, rows, columns, slot, flag)
 
 
-def _sum(name: str, rows: str, columns: str) -> Operand:
+def _sum(name: str, rows: str, columns: str, flag: str | None = None) -> Operand:
     """A weight gradient: int32, added to when ACCUMULATE is set."""
-    return Operand(name, Access.UPDATE, "i32", rows, columns, Slot.ONE)
+    return Operand(name, Access.UPDATE, "i32", rows, columns, Slot.ONE, flag)
 
 
 def _inner(name: str, slot: Slot) -> Operand:
@@ -181,10 +181,16 @@ OPS: tuple[Op, ...] = (
         3,
         "gemm",
         ("rows", "split", "n", "k"),
-        (_read("dy", "rows", "n", _G), _read("x", "rows", "k"), _sum("dw", "n", "k")),
+        (
+            _read("dy", "rows", "n", _G),
+            _read("x", "rows", "k"),
+            _sum("dw", "n", "k"),
+            _sum("dbias", "1", "n", flag="BIAS"),
+        ),
         {"rows": (1, "max_contraction"), "split": (0, "max_split"), "n": (1, "max_rows"), "k": (1, "max_rows")},
-        "dw[i][j] (+)= sum_r dy[r][i] * x[r][j], patch rows and class rows summed apart. The gradient of a weight.",
-        flags=("ACCUMULATE",),
+        "dw[i][j] (+)= sum_r dy[r][i] * x[r][j], patch rows and class rows summed apart; with BIAS also "
+        "dbias[i] (+)= sum_r dy[r][i]. The gradients of a weight and of its bias.",
+        flags=("ACCUMULATE", "BIAS"),
         rules=("split <= rows",),
         macs="rows * n * k",
     ),
@@ -195,8 +201,8 @@ OPS: tuple[Op, ...] = (
         ("rows", "split", "n", "period"),
         (_read("dy", "rows", "n", _G), _sum("dw", "period", "n")),
         _VECTOR_LIMITS | {"period": (1, "max_rows")},
-        "dw[p][j] (+)= sum over rows r with r % period == p of dy[r][j]. The gradient of a bias (period 1) and of the "
-        "position embedding (period: patches, no class rows).",
+        "dw[p][j] (+)= sum over rows r with r % period == p of dy[r][j]. The gradient of the class token (period 1) "
+        "and of the position embedding (period: patches, no class rows).",
         flags=("ACCUMULATE",),
         rules=("split <= rows", "period <= rows", "period == 1 || split == 0"),
     ),

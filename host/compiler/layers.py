@@ -52,21 +52,21 @@ def linear_input_gradient(
 
 
 def linear_weight_gradient(e: Emitter, name: str, dy: Matrix, x: Matrix, rows: Rows, *, parts: int = 1) -> None:
-    """dw (+)= dy^T x and the column sums of dy; each of `parts` equal column ranges of dy has its own pair of slots."""
+    """dw (+)= dy^T x, dbias (+)= column sums of dy; each of `parts` column ranges of dy has its own pair of slots."""
     weight = e.layout.tensors[f"{name}.weight"]
     dw, db = e.matrix(f"grad.{name}.weight"), e.matrix(f"grad.{name}.bias")
-    flags = ("ACCUMULATE",) if e.accumulate else ()
+    flags = ("ACCUMULATE", "BIAS") if e.accumulate else ("BIAS",)
     width = weight.rows // parts
     for part in range(parts):
         first = part * width
         part_dy = skip_columns(dy, first)
         part_dy = Matrix(part_dy.address, part_dy.pitch, dy.slot + 2 * part)
         label = f"{name}[{part}]" if parts > 1 else name
+        operands = {"dy": part_dy, "x": x, "dw": skip_rows(dw, first), "dbias": skip_columns(db, first, "i32")}
         e.emit(
-            f"{label} dW", "gemm_tn", {"dy": part_dy, "x": x, "dw": skip_rows(dw, first)}, flags=flags,
+            f"{label} dW", "gemm_tn", operands, flags=flags,
             rows=rows.count, split=rows.classes, n=width, k=weight.columns,
         )  # fmt: skip
-        column_sum(e, f"{label} db", part_dy, skip_columns(db, first, "i32"), rows, width)
 
 
 def column_sum(e: Emitter, label: str, dy: Matrix, dw: Matrix, rows: Rows, n: int, *, period: int = 1) -> None:

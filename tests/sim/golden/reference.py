@@ -266,7 +266,11 @@ class Reference:
         kinds = [self.kind(r) for r in range(self.d["rows"])]
         f_patch, f_class = (self.f("dy", kind) + self.f("x") for kind in (0, 1))
         sums = [[self.contract(list(zip(kinds, map(mul, a, b), strict=True)), f_patch, f_class) for b in x] for a in dy]
-        return {"dw": self.accumulate("dw", sums)}
+        results = {"dw": self.accumulate("dw", sums)}
+        if "BIAS" in self.flags:
+            bias = [self.contract(list(zip(kinds, a, strict=True)), self.f("dy"), self.f("dy", 1)) for a in dy]
+            results["dbias"] = self.accumulate("dbias", [bias])
+        return results
 
     def column_sum(self) -> dict[str, Rows]:
         dy, period = self.read("dy"), self.d["period"]

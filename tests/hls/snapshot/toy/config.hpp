@@ -3,8 +3,8 @@
 
 namespace peelvit {
 
-constexpr unsigned kHashLow = 0x57933deeu;
-constexpr unsigned kHashHigh = 0x3b3a3b7bu;
+constexpr unsigned kHashLow = 0x73086c35u;
+constexpr unsigned kHashHigh = 0x7ce7170cu;
 
 constexpr int kPorts = 3;
 constexpr int kRowTile = 10;

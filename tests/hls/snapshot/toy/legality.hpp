@@ -135,9 +135,10 @@ inline int check_gemm_nn(const Instruction& in, unsigned window_words, int slot_
 }
 
 inline int check_gemm_tn(const Instruction& in, unsigned window_words, int slot_count) {
-    if (in.flags & ~1u) return kStatusBadField;
+    if (in.flags & ~3u) return kStatusBadField;
     const bool ACCUMULATE = (in.flags & 1u) != 0;
-    if ((in.address[3] | in.layout[3]) != 0) return kStatusBadField;
+    const bool BIAS = (in.flags & 2u) != 0;
+    if (!BIAS && (in.address[3] | in.layout[3]) != 0) return kStatusBadField;
     if ((in.address[4] | in.layout[4]) != 0) return kStatusBadField;
     if ((in.address[5] | in.layout[5]) != 0) return kStatusBadField;
     if ((in.address[6] | in.layout[6]) != 0) return kStatusBadField;
@@ -164,9 +165,11 @@ inline int check_gemm_tn(const Instruction& in, unsigned window_words, int slot_
     if (!inside(operand(in, 0), rows, words16(n), window_words)) return kStatusOutsideWindow;
     if (!inside(operand(in, 1), rows, words16(k), window_words)) return kStatusOutsideWindow;
     if (!inside(operand(in, 2), n, words32(k), window_words)) return kStatusOutsideWindow;
+    if (BIAS && !inside(operand(in, 3), 1, words32(n), window_words)) return kStatusOutsideWindow;
     if (!slot_exists(operand(in, 0), 2, slot_count)) return kStatusBadSlot;
     if (!slot_exists(operand(in, 1), 1, slot_count)) return kStatusBadSlot;
     if (!slot_exists(operand(in, 2), 1, slot_count)) return kStatusBadSlot;
+    if (BIAS && !slot_exists(operand(in, 3), 1, slot_count)) return kStatusBadSlot;
     return kStatusOk;
 }
 

@@ -17,7 +17,8 @@ namespace peelvit {
 
 inline void gemm_steps(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, int steps, GemmWalk& walk,
                        i16 (&panel)[kPorts][kPanelTiles * kThirdChunk][kRowTile], ColumnBuffer& column_tile,
-                       PartialSums& partial, TotalSums& total, GemmStatistics& statistics) {
+                       PartialSums& partial, TotalSums& total, PartialRowSums& row_partial, TotalRowSums& row_total,
+                       GemmStatistics& statistics) {
 #pragma HLS inline off
 gemm_steps:
     for (int index = 0; index < steps; ++index) {
@@ -35,13 +36,17 @@ gemm_steps:
 #pragma HLS array_partition variable=extra type=complete dim=1
         SavedBuffer saved;
 #pragma HLS array_partition variable=saved type=complete dim=1
+        BiasBuffer old_bias;
+        RowSumBuffer row_sums;
+#pragma HLS array_partition variable=row_sums type=cyclic factor=2
         SumBuffer sums;
 #pragma HLS array_partition variable=sums type=cyclic factor=2 dim=1
 #pragma HLS array_partition variable=sums type=complete dim=2
         PROCESS(next_step(job, walk, to_load, to_multiply, to_finish));
-        PROCESS(load(mem0, mem1, mem2, job, to_load, rows, columns, extra, saved));
-        COMPUTE(multiply(to_multiply, rows, columns, panel, column_tile, sums));
-        PROCESS(finish(mem0, mem1, mem2, job, to_finish, sums, extra, saved, partial, total, statistics));
+        PROCESS(load(mem0, mem1, mem2, job, to_load, rows, columns, extra, saved, old_bias));
+        COMPUTE(multiply(to_multiply, rows, columns, panel, column_tile, sums, row_sums));
+        PROCESS(finish(mem0, mem1, mem2, job, to_finish, sums, extra, saved, row_sums, old_bias, partial, total, row_partial,
+                       row_total, statistics));
     }
 }
 
@@ -57,15 +62,20 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, S
     TotalSums total;
 #pragma HLS array_partition variable=partial type=complete dim=2
 #pragma HLS array_partition variable=total type=complete dim=2
+    PartialRowSums row_partial;
+    TotalRowSums row_total;
+#pragma HLS array_partition variable=row_total type=cyclic factor=4
     GemmStatistics statistics;
+    statistics.bias = no_statistics();
     statistics.out[kPatchRows] = no_statistics();
     statistics.out[kClassRows] = no_statistics();
     statistics.pre = no_statistics();
     GemmWalk walk = start_of_walk();
-    gemm_steps(mem0, mem1, mem2, job, count_steps(job), walk, panel, column_tile, partial, total, statistics);
+    gemm_steps(mem0, mem1, mem2, job, count_steps(job), walk, panel, column_tile, partial, total, row_partial, row_total, statistics);
     const int out_fraction = job.has_gelu ? kGeluBits : job.fraction[kPatchRows];
     record(slots, job.slot[kPatchRows], statistics.out[kPatchRows], out_fraction);
     if (job.form == kNn) record(slots, job.slot[kClassRows], statistics.out[kClassRows], job.fraction[kClassRows]);
+    if (job.sums_rows) record(slots, job.bias.slot, statistics.bias, job.fraction[kPatchRows] - job.f_second);
     if (job.has_gelu) record(slots, job.pre.slot, statistics.pre, job.fraction[kPatchRows]);
 }
 
@@ -88,8 +98,10 @@ inline GemmJob plain_job(GemmForm form, int rows, int columns, int contraction, 
     job.has_gelu = false;
     job.has_gelu_backward = false;
     job.accumulates = false;
+    job.sums_rows = false;
     job.residual_period = rows;
     job.chunks = 0;
+    job.f_second = 0;
     job.f_bias = 0;
     job.f_pre = 0;
     for (int group = 0; group < 2; ++group) {

@@ -14,9 +14,14 @@ constexpr int kFinishLanes = kPorts * kLanes;  // sums of a row that are finishe
 using PartialSums = acc_t[kSumRows * kPortWords][kFinishLanes];
 using TotalSums = wide_t[kSumRows * kPortWords][kFinishLanes];
 
+// The same for the sums of the first operand, by row of the panel.
+using PartialRowSums = acc_t[kPanelRows];
+using TotalRowSums = wide_t[kPanelRows];
+
 struct GemmStatistics {
     Statistics out[2];
     Statistics pre;
+    Statistics bias;
 };
 
 // The sums within the open segment and over all closed ones.
@@ -181,8 +186,48 @@ store_gradient_rows:
     }
 }
 
+inline void accumulate_rows(const GemmJob& job, const GemmStep& step, const RowSumBuffer& row_sums, PartialRowSums& row_partial,
+                            TotalRowSums& row_total) {
+    const int shift = job.segment_shift[step.chunk.segment][kPatchRows];
+row_sums:
+    for (int i = 0; i < step.rows; ++i) {
+#pragma HLS loop_tripcount max = 20
+        PIPELINE(i == 0, 1, 8);
+        const int place = step.panel_tile * kRowTile + i;
+        const RunningSum running = add_chunk(step.chunk, row_sums[i], shift, row_partial[place], row_total[place]);
+        row_partial[place] = running.partial;
+        row_total[place] = running.total;
+    }
+}
+
+// The bias gradients of a panel.
+inline void store_bias_gradient(word_t* mem0, const GemmJob& job, const GemmStep& step, const BiasBuffer& old_bias,
+                                const TotalRowSums& row_total, Statistics& statistics) {
+    const unsigned address = bias_address(job, step);
+    const int fraction = job.fraction[kPatchRows] - job.f_second;
+store_bias_gradient:
+    for (int w = 0; w < words32(step.stored_sums); ++w) {
+#pragma HLS loop_tripcount max = 10
+        PIPELINE(w == 0, 1, kFinishDepth);
+        word_t word = zero_word();
+        for (int l = 0; l < kWideLanes; ++l) {
+#pragma HLS unroll
+            const int row = kWideLanes * w + l;
+            if (row < step.stored_sums) {
+                const wide_t old = align(wide_t(get32(old_bias[w], l)), job.f_bias, fraction);
+                const wide_t acc = job.accumulates ? wide_t(row_total[row] + old) : row_total[row];
+                put32(word, l, i32(store(acc, fraction - job.f_bias, 32, statistics)));
+            }
+        }
+        write_word<0>(mem0, address + unsigned(w), word);
+    }
+}
+
 inline void finish(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const SumBuffer& sums,
-                   const ExtraBuffer& extra, const SavedBuffer& saved, PartialSums& partial, TotalSums& total, GemmStatistics& statistics) {
+                   const ExtraBuffer& extra, const SavedBuffer& saved, const RowSumBuffer& row_sums, const BiasBuffer& old_bias, PartialSums& partial, TotalSums& total,
+                   PartialRowSums& row_partial, TotalRowSums& row_total, GemmStatistics& statistics) {
+    if (step.sums_rows) accumulate_rows(job, step, row_sums, row_partial, row_total);
+    if (step.stored_sums > 0) store_bias_gradient(mem0, job, step, old_bias, row_total, statistics.bias);
     if (!step.closes_sum)
         accumulate(job, step, sums, partial, total);
     else if (job.form == kTn)

@@ -36,6 +36,7 @@ struct GemmJob {
     int split;        // class-token rows: output rows of kNt and kNn, contraction steps of kTn
     Matrix first, second, bias, residual, pre, out;
     bool has_bias, has_residual, has_gelu, has_gelu_backward, accumulates;
+    bool sums_rows;   // `bias` is a gradient: the sums of the first operand over the contraction
     int residual_period;
     int chunks;
     Chunk chunk[kMaxChunks];
@@ -43,7 +44,7 @@ struct GemmJob {
     int fraction[2];          // of the finished sum, by row group
     int slot[2];              // of the output, by row group
     // fractions looked up once
-    int f_out[2], f_residual[2], f_bias, f_pre;
+    int f_second, f_out[2], f_residual[2], f_bias, f_pre;
 };
 
 // What one pass through the dataflow region works on: a block of row tiles, one column tile, one chunk.
@@ -59,6 +60,8 @@ struct GemmStep {
     bool loads_rows;    // the block's rows of the first operand are new
     bool loads_columns; // the column tile of the second operand is new
     bool closes_sum;    // last chunk of the contraction
+    bool sums_rows;     // the sums of the first operand are taken
+    int stored_sums;    // how many of them are complete with this step and stored: the panel's rows, or none
 };
 
 // The place of the next step. From the outermost loop: panels of rows, groups of column tiles, chunks, column tiles, blocks.
@@ -180,6 +183,9 @@ inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmSt
     step.loads_rows = walk.column_tile == walk.group;
     step.loads_columns = walk.tile == 0;
     step.closes_sum = walk.chunk == job.chunks - 1;
+    step.sums_rows = job.sums_rows && walk.column_tile == 0;
+    const bool ends_panel = walk.tile + step.tiles == tiles_of(panel_rows(job, walk));
+    step.stored_sums = step.sums_rows && step.closes_sum && ends_panel ? panel_rows(job, walk) : 0;
     advance(job, walk);
     load = step;
     product = step;

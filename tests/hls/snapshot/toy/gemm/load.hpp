@@ -19,6 +19,8 @@ using ColumnBuffer = i16[kChunk][kColumnTile];
 // Words of residuals, saved values and weight gradients: by port.
 using ExtraBuffer = word_t[kPorts][(kStepRows + 1) * 2 * kPortWords];
 using SavedBuffer = word_t[kPorts][kStepRows * kPortWords];
+// Words of a panel's bias gradients.
+using BiasBuffer = word_t[kPanelRows / kWideLanes];
 
 // Strips of a block of row tiles: tile by tile, kPorts strips at a time.
 struct RowStrips {
@@ -286,13 +288,30 @@ gradient_rows:
     }
 }
 
+// Words of the bias gradients of a panel; the panel's first row is the first element of a word.
+inline unsigned bias_address(const GemmJob& job, const GemmStep& step) {
+    return job.bias.address + unsigned((step.row - step.panel_tile * kRowTile) / kWideLanes);
+}
+
+// The bias gradients that are added to.
+inline void load_bias_gradient(const word_t* mem0, const GemmJob& job, const GemmStep& step, BiasBuffer& old_bias) {
+    const unsigned address = bias_address(job, step);
+load_bias_gradient:
+    for (int w = 0; w < words32(step.stored_sums); ++w) {
+#pragma HLS loop_tripcount max = 10
+        PIPELINE(w == 0, 1, kReadLatency);
+        old_bias[w] = read_word<0>(mem0, address + unsigned(w));
+    }
+}
+
 inline void load(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
-                 RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra, SavedBuffer& saved) {
+                 RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra, SavedBuffer& saved, BiasBuffer& old_bias) {
     if (step.loads_columns) load_columns(mem0, mem1, mem2, job, step, columns);
     if (step.loads_rows) load_rows(mem0, mem1, mem2, job, step, rows);
     if (step.closes_sum && (job.has_bias || job.has_residual)) load_residual(mem0, mem1, mem2, job, step, extra);
     if (step.closes_sum && job.has_gelu_backward) load_saved(mem0, mem1, mem2, job, step, saved);
     if (step.closes_sum && job.accumulates) load_gradients(mem0, mem1, mem2, job, step, extra);
+    if (step.stored_sums > 0 && job.accumulates) load_bias_gradient(mem0, job, step, old_bias);
 }
 
 }  // namespace peelvit

@@ -11,6 +11,8 @@ constexpr int kDrainCycles = kRowTile / kDrainRows;
 
 // Sums of a step by row and lane.
 using SumBuffer = acc_t[kStepRows][kColumnTile];
+// Sums of the first operand over the contraction, by row.
+using RowSumBuffer = acc_t[kStepRows];
 
 // kRowTile x kColumnTile multiply-accumulates in a cycle; `opens` begins new sums.
 inline void rank_1(acc_t (&acc)[kRowTile][kColumnTile], bool opens, const factor_t (&a)[kRowTile], const factor_t (&b)[kColumnTile]) {
@@ -28,9 +30,13 @@ inline void rank_1(acc_t (&acc)[kRowTile][kColumnTile], bool opens, const factor
 // One loop over row tiles and contraction steps. A tile's sums drain into `sums` while the next tile is summed. New rows
 // and columns are used as they arrive and kept in `panel` and `column_tile` for the steps that follow.
 inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBuffer& columns,
-                     i16 (&panel)[kPorts][kPanelTiles * kThirdChunk][kRowTile], ColumnBuffer& column_tile, SumBuffer& sums) {
+                     i16 (&panel)[kPorts][kPanelTiles * kThirdChunk][kRowTile], ColumnBuffer& column_tile, SumBuffer& sums, RowSumBuffer& row_sums) {
     acc_t acc[kRowTile][kColumnTile];
     acc_t finished[kRowTile][kColumnTile];
+    acc_t row_acc[kRowTile];
+    acc_t row_finished[kRowTile];
+#pragma HLS array_partition variable=row_acc type=complete
+#pragma HLS array_partition variable=row_finished type=complete
 #pragma HLS array_partition variable=acc type=complete dim=0
 #pragma HLS array_partition variable=finished type=complete dim=0
     const int third = third_of(step.chunk);
@@ -48,6 +54,7 @@ multiply_steps:
         if (drained < kDrainCycles) {
             for (int row = 0; row < kDrainRows; ++row) {
 #pragma HLS unroll
+                row_sums[(tile - 1) * kRowTile + kDrainRows * drained + row] = row_finished[kDrainRows * drained + row];
                 for (int j = 0; j < kColumnTile; ++j) {
 #pragma HLS unroll
                     sums[(tile - 1) * kRowTile + kDrainRows * drained + row][j] = finished[kDrainRows * drained + row][j];
@@ -66,6 +73,8 @@ multiply_steps:
                 const i16 value = step.loads_rows ? rows[bank][tile * third + place][i] : kept;
                 if (step.loads_rows) kept = value;
                 a[i] = value;
+                const acc_t before = c == 0 ? acc_t(0) : row_acc[i];
+                row_acc[i] = before + acc_t(value);
             }
             for (int j = 0; j < kColumnTile; ++j) {
 #pragma HLS unroll
@@ -85,6 +94,7 @@ multiply_steps:
         if (c == turn && tile < step.tiles) {
             for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
+                row_finished[i] = row_acc[i];
                 for (int j = 0; j < kColumnTile; ++j) {
 #pragma HLS unroll
                     finished[i][j] = acc[i][j];

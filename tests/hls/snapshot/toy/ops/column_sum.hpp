@@ -1,4 +1,4 @@
-// dw[p][j] (+)= sum over rows r with r % period == p of dy[r][j]. The gradient of a bias (period 1) and of the position embedding (period: patches, no class rows).
+// dw[p][j] (+)= sum over rows r with r % period == p of dy[r][j]. The gradient of the class token (period 1) and of the position embedding (period: patches, no class rows).
 #pragma once
 
 #include "../sums.hpp"

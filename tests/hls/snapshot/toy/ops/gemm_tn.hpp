@@ -1,4 +1,4 @@
-// dw[i][j] (+)= sum_r dy[r][i] * x[r][j], patch rows and class rows summed apart. The gradient of a weight.
+// dw[i][j] (+)= sum_r dy[r][i] * x[r][j], patch rows and class rows summed apart; with BIAS also dbias[i] (+)= sum_r dy[r][i]. The gradients of a weight and of its bias.
 #pragma once
 
 #include "../gemm/engine.hpp"
@@ -10,11 +10,13 @@ inline void gemm_tn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
     const Matrix dy = operand(in, 0);
     const Matrix x = operand(in, 1);
     const Matrix dw = operand(in, 2);
+    const Matrix dbias = operand(in, 3);
     const int rows = int(in.dimension[0]);
     const int split = int(in.dimension[1]);
     const int n = int(in.dimension[2]);
     const int k = int(in.dimension[3]);
     const bool has_accumulate = (in.flags & 1u) != 0;
+    const bool has_bias = (in.flags & 2u) != 0;
 
     GemmJob job = plain_job(kTn, n, k, rows, split, dy, x, dw);
     const int f_patch = slots.f[dy.slot + kPatchRows] + slots.f[x.slot];
@@ -27,6 +29,10 @@ inline void gemm_tn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
     job.segment_shift[0][kPatchRows] = (split > 0 ? f_class : f_patch) - common;
     job.segment_shift[1][kPatchRows] = f_patch - common;
     job.accumulates = has_accumulate;
+    job.sums_rows = has_bias;
+    job.bias = dbias;
+    job.f_second = slots.f[x.slot];
+    job.f_bias = slots.f[dbias.slot];
     job.fraction[kPatchRows] = common;
     job.f_out[kPatchRows] = slots.f[dw.slot];
     gemm(mem0, mem1, mem2, job, slots);
