@@ -99,16 +99,21 @@ inline int port_rows(int rows, int port) {
     return rows / kLaneCount * port_lanes(port) + clamp_to(rows % kLaneCount - first_lane(port), port_lanes(port));
 }
 inline int port_group(int port, int m) { return m < port_lanes(port) ? 0 : 1; }
-inline int port_lane(int port, int m) { return first_lane(port) + m - port_group(port, m) * port_lanes(port); }
-inline int port_row(int port, int m) { return port_group(port, m) * kLaneCount + port_lane(port, m); }
-inline int port_of(int row) {
-    const int lane = row % kLaneCount;
-    return lane < kFrontLanes ? 0 : (lane < kFrontLanes + kSideLanes ? 1 : 2);
+inline int port_place(int port, int m) { return m - port_group(port, m) * port_lanes(port); }  // of the lane
+inline bool is_port_row(int port, int m) { return m < kGroups * port_lanes(port); }
+inline int port_row(int port, int m) {
+    return port_group(port, m) * kLaneCount + first_lane(port) + port_place(port, m);
 }
+inline int lane_port(int lane) { return lane < kFrontLanes ? 0 : (lane < kFrontLanes + kSideLanes ? 1 : 2); }
+inline int lane_place(int lane) { return lane - first_lane(lane_port(lane)); }
+inline int port_of(int row) { return lane_port(row % kLaneCount); }
 inline int place_in_port(int row) {
     const int port = port_of(row);
     return row / kLaneCount * port_lanes(port) + row % kLaneCount - first_lane(port);
 }
+
+// Words of a block's rows over keys, a bank for each lane: port, `group * kTokenWords + word`, place of the lane.
+using LaneWords = word_t[kPorts][kBlockWords16][kFrontLanes];
 
 // The next head's rows are split over the ports one after the other.
 inline int first_next(int port) { return port == 0 ? 0 : kFrontRows + (port - 1) * kSideRows; }

@@ -5,12 +5,15 @@
 
 namespace peelvit {
 
-// A block on its way to the multipliers. Words of a lane's row are `group * kTokenWords + word`.
+// A block on its way to the multipliers; a port fills the banks of its own lanes.
 struct QueryBlock {
-    word_t own[kGroups][kLaneCount][kHeadWords];  // rows of q or dy by lane
-    word_t matrix[kBlockWords16][kLaneCount];     // probabilities or gradients of scores, by position
-    word_t list[kBlockWords16][kLaneCount];       // listed keys
+    word_t own[kPorts][kGroups][kFrontLanes][kHeadWords];  // rows of q or dy by lane
+    LaneWords matrix;                                      // probabilities or gradients of scores, by position
+    LaneWords list;                                        // listed keys
 };
+
+// Lists of all blocks of an image.
+using KeyLists = word_t[kPorts][kQueryBlocks * kBlockWords16][kFrontLanes];
 
 // By port and place in it: rows of q or dy that go with rows of the matrix, and rows of the next head.
 using QueryVectors = word_t[kPorts][kPortRows][kHeadWords];
@@ -97,12 +100,12 @@ inline void advance(const AttentionJob& job, const PortLoad& load, int index, Po
 template <int kPort>
 inline void load_word(const word_t* mem, const AttentionJob& job, int pass, int image, int head, int first,
                       int next_part, int next_image, int next_head, const PortLoad& load, PortWalk& walk,
-                      QueryBlock& to, word_t (&lists)[kQueryBlocks * kBlockWords16][kLaneCount], QueryVectors& vectors,
+                      QueryBlock& to, KeyLists& lists, QueryVectors& vectors,
                       NextRows& next_rows) {
 #pragma HLS inline
     if (walk.kind == kNothing) return;
     const int group = port_group(kPort, walk.row);
-    const int lane = smaller(port_lane(kPort, walk.row), kLaneCount - 1);
+    const int lane = smaller(port_place(kPort, walk.row), kFrontLanes - 1);
     const int index = first + port_row(kPort, walk.row);
     const Matrix over_keys = pass == kQueryGradients || pass == kKeyGradients ? job.dscore : job.probability;
     const Matrix over_dims =
@@ -118,12 +121,12 @@ inline void load_word(const word_t* mem, const AttentionJob& job, int pass, int 
     const unsigned address = walk.kind == kMatrixRows ? at_query : (walk.kind == kLists ? at_list : at_token);
     const word_t word = read_word<kPort>(mem, address + unsigned(walk.word));
     const int place = group * kTokenWords + walk.word;
-    if (walk.kind == kMatrixRows) to.matrix[place][lane] = word;
-    if (walk.kind == kOwnRows && is_dot(pass)) to.own[group][lane][walk.word] = word;
+    if (walk.kind == kMatrixRows) to.matrix[kPort][place][lane] = word;
+    if (walk.kind == kOwnRows && is_dot(pass)) to.own[kPort][group][lane][walk.word] = word;
     if (walk.kind == kOwnRows && is_outer(pass)) vectors[kPort][walk.row][walk.word] = word;
     if (walk.kind == kLists) {
-        to.list[place][lane] = word;
-        lists[first / kQueryBlock * kBlockWords16 + place][lane] = word;
+        to.list[kPort][place][lane] = word;
+        lists[kPort][first / kQueryBlock * kBlockWords16 + place][lane] = word;
     }
     if (is_next) next_rows[kPort][walk.row][walk.word] = word;
     advance(job, load, index, walk);
@@ -132,7 +135,7 @@ inline void load_word(const word_t* mem, const AttentionJob& job, int pass, int 
 // Lists are read for the first head and the first pass, and kept for the others.
 inline void load(const word_t* mem0, const word_t* mem1, const word_t* mem2, const AttentionJob& job, int pass,
                  int image, int head, int first, int next_part, int next_image, int next_head,
-                 word_t (&lists)[kQueryBlocks * kBlockWords16][kLaneCount], QueryBlock& to, QueryVectors& vectors,
+                 KeyLists& lists, QueryBlock& to, QueryVectors& vectors,
                  NextRows& next_rows) {
 #pragma HLS inline off
     const bool uses_lists = job.sparse && block_patch_queries(job, first) > 0;
@@ -158,9 +161,12 @@ load_words:
         load_word<2>(mem2, job, pass, image, head, first, next_part, next_image, next_head, load2, walk2, to, lists,
                      vectors, next_rows);
         if (n < kept_words) {
-            for (int lane = 0; lane < kLaneCount; ++lane) {
+            for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                to.list[n][lane] = lists[first / kQueryBlock * kBlockWords16 + n][lane];
+                for (int lane = 0; lane < kFrontLanes; ++lane) {
+#pragma HLS unroll
+                    to.list[port][n][lane] = lists[port][first / kQueryBlock * kBlockWords16 + n][lane];
+                }
             }
         }
     }

@@ -8,6 +8,9 @@ namespace peelvit {
 constexpr int kMapWords = 2 * kTokenWords;  // of a row over all tokens
 constexpr int kMapDepth = 6;
 
+// Words of rows of the map, a bank for each lane.
+using HeadMapRows = word_t[kPorts][kGroups * kMapWords][kFrontLanes];
+
 // Whether a group has a query whose row of the map is asked for.
 inline bool is_mapped(const AttentionJob& job, int first, int group) {
     const int start = first + group * kLaneCount;
@@ -19,7 +22,7 @@ inline void add_to_map(const AttentionJob& job, int pass, int head, int first,
                        const i16 (&token_of)[kBlockSteps][kLaneCount],
                        const i16 (&probability)[kBlockSteps][kLaneCount],
                        i32 (&map)[kQueryBlocks * kGroups * kMaxTokens][kLaneCount],
-                       word_t (&rows)[kGroups * kMapWords][kLaneCount]) {
+                       HeadMapRows& rows) {
 #pragma HLS inline off
 map_groups:
     for (int group = 0; group < kGroups; ++group) {
@@ -65,7 +68,7 @@ map_groups:
 #pragma HLS unroll
                 if (place == 0) word[lane] = zero_word();
                 if (token < job.tokens) put32(word[lane], place, map[base + token][lane]);
-                rows[group * kMapWords + token / kWideLanes][lane] = word[lane];
+                rows[lane_port(lane)][group * kMapWords + token / kWideLanes][lane_place(lane)] = word[lane];
             }
         }
     }

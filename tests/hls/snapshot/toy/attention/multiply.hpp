@@ -197,6 +197,7 @@ multiply_steps:
                 const bool listed = is_listed(job, index) && at.step > 0;
                 const bool exists = index < job.queries && at.step < query_keys(job, index);
                 word_t right[kHeadWords];
+#pragma HLS array_partition variable = right type = complete
                 factor_t weight = 0;
                 if (outer) {
                     const int port = port_of(at.step);

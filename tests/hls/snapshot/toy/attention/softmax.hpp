@@ -70,7 +70,7 @@ divide:
 }
 
 inline void values(const AttentionJob& job, int pass, int first, const Terms& from,
-                   const wide_t (&ratio)[kGroups][kLaneCount], word_t (&rows)[kBlockWords16][kLaneCount],
+                   const wide_t (&ratio)[kGroups][kLaneCount], LaneWords& rows,
                    i16 (&for_map)[kBlockSteps][kLaneCount], Statistics& probability, Statistics (&dscore)[2]) {
 #pragma HLS inline off
     const int length = is_dot(pass) ? block_steps(job, first) : 0;
@@ -102,7 +102,7 @@ values:
             }
             if (lane_of_word == 0) word[lane] = zero_word();
             put16(word[lane], lane_of_word, result);
-            rows[at.group * kTokenWords + at.step / kLanes][lane] = word[lane];
+            rows[lane_port(lane)][at.group * kTokenWords + at.step / kLanes][lane_place(lane)] = word[lane];
             for_map[entry][lane] = result;
         }
         advance(job, first, at);

@@ -31,12 +31,12 @@ spread_rows:
             for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
                 const int index = first + port_row(port, m);
-                const int lane = smaller(port_lane(port, m), kLaneCount - 1);
+                const int lane = smaller(port_place(port, m), kFrontLanes - 1);
                 const int place = port_group(port, m) * kTokenWords + w;
                 const bool listed = is_listed(job, index);
-                const bool exists = m < kGroups * port_lanes(port) && index < job.queries;
+                const bool exists = is_port_row(port, m) && index < job.queries;
                 const int keys = exists ? query_keys(job, index) : 0;
-                const word_t entries = from.list[place][lane];
+                const word_t entries = from.list[port][place][lane];
                 if (w == 0) {
                     highest[port] = -1;
                     for (int token = 0; token < kMaxTokens; ++token) {
@@ -50,7 +50,7 @@ spread_rows:
                     const i16 entry = k == 0 ? before[port] : get16(entries, (k + kLanes - 1) % kLanes);
                     const int token = listed && position > 0 ? entry_token(job, entry) : position;
                     if (position < keys && token > highest[port]) {
-                        row[port][token] = get16(from.matrix[place][lane], k);
+                        row[port][token] = get16(from.matrix[port][place][lane], k);
                         highest[port] = token;
                     }
                 }
@@ -80,8 +80,8 @@ pass_words:
         PIPELINE(n == 0, 1, 2);
         for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
-            matrix[n][lane] = from.matrix[n][lane];
-            list[n][lane] = from.list[n][lane];
+            matrix[n][lane] = from.matrix[lane_port(lane)][n][lane_place(lane)];
+            list[n][lane] = from.list[lane_port(lane)][n][lane_place(lane)];
         }
     }
 }
@@ -97,7 +97,7 @@ own_rows:
 #pragma HLS unroll
             for (int w = 0; w < kHeadWords; ++w) {
 #pragma HLS unroll
-                own[group][lane][w] = from.own[group][lane][w];
+                own[group][lane][w] = from.own[lane_port(lane)][group][lane_place(lane)][w];
             }
         }
     }

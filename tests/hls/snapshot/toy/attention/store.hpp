@@ -15,27 +15,27 @@ using RowStatistics = Statistics[3][2];
 // Word `w` of row `m` of a port, from its lane.
 template <int kPort>
 inline void store_matrix_word(word_t* mem, const AttentionJob& job, int pass, int image, int head, int first, int m,
-                              int w, const word_t (&rows)[kBlockWords16][kLaneCount]) {
+                              int w, const LaneWords& rows) {
 #pragma HLS inline
     const int index = first + port_row(kPort, m);
-    const int lane = smaller(port_lane(kPort, m), kLaneCount - 1);
-    if (m >= kGroups * port_lanes(kPort) || index >= job.queries || w >= words16(query_keys(job, index))) return;
+    const int lane = smaller(port_place(kPort, m), kFrontLanes - 1);
+    if (!is_port_row(kPort, m) || index >= job.queries || w >= words16(query_keys(job, index))) return;
     const Matrix matrix = pass == kScores ? job.probability : job.dscore;
     const unsigned address = query_address(matrix, job, image, head, index) + unsigned(w);
-    write_word<kPort>(mem, address, rows[port_group(kPort, m) * kTokenWords + w][lane]);
+    write_word<kPort>(mem, address, rows[kPort][port_group(kPort, m) * kTokenWords + w][lane]);
 }
 
 template <int kPort>
 inline void store_map_word(word_t* mem, const AttentionJob& job, int image, int first, int m, int w,
-                           const word_t (&rows)[kGroups * kMapWords][kLaneCount]) {
+                           const HeadMapRows& rows) {
 #pragma HLS inline
     const int index = first + port_row(kPort, m);
-    const int lane = smaller(port_lane(kPort, m), kLaneCount - 1);
+    const int lane = smaller(port_place(kPort, m), kFrontLanes - 1);
     const int token = query_token(job, index);
-    if (m >= kGroups * port_lanes(kPort) || index >= job.queries || token >= job.map_rows) return;
+    if (!is_port_row(kPort, m) || index >= job.queries || token >= job.map_rows) return;
     const unsigned address = job.map.address + unsigned(image * job.map_rows + token) * unsigned(job.map.pitch);
     write_word<kPort>(mem, address + unsigned(w),
-                      rows[port_group(kPort, m) * kMapWords + w][lane]);
+                      rows[kPort][port_group(kPort, m) * kMapWords + w][lane]);
 }
 
 // A row's sum over both kinds of queries, at their common fraction: the class query's part is one product.
@@ -54,7 +54,7 @@ inline void store_sum_word(word_t* mem, const AttentionJob& job, int pass, int i
                            int m, int w, const Sums& sums, RowStatistics& statistics) {
 #pragma HLS inline
     const int row = port_row(kPort, m);
-    if (m >= kGroups * port_lanes(kPort) || row >= rows) return;
+    if (!is_port_row(kPort, m) || row >= rows) return;
     const bool outer = is_outer(pass);
     const bool is_query = outer || first + row < job.queries;
     const int token = outer ? first + row : (is_query ? query_token(job, first + row) : first + row);
@@ -92,8 +92,8 @@ inline void store_sum_word(word_t* mem, const AttentionJob& job, int pass, int i
 
 inline void store_results(word_t* mem0, word_t* mem1, word_t* mem2, const AttentionJob& job, int pass, int image,
                           int head, int first, int out_pass, int out_image, int out_head, int out_first,
-                          const word_t (&rows)[kBlockWords16][kLaneCount],
-                          const word_t (&map_rows)[kGroups * kMapWords][kLaneCount], const Sums& sums,
+                          const LaneWords& rows,
+                          const HeadMapRows& map_rows, const Sums& sums,
                           RowStatistics& statistics) {
 #pragma HLS inline off
     const int queries = port_rows(block_queries(job, first), 0);

@@ -33,7 +33,7 @@ struct AttentionStatistics {
 };
 
 inline void attention_blocks(word_t* mem0, word_t* mem1, word_t* mem2, const AttentionJob& job, int blocks,
-                             AttentionPlace& place, word_t (&lists)[kQueryBlocks * kBlockWords16][kLaneCount],
+                             AttentionPlace& place, KeyLists& lists,
                              word_t (&kept)[2 * kMaxTokens][kHeadWords],
                              acc_t (&gradient)[2 * kKeyRows][kMaxHeadDim], ClassQuery (&class_query)[2],
                              i32 (&map)[kQueryBlocks * kGroups * kMaxTokens][kLaneCount], Statistics& probability,
@@ -58,13 +58,16 @@ attention_blocks:
         Terms term;
         wide_t sum[kGroups][kLaneCount];
         wide_t ratio[kGroups][kLaneCount];
-        word_t rows[kBlockWords16][kLaneCount];
+        LaneWords rows;
         i16 for_map[kBlockSteps][kLaneCount];
-        word_t map_rows[kGroups * kMapWords][kLaneCount];
-#pragma HLS array_partition variable = loaded.own type = complete dim = 2
+        HeadMapRows map_rows;
+#pragma HLS array_partition variable = loaded.own type = complete dim = 1
 #pragma HLS array_partition variable = loaded.own type = complete dim = 3
-#pragma HLS array_partition variable = loaded.matrix type = complete dim = 2
-#pragma HLS array_partition variable = loaded.list type = complete dim = 2
+#pragma HLS array_partition variable = loaded.own type = complete dim = 4
+#pragma HLS array_partition variable = loaded.matrix type = complete dim = 1
+#pragma HLS array_partition variable = loaded.matrix type = complete dim = 3
+#pragma HLS array_partition variable = loaded.list type = complete dim = 1
+#pragma HLS array_partition variable = loaded.list type = complete dim = 3
 #pragma HLS array_partition variable = vectors type = complete dim = 1
 #pragma HLS array_partition variable = vectors type = complete dim = 3
 #pragma HLS array_partition variable = next_rows type = complete dim = 1
@@ -89,9 +92,11 @@ attention_blocks:
 #pragma HLS array_reshape variable = term.weight type = complete dim = 2
 #pragma HLS array_partition variable = sum type = complete dim = 2
 #pragma HLS array_partition variable = ratio type = complete dim = 2
-#pragma HLS array_partition variable = rows type = complete dim = 2
+#pragma HLS array_partition variable = rows type = complete dim = 1
+#pragma HLS array_partition variable = rows type = complete dim = 3
 #pragma HLS array_reshape variable = for_map type = complete dim = 2
-#pragma HLS array_partition variable = map_rows type = complete dim = 2
+#pragma HLS array_partition variable = map_rows type = complete dim = 1
+#pragma HLS array_partition variable = map_rows type = complete dim = 3
 // A channel that skips processes holds a block for each of them, so that all of them overlap.
 #pragma HLS stream variable = vectors type = pipo depth = 3
 #pragma HLS stream variable = next_rows type = pipo depth = 3
@@ -118,12 +123,13 @@ attention_blocks:
 // Run a job whose shapes, places and fractions are set.
 inline AttentionStatistics attend(word_t* mem0, word_t* mem1, word_t* mem2, const AttentionJob& job) {
 #pragma HLS inline off
-    word_t lists[kQueryBlocks * kBlockWords16][kLaneCount];
+    KeyLists lists;
     word_t kept[2 * kMaxTokens][kHeadWords];
     acc_t gradient[2 * kKeyRows][kMaxHeadDim];
     ClassQuery class_query[2];
     i32 map[kQueryBlocks * kGroups * kMaxTokens][kLaneCount];
-#pragma HLS array_partition variable = lists type = complete dim = 2
+#pragma HLS array_partition variable = lists type = complete dim = 1
+#pragma HLS array_partition variable = lists type = complete dim = 3
 #pragma HLS array_partition variable = kept type = complete dim = 2
 #pragma HLS bind_storage variable = kept type = ram_1wnr impl = bram
 #pragma HLS array_reshape variable = gradient type = complete dim = 2
