@@ -7,6 +7,7 @@ rerun reads it.
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +54,15 @@ def measure(
 def _kept(device: CsimDevice, layout: Layout, program: Program) -> Path:
     """Where the figures of this program lie. The compiled library's key covers kernels and configuration."""
     compiled = library(device.config, "fast")
-    what = [compiled.with_suffix(".key").read_text(), layout.model.name, str(layout.use.batch), str(SEED)]
-    what.append(str(device.rows_wait))
-    key = hashlib.sha256("\0".join(what).encode() + program.data).hexdigest()[:24]
+    setting = (layout.model.name, layout.use.batch, SEED, device.rows_wait)
+    key = hashlib.sha256(f"{_key_of(compiled)} {setting} ".encode() + program.data).hexdigest()[:24]
     return compiled.parent / "perf" / f"{key}.npz"
+
+
+@cache
+def _key_of(compiled: Path) -> str:
+    """Read once, with the library: another process may build anew while this one runs."""
+    return compiled.with_suffix(".key").read_text()
 
 
 def _execute(device: CsimDevice, layout: Layout, program: Program, kept: Path) -> None:
