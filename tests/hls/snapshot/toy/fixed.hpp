@@ -34,24 +34,41 @@ inline wide_t round_shift(wide_t value, int shift) {
     return shift > 0 ? round_right(value, shift) : wide_t(value << smaller(-shift, kMaxAlign));
 }
 
-// Rounded by `shift`, not yet saturated to kBits. What is out of range anyway is cut off first, so that all that
-// follows fits `near_t`: kBits + 2 bits, and as many again for a left shift.
-template <int kBits, typename near_t>
-inline wide_t requantise_to(wide_t value, int shift) {
-    const bool is_right = shift > 0;
-    const wide_t shifted = is_right ? wide_t(value >> (smaller(shift, 63) - 1)) : value;
-    const wide_t end = wide_t(1) << kBits;
-    const near_t near = near_t(clamp(shifted, wide_t(-end), wide_t(end - 1)));
-    if (shift > 62) return 0;
-    return is_right ? near_t((near + 1) >> 1) : near_t(near << smaller(-shift, kBits - 1));
+// How far a store shifts, in as few bits as it takes: lanes of a loop share it.
+struct Shift {
+    u6 right;  // one less where the half is still to be added
+    u6 left;
+    bool rounds;
+    bool leaves_nothing;
+};
+
+inline Shift shift_of(int shift, int bits) {
+    Shift by;
+    by.rounds = shift > 0;
+    by.leaves_nothing = shift > 62;
+    by.right = u6(by.rounds && !by.leaves_nothing ? shift - 1 : 0);
+    by.left = u6(by.rounds ? 0 : smaller(-shift, bits - 1));
+    return by;
 }
 
-inline wide_t requantise_unsaturated(wide_t value, int shift, int bits) {
-    return bits == 16 ? requantise_to<16, i32>(value, shift) : requantise_to<32, wide_t>(value, shift);
+// Rounded, not yet saturated to 16 bits. What is out of range anyway is cut off first, so that all that follows is
+// narrow.
+inline i32 shift_to_16(wide_t value, const Shift& by) {
+    const i17 near = bounded17(wide_t(value >> by.right));
+    if (by.leaves_nothing) return 0;
+    return by.rounds ? i32((near + 1) >> 1) : i32(i32(near) << by.left);
 }
+inline wide_t shift_to_32(wide_t value, const Shift& by) {
+    const i33 near = bounded33(wide_t(value >> by.right));
+    if (by.leaves_nothing) return 0;
+    return by.rounds ? wide_t((near + 1) >> 1) : wide_t(wide_t(near) << by.left);
+}
+
+inline i16 saturate16(i32 value) { return value > 32767 ? i16(32767) : (value < -32767 ? i16(-32767) : i16(value)); }
 
 inline wide_t requantise(wide_t value, int shift, int bits) {
-    return saturate(requantise_unsaturated(value, shift, bits), bits);
+    const Shift by = shift_of(shift, bits);
+    return bits == 16 ? wide_t(saturate16(shift_to_16(value, by))) : saturate(shift_to_32(value, by), 32);
 }
 
 // Bring a value from one fraction to another.
@@ -93,8 +110,15 @@ inline Statistics no_statistics() {
 
 // A stored mantissa of `bits` bits from an accumulator, with its part in the statistics.
 inline wide_t store(wide_t value, int shift, int bits, Statistics& statistics) {
+    const Shift by = shift_of(shift, bits);
     statistics.bits |= uwide_t(value ^ (value >> 63));
-    const wide_t rounded = requantise_unsaturated(value, shift, bits);
+    if (bits == 16) {
+        const i32 rounded = shift_to_16(value, by);
+        const i16 kept = saturate16(rounded);
+        if (kept != rounded) ++statistics.saturations;
+        return kept;
+    }
+    const wide_t rounded = shift_to_32(value, by);
     const wide_t kept = saturate(rounded, bits);
     if (kept != rounded) ++statistics.saturations;
     return kept;

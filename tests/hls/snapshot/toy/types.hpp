@@ -14,9 +14,12 @@ namespace peelvit {
 
 #ifdef PEELVIT_NATIVE
 using i16 = std::int16_t;
+using i17 = std::int32_t;
 using i18 = std::int32_t;  // with i27 the operands of one multiplier
 using i27 = std::int32_t;
 using i32 = std::int32_t;
+using i33 = std::int64_t;
+using u6 = std::uint8_t;
 using u17 = std::uint32_t;  // a 16-bit mantissa up to and with one
 using u20 = std::uint32_t;
 using u30 = std::uint32_t;
@@ -31,6 +34,10 @@ struct alignas(16) word_t {
     std::int16_t lane[8];
 };
 
+inline wide_t bounded(wide_t value, wide_t end) { return value < -end ? -end : (value >= end ? end - 1 : value); }
+inline i17 bounded17(wide_t value) { return i17(bounded(value, wide_t(1) << 16)); }
+inline i33 bounded33(wide_t value) { return bounded(value, wide_t(1) << 32); }
+
 inline word_t zero_word() { return word_t{{0, 0, 0, 0, 0, 0, 0, 0}}; }
 inline i16 get16(const word_t& word, int lane) { return word.lane[lane]; }
 inline void put16(word_t& word, int lane, i16 value) { word.lane[lane] = value; }
@@ -43,9 +50,12 @@ inline void put32(word_t& word, int lane, i32 value) {
 }
 #else
 using i16 = ap_int<16>;
+using i17 = ap_int<17>;
 using i18 = ap_int<18>;
 using i27 = ap_int<27>;
 using i32 = ap_int<32>;
+using i33 = ap_int<33>;
+using u6 = ap_uint<6>;
 using u17 = ap_uint<17>;
 using u20 = ap_uint<20>;
 using u30 = ap_uint<30>;
@@ -56,6 +66,17 @@ using acc_t = ap_int<48>;
 using wide_t = ap_int<64>;
 using uwide_t = ap_uint<64>;
 using word_t = ap_uint<128>;
+
+// The nearest number that the type holds.
+inline i17 bounded17(wide_t value) {
+    const i17 low = i17(value);
+    return low == value ? low : (value < 0 ? i17(-65536) : i17(65535));
+}
+inline i33 bounded33(wide_t value) {
+    const i33 low = i33(value);
+    const i33 highest = i33((wide_t(1) << 32) - 1);
+    return low == value ? low : (value < 0 ? i33(~highest) : highest);
+}
 
 inline word_t zero_word() { return word_t(0); }
 inline i16 get16(const word_t& word, int lane) { return i16(ap_uint<16>(word.range(16 * lane + 15, 16 * lane))); }
