@@ -42,7 +42,7 @@ def training(path: Path, steps: int, seeds: int) -> None:
     if not path.is_file():
         path.write_text(",".join(columns) + "\n")
     device = CsimDevice(load_hardware("zcu102"))
-    for case, seed, dataset in product(CASES, range(seeds), MODELS):
+    for seed, case, dataset in product(range(seeds), CASES, MODELS):
         done = {(row["case"], row["dataset"], row["optimizer"], row["seed"]) for row in _rows(path)}
         for optimizer in CASES[case]:
             if (case, dataset, optimizer, str(seed)) in done:
@@ -60,7 +60,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _rounded(result: Result) -> dict[str, object]:
-    digits = {"train_loss": 4, "test_loss": 4, "test_top1": 2, "seconds": 1}
+    digits = {"train_loss": 6, "test_loss": 6, "test_top1": 2, "seconds": 1}
     return {name: round(value, digits[name]) if name in digits else value for name, value in asdict(result).items()}
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -95,7 +96,7 @@ class FloatRun:
 
     saturations = 0
 
-    def __init__(self, model: ViTConfig, weights: Weights) -> None:
+    def __init__(self, model: ViTConfig, weights: Mapping[str, FloatArray]) -> None:
         self._rate = 0.0
         net = VisionTransformer(model)
         net.load_state_dict({name: torch.from_numpy(np.asarray(array, np.float32)) for name, array in weights.items()})
@@ -155,7 +156,7 @@ def train(case: str, dataset: str, optimizer: str, seed: int, steps: int, device
     weights: Weights = dict(initial_parameters(model, seed))
     rate: Callable[[int], float] = CosineRate(RATE, steps, warmup_steps=steps // 10)
     if case == "low rate":
-        weights, rate = _trained(model, weights, images, steps, seed), ConstantRate(LOW_RATE)
+        weights, rate = _trained(dataset, seed, steps), ConstantRate(LOW_RATE)
     run = FloatRun(model, weights) if optimizer == "fp32" else FixedRun(device, model, weights, images, optimizer)
     losses = [run.step(*batch, rate(index)) for index, batch in enumerate(images.batches(steps, seed))]
     test_loss, top1 = run.test(*Images(dataset, "test", model).first(TEST_IMAGES))
@@ -165,10 +166,12 @@ def train(case: str, dataset: str, optimizer: str, seed: int, steps: int, device
     )  # fmt: skip
 
 
-def _trained(model: ViTConfig, weights: Weights, images: Images, steps: int, seed: int) -> Weights:
+@cache
+def _trained(dataset: str, seed: int, steps: int) -> Weights:
     """Weights after `steps` float updates at the full rate, over other batches."""
-    run = FloatRun(model, weights)
-    for batch in images.batches(steps, seed + 1000):
+    model = parse_model(MODELS[dataset])
+    run = FloatRun(model, initial_parameters(model, seed))
+    for batch in Images(dataset, "train", model).batches(steps, seed + 1000):
         run.step(*batch, RATE)
     return run.weights()
 
