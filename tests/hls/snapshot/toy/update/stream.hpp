@@ -33,8 +33,12 @@ struct UpdateState {
 // New master weight and state of one element; what is learnt about them.
 inline Element update_element(const Update& update, i32 master, i32 state, i32 gradient, Statistics& statistics) {
     const i32 scaled = i32(round_shift(wide_t(master), update.rescale));
-    const Change change = update.rule == kAdamw ? adamw_change(update.adamw, scaled, state, gradient)
-                                                : sgd_change(update.sgd, scaled, state, gradient);
+    Change change;
+    if (update.rule == kAdamw) {
+        change = adamw_change(update.adamw, scaled, state, gradient);
+    } else {
+        change = sgd_change(update.sgd, scaled, state, gradient);
+    }
     const wide_t moved = wide_t(scaled) - change.step;
     const wide_t limited = saturate(moved, 32);
     Element updated;
