@@ -102,7 +102,6 @@ store_copy_bursts:
 
 inline void copy_parts(word_t* mem0, word_t* mem1, word_t* mem2, const RowCopy& job, const Runs runs[kCopyPorts],
                        const Target targets[kCopyPorts]) {
-#pragma HLS inline off
     STREAMING(true);
     word_t first[kStreamWords];
     word_t second[kStreamWords];
@@ -120,6 +119,7 @@ inline void copy_parts(word_t* mem0, word_t* mem1, word_t* mem2, const RowCopy& 
 
 inline void copy_listed_rows(word_t* mem0, word_t* mem1, word_t* mem2, const RowCopy& job,
                              const i16 source[kMaxPatches]) {
+#pragma HLS inline off
     const int each = (job.rows + kCopyPorts - 1) / kCopyPorts;
     const int bits = cut_streams(each, kLanes * job.words, 1).row_bits;  // what a stream holds
     const int rows = smaller(each, 1 << bits);

@@ -36,10 +36,11 @@ constexpr unsigned kDispatchCycles = 96;
 inline void execute(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
 #pragma HLS inline off
     // The three GEMM forms share one array, attention and its backward one unit, both selections another, and so do the
-    // optimizers.
+    // optimizers and the two ways to copy tokens.
 #pragma HLS allocation function instances=gemm limit=1
 #pragma HLS allocation function instances=attend limit=1
 #pragma HLS allocation function instances=select_in_rows limit=1
+#pragma HLS allocation function instances=copy_listed_rows limit=1
 #pragma HLS allocation function instances=update_tensor limit=1
     switch (in.opcode) {
         case kOpGemmNt:

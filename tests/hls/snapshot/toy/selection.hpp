@@ -16,6 +16,9 @@ constexpr int kSelectGroups = (kSelectRows + kSelectPorts - 1) / kSelectPorts;
 constexpr int kDigitBits = 2;
 constexpr int kDigits = 32 / kDigitBits;
 constexpr int kDigitInterval = 2;  // chunks that are taken in while a digit is looked at
+constexpr int kPatchMask = 127;  // no index of a patch
+constexpr int kTakenAtOnce = kDigitInterval * kLanes;
+constexpr int kTaken = kDigits * kTakenAtOnce;
 constexpr int kMapRowWords = kMaxPatches / kWideLanes + 1;
 constexpr int kIndexWords = (kMaxPatches + kLanes - 1) / kLanes;
 
@@ -125,16 +128,24 @@ inline void look_at_digits(const int (&digits)[kMaxPatches], Choice& choice) {
     }
 }
 
-// A digit an iteration, of one row, while the candidates of the next row come in.
+// A digit an iteration, of one row, while the candidates of the next row come in. What goes on before the first row is
+// complete, and behind the last one, has no effect: registers that always move need no multiplexers.
 inline void select_largest(const Candidates chunks[kSelectPorts * kSelectChunks], const Selection& job, int group,
                            Choice choices[kSelectPorts]) {
-    u32 value[2][kMaxPatches];  // with the sign bit inverted, so that they compare as unsigned
+    u32 incoming[kTaken];    // shifted in; with the sign bit inverted, so that they compare as unsigned
+    u32 value[kMaxPatches];  // the digit that is looked at on top
     Choice choice;
-#pragma HLS array_partition variable=value type=complete dim=0
+#pragma HLS array_partition variable=incoming type=complete
+#pragma HLS array_partition variable=value type=complete
 #pragma HLS array_partition variable=choice.chosen type=complete
 #pragma HLS array_partition variable=choice.tied type=complete
+    for (int c = 0; c < kTaken; ++c) {
+#pragma HLS unroll
+        incoming[c] = 0;
+    }
     const int rows = rows_of_group(job, group);
     const int count = chunks_of(job);
+    const int candidates = job.candidates & kPatchMask;
     int place = 0;
 select_digits:
     for (int i = 0; i < (rows + 1) * kDigits; ++i) {
@@ -142,39 +153,44 @@ select_digits:
         PIPELINE(i == 0, 2, 8);
         const int row = i / kDigits;  // that comes in
         const int digit = i % kDigits;
-        for (int part = 0; part < kDigitInterval; ++part) {
-#pragma HLS unroll
-            const int chunk = kDigitInterval * digit + part;
-            if (row < rows && chunk < count) {
-                const Candidates taken = chunks[place];
-                ++place;
-                for (int lane = 0; lane < kLanes; ++lane) {
-#pragma HLS unroll
-                    const int candidate = kLanes * chunk + lane;
-                    if (candidate < job.candidates)
-                        value[row % 2][candidate] = u32(taken.value[lane]) ^ u32(0x80000000u);
-                }
-            }
-        }
-        if (row > 0) {
-            const int own = job.includes_own ? kSelectPorts * group + row - 1 : -1;
-            if (digit == 0) {
-                choice.ties = job.keep - (job.includes_own ? 1 : 0);
-                for (int c = 0; c < kMaxPatches; ++c) {
-#pragma HLS unroll
-                    choice.chosen[c] = c == own;
-                    choice.tied[c] = c < job.candidates && c != own;
-                }
-            }
-            const int shift = 32 - kDigitBits * (digit + 1);
-            int digits[kMaxPatches];
-#pragma HLS array_partition variable=digits type=complete
+        if (digit == 0) {
+            const int own = job.includes_own ? (kSelectPorts * group + row - 1) & kPatchMask : kPatchMask;
+            choice.ties = job.keep - (job.includes_own ? 1 : 0);
             for (int c = 0; c < kMaxPatches; ++c) {
 #pragma HLS unroll
-                digits[c] = int(u32(value[(row - 1) % 2][c] >> shift)) & 3;
+                choice.chosen[c] = c == own;
+                choice.tied[c] = c < candidates && c != own;
             }
-            look_at_digits(digits, choice);
-            if (digit == kDigits - 1) choices[row - 1] = choice;
+        }
+        int digits[kMaxPatches];
+#pragma HLS array_partition variable=digits type=complete
+        for (int c = 0; c < kMaxPatches; ++c) {
+#pragma HLS unroll
+            value[c] = digit == 0 ? incoming[c] : u32(value[c] << kDigitBits);
+            digits[c] = int(u32(value[c] >> (32 - kDigitBits)));
+        }
+        look_at_digits(digits, choice);
+        if (row > 0 && digit == kDigits - 1) choices[row - 1] = choice;
+        for (int c = 0; c < kTaken - kTakenAtOnce; ++c) {
+#pragma HLS unroll
+            incoming[c] = incoming[c + kTakenAtOnce];
+        }
+        for (int part = 0; part < kDigitInterval; ++part) {
+#pragma HLS unroll
+            Candidates taken;
+            for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+                taken.value[lane] = 0;
+            }
+            if (row < rows && kDigitInterval * digit + part < count) {
+                taken = chunks[place];
+                ++place;
+            }
+            for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+                const int c = kTaken - kTakenAtOnce + kLanes * part + lane;
+                incoming[c] = u32(taken.value[lane]) ^ u32(0x80000000u);
+            }
         }
     }
 }
@@ -183,7 +199,7 @@ select_digits:
 inline void pack_lists(const Choice choices[kSelectPorts], const Selection& job, int group,
                        word_t lists[kSelectPorts * kIndexWords]) {
     const int steps = chunks_of(job) + 1;
-    Choice choice;
+    Choice choice;  // its next candidates in front
     i16 line[2 * kLanes];
 #pragma HLS array_partition variable=choice.chosen type=complete
 #pragma HLS array_partition variable=choice.tied type=complete
@@ -200,17 +216,29 @@ pack_lists:
             choice = choices[row];
             waiting = 0;
         }
+        bool kept[kLanes];
+        int target[kLanes];  // where in `line`
+#pragma HLS array_partition variable=kept type=complete
+#pragma HLS array_partition variable=target type=complete
         for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-            const int candidate = kLanes * step + lane;
-            if (candidate < job.candidates) {
-                const bool is_first_tie = choice.tied[candidate] && choice.ties > 0;
-                if (is_first_tie) --choice.ties;
-                if (choice.chosen[candidate] || is_first_tie) {
-                    line[waiting] = i16(candidate);
-                    ++waiting;
-                }
+            const bool is_first_tie = choice.tied[lane] && choice.ties > 0;
+            if (is_first_tie) --choice.ties;
+            kept[lane] = choice.chosen[lane] || is_first_tie;
+            target[lane] = waiting;
+            if (kept[lane]) waiting = (waiting + 1) & (2 * kLanes - 1);
+        }
+        for (int t = 0; t < 2 * kLanes; ++t) {
+#pragma HLS unroll
+            for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+                if (kept[lane] && target[lane] == t) line[t] = i16(kLanes * step + lane);
             }
+        }
+        for (int c = 0; c < kMaxPatches; ++c) {
+#pragma HLS unroll
+            choice.chosen[c] = c + kLanes < kMaxPatches ? choice.chosen[c + kLanes] : false;
+            choice.tied[c] = c + kLanes < kMaxPatches ? choice.tied[c + kLanes] : false;
         }
         if (waiting >= kLanes || (step == steps - 1 && waiting > 0)) {
             word_t word = zero_word();

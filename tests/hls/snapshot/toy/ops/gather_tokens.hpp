@@ -6,6 +6,7 @@
 namespace peelvit {
 
 inline void gather_tokens(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+#pragma HLS inline  // so that the one copier is shared
     const Matrix x = operand(in, 0);
     const Matrix kept = operand(in, 1);
     const Matrix y = operand(in, 2);

@@ -25,6 +25,7 @@ set_sources:
 }
 
 inline void scatter_tokens(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+#pragma HLS inline  // so that the one copier is shared
     const Matrix dy = operand(in, 0);
     const Matrix kept = operand(in, 1);
     const Matrix dx = operand(in, 2);
