@@ -102,10 +102,10 @@ inline void load_block(const word_t* mem, const Matrix& matrix, const Blocks& bl
                        word_t block[kBlockWords]) {
     const Bursts bursts = bursts_of(matrix, blocks, b);
     int place = 0;
+    unsigned address = bursts.address;
 load_bursts:
     for (int i = 0; i < bursts.count; ++i) {
 #pragma HLS loop_tripcount max = 64
-        const unsigned address = bursts.address + unsigned(i) * bursts.pitch;
     load_words:
         for (int w = 0; w < bursts.words; ++w) {
 #pragma HLS loop_tripcount max = 64
@@ -113,6 +113,7 @@ load_bursts:
             block[place + w] = read_word<kPort>(mem, address + unsigned(w));
         }
         place += bursts.words;
+        address += bursts.pitch;
     }
 }
 
@@ -121,10 +122,10 @@ inline void store_block(word_t* mem, const Matrix& matrix, const Blocks& blocks,
                         const word_t block[kBlockWords]) {
     const Bursts bursts = bursts_of(matrix, blocks, b);
     int place = 0;
+    unsigned address = bursts.address;
 store_bursts:
     for (int i = 0; i < bursts.count; ++i) {
 #pragma HLS loop_tripcount max = 64
-        const unsigned address = bursts.address + unsigned(i) * bursts.pitch;
     store_words:
         for (int w = 0; w < bursts.words; ++w) {
 #pragma HLS loop_tripcount max = 64
@@ -132,6 +133,7 @@ store_bursts:
             write_word<kPort>(mem, address + unsigned(w), block[place + w]);
         }
         place += bursts.words;
+        address += bursts.pitch;
     }
 }
 

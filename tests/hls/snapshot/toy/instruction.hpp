@@ -70,6 +70,12 @@ struct Matrix {
     int slot;
 };
 
+// The product of two numbers below 2^15, and the word address of a row: one multiplier each.
+inline int short_product(int a, int b) { return int(multiply(i16(a), i16(b))); }
+inline unsigned row_address(const Matrix& matrix, unsigned row) {
+    return matrix.address + unsigned(multiply(u20(row), u17(matrix.pitch)));
+}
+
 struct Instruction {
     int opcode;
     unsigned flags;

@@ -48,7 +48,7 @@ inline Bursts bursts_of(const Matrix& matrix, const Part& part, int words) {
     const bool is_dense = matrix.pitch == words;
     Bursts bursts;
     bursts.pitch = unsigned(matrix.pitch);
-    bursts.address = matrix.address + unsigned(part.first) * bursts.pitch;
+    bursts.address = row_address(matrix, unsigned(part.first));
     bursts.count = is_dense ? smaller(part.rows, 1) : part.rows;
     bursts.words = is_dense ? part.rows * words : words;
     return bursts;
@@ -59,10 +59,10 @@ inline void load_stream(const word_t* mem, const Matrix& matrix, const Blocks& b
                         word_t stream[kStreamWords]) {
     const Bursts bursts = bursts_of(matrix, part_of(blocks, b, parts, part), blocks.words);
     int place = 0;
+    unsigned address = bursts.address;
 load_bursts:
     for (int i = 0; i < bursts.count; ++i) {
 #pragma HLS loop_tripcount max = 256
-        const unsigned address = bursts.address + unsigned(i) * bursts.pitch;
     load_words:
         for (int w = 0; w < bursts.words; ++w) {
 #pragma HLS loop_tripcount max = 256
@@ -70,6 +70,7 @@ load_bursts:
             stream[place + w] = read_word<kPort>(mem, address + unsigned(w));
         }
         place += bursts.words;
+        address += bursts.pitch;
     }
 }
 
@@ -78,10 +79,10 @@ inline void store_stream(word_t* mem, const Matrix& matrix, const Blocks& blocks
                          const word_t stream[kStreamWords]) {
     const Bursts bursts = bursts_of(matrix, part_of(blocks, b, parts, part), blocks.words);
     int place = 0;
+    unsigned address = bursts.address;
 store_bursts:
     for (int i = 0; i < bursts.count; ++i) {
 #pragma HLS loop_tripcount max = 256
-        const unsigned address = bursts.address + unsigned(i) * bursts.pitch;
     store_words:
         for (int w = 0; w < bursts.words; ++w) {
 #pragma HLS loop_tripcount max = 256
@@ -89,6 +90,7 @@ store_bursts:
             write_word<kPort>(mem, address + unsigned(w), stream[place + w]);
         }
         place += bursts.words;
+        address += bursts.pitch;
     }
 }
 

@@ -55,7 +55,7 @@ inline void store_sums(const word_t* mem0, word_t* mem2, const Matrix& dw, int f
 store_sum_bursts:
     for (int i = 0; i < bursts; ++i) {
 #pragma HLS loop_tripcount max = 64
-        const unsigned address = dw.address + unsigned(first + i) * unsigned(dw.pitch);
+        const unsigned address = row_address(dw, unsigned(first + i));
     store_sum_words:
         for (int w = 0; w < length; ++w) {
 #pragma HLS loop_tripcount max = 64

@@ -121,13 +121,13 @@ inline int next_port(int row) { return row < kFrontRows ? 0 : (row < kFrontRows 
 
 // Rows of token tensors, and of matrices over queries and keys.
 inline unsigned token_row(const AttentionJob& job, int image, int token) {
-    return unsigned(token == 0 ? image : job.batch + image * job.patches + token - 1);
+    return unsigned(token == 0 ? image : job.batch + short_product(image, job.patches) + token - 1);
 }
 inline unsigned query_row(const AttentionJob& job, int image, int head, int index) {
-    return unsigned((image * job.heads + head) * job.queries + query_token(job, index));
+    return unsigned(short_product(short_product(image, job.heads) + head, job.queries) + query_token(job, index));
 }
 inline unsigned query_address(const Matrix& matrix, const AttentionJob& job, int image, int head, int index) {
-    return matrix.address + query_row(job, image, head, index) * unsigned(matrix.pitch);
+    return row_address(matrix, query_row(job, image, head, index));
 }
 
 // Keys of the longest of the rows `m` of all ports.

@@ -112,12 +112,11 @@ inline void load_word(const word_t* mem, const AttentionJob& job, int pass, int 
         walk.kind == kOwnRows && (pass == kScoreGradients || pass == kValueGradients) ? job.dy : job.qkv;
     const bool is_next = walk.kind == kNextHead;
     const int token = is_next ? first + first_next(kPort) + walk.row : query_token(job, index);
-    const int column = is_next ? next_part * job.heads + next_head : head;
+    const int column = is_next ? short_product(next_part, job.heads) + next_head : head;
     const unsigned at_query = query_address(over_keys, job, image, head, index);
-    const unsigned at_token = over_dims.address +
-                              token_row(job, is_next ? next_image : image, token) * unsigned(over_dims.pitch) +
-                              unsigned(column * job.head_words);
-    const unsigned at_list = job.keys.address + unsigned(image * job.patches + index) * unsigned(job.keys.pitch);
+    const unsigned at_token = row_address(over_dims, token_row(job, is_next ? next_image : image, token)) +
+                              unsigned(short_product(column, job.head_words));
+    const unsigned at_list = row_address(job.keys, unsigned(short_product(image, job.patches) + index));
     const unsigned address = walk.kind == kMatrixRows ? at_query : (walk.kind == kLists ? at_list : at_token);
     const word_t word = read_word<kPort>(mem, address + unsigned(walk.word));
     const int place = group * kTokenWords + walk.word;
@@ -177,8 +176,8 @@ inline word_t first_unit_word(const word_t* mem, const AttentionJob& job, int to
 #pragma HLS inline
     if (token >= job.tokens || w >= job.head_words) return zero_word();
     const int part = job.backward ? 2 : 1;
-    const unsigned row = job.qkv.address + token_row(job, 0, token) * unsigned(job.qkv.pitch);
-    return read_word<kPort>(mem, row + unsigned(part * job.heads * job.head_words + w));
+    const unsigned row = row_address(job.qkv, token_row(job, 0, token));
+    return read_word<kPort>(mem, row + unsigned(short_product(short_product(part, job.heads), job.head_words) + w));
 }
 
 // k or v of the first head, before the blocks bring those of the next ones: a row a port, collected to be kept whole

@@ -33,7 +33,7 @@ inline void store_map_word(word_t* mem, const AttentionJob& job, int image, int 
     const int lane = smaller(port_place(kPort, m), kFrontLanes - 1);
     const int token = query_token(job, index);
     if (!is_port_row(kPort, m) || index >= job.queries || token >= job.map_rows) return;
-    const unsigned address = job.map.address + unsigned(image * job.map_rows + token) * unsigned(job.map.pitch);
+    const unsigned address = row_address(job.map, unsigned(short_product(image, job.map_rows) + token));
     write_word<kPort>(mem, address + unsigned(w),
                       rows[kPort][port_group(kPort, m) * kMapWords + w][lane]);
 }
@@ -86,8 +86,8 @@ inline void store_sum_word(word_t* mem, const AttentionJob& job, int pass, int i
             put16(word, i, i16(store(acc, fraction - f_to, 16, statistics[part][kind])));
         }
     }
-    const unsigned address = job.out.address + token_row(job, image, token) * unsigned(job.out.pitch);
-    write_word<kPort>(mem, address + unsigned((part * job.heads + head) * job.head_words + w), word);
+    const unsigned address = row_address(job.out, token_row(job, image, token));
+    write_word<kPort>(mem, address + unsigned(short_product(short_product(part, job.heads) + head, job.head_words) + w), word);
 }
 
 inline void store_results(word_t* mem0, word_t* mem1, word_t* mem2, const AttentionJob& job, int pass, int image,

@@ -40,7 +40,7 @@ variance_images:
         put32(first, 1, i32(wide_t(variance_value >> 32)));
         put32(first, 2, i32(slots.f[map.slot]));
         put32(first, 3, i32(patches));
-        const unsigned target = variance.address + unsigned(b) * unsigned(variance.pitch);
+        const unsigned target = row_address(variance, unsigned(b));
         write_word<2>(mem2, target, first);
         write_word<2>(mem2, target + 1, zero_word());
     }

@@ -96,7 +96,7 @@ output_rows:
 #pragma HLS loop_tripcount max = 4096
         const int width = smaller(group, period - p);
         Matrix long_rows = dy;  // one from each period
-        long_rows.address = dy.address + unsigned(p) * unsigned(dy.pitch);
+        long_rows.address = row_address(dy, unsigned(p));
         long_rows.pitch = period == 1 ? dy.pitch : int(unsigned(period) * unsigned(dy.pitch));
         clear(sums, width * words);
         sum_rows(mem1, long_rows, cut(periods.count, width * words, n), split, sums);

@@ -139,18 +139,18 @@ inline void cross_entropy(word_t* mem0, word_t* mem1, word_t* mem2, const Instru
 entropy_images:
     for (int b = 0; b < batch; ++b) {
 #pragma HLS loop_tripcount max = 8
-        load_row<1>(mem1, logits.address + unsigned(b) * unsigned(logits.pitch), words, row);
+        load_row<1>(mem1, row_address(logits, unsigned(b)), words, row);
         const int label = label_of[b];
         const Prediction best = predict(row, n);
         const LogitSums sums = sum_logits(row, n, best, label, f_logits, exponentials);
         if (has_gradient) {
-            const unsigned address = dlogits.address + unsigned(b) * unsigned(dlogits.pitch);
+            const unsigned address = row_address(dlogits, unsigned(b));
             const wide_t inverse = reciprocal(sums.exponentials);
             make_gradient(n, exponentials, inverse, label, target_on, target_off, slots.f[class_slot], gradient,
                           statistics);
             store_gradient(mem2, address, words, gradient);
         }
-        store_terms(mem2, terms.address + unsigned(b) * unsigned(terms.pitch), sums, best, label, target_on,
+        store_terms(mem2, row_address(terms, unsigned(b)), sums, best, label, target_on,
                     target_off);
     }
     if (has_gradient) record(slots, class_slot, statistics, kTargetBits);

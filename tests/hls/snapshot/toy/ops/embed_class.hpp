@@ -41,7 +41,7 @@ embed_elements:
 embed_images:
     for (int b = 0; b < batch; ++b) {
 #pragma HLS loop_tripcount max = 8
-        const unsigned address = x.address + unsigned(b) * unsigned(x.pitch);
+        const unsigned address = row_address(x, unsigned(b));
     embed_words:
         for (int w = 0; w < words; ++w) {
 #pragma HLS loop_tripcount max = 32

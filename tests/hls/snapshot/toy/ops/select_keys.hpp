@@ -29,7 +29,7 @@ select_key_images:
         MapRows rows[kSelectPorts];
 #pragma HLS array_partition variable=columns type=cyclic factor=8
 #pragma HLS array_partition variable=rows type=complete
-        load_list(mem0, kept.address + unsigned(image) * unsigned(kept.pitch), keep, patches, columns);
+        load_list(mem0, row_address(kept, unsigned(image)), keep, patches, columns);
         const unsigned first_map_row = unsigned(image * (1 + patches) + 1);
     place_rows:
         for (int i = 0; i < keep; ++i) {

@@ -191,10 +191,10 @@ inline void update_tensor(word_t* mem0, word_t* mem1, word_t* mem2, const Matrix
 update_lines:
     for (int i = 0; i < lines; ++i) {
 #pragma HLS loop_tripcount max = 4096
-        line.master = master.address + unsigned(i) * unsigned(master.pitch);
-        line.state = state.address + unsigned(i) * unsigned(state.pitch);
-        line.gradient = gradient.address + unsigned(i) * unsigned(gradient.pitch);
-        line.weight = weight.address + unsigned(i) * unsigned(weight.pitch);
+        line.master = row_address(master, unsigned(i));
+        line.state = row_address(state, unsigned(i));
+        line.gradient = row_address(gradient, unsigned(i));
+        line.weight = row_address(weight, unsigned(i));
         update_line(mem0, mem1, mem2, line, blocks, update, walk);
     }
     const int length = bit_length(wide_t(walk.master.bits));
