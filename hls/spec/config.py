@@ -39,6 +39,8 @@ class HardwareConfig:
     """Columns of the array: output columns a tile, a multiple of 24 (a word for each of the three ports)."""
     step_tiles: int
     """Most row tiles of one pass through the GEMM engine's dataflow region."""
+    step_buffers: int
+    """Passes whose operands fit on chip at once, 2 to 5: loading runs ahead by one less."""
     panel_rows: int
     """Most output rows whose part of the first operand stays on chip, a multiple of `row_tile` and of 8."""
     chunk: int
@@ -137,6 +139,7 @@ def _check(config: HardwareConfig) -> None:
     for name in ("column_tile", "chunk"):
         need(getattr(config, name) % wave == 0, f"{name} must be a multiple of {wave}")
     need(config.row_tile % 2 == 0 and config.row_tile >= LANES, f"row_tile must be even and at least {LANES}")
+    need(2 <= config.step_buffers <= 5, "step_buffers must be between 2 and 5")
     need(config.panel_rows % config.row_tile == 0, "panel_rows must be a multiple of row_tile")
     need(config.sum_rows >= config.panel_rows, "sum_rows must be at least panel_rows")
     need(config.lanes >= 3, "lanes must be at least 3: each of the three ports serves a third of them")

@@ -3,13 +3,14 @@
 
 namespace peelvit {
 
-constexpr unsigned kHashLow = 0x73086c35u;
-constexpr unsigned kHashHigh = 0x7ce7170cu;
+constexpr unsigned kHashLow = 0x20de57edu;
+constexpr unsigned kHashHigh = 0x38445d4fu;
 
 constexpr int kPorts = 3;
 constexpr int kRowTile = 10;
 constexpr int kColumnTile = 24;
 constexpr int kStepTiles = 2;
+constexpr int kStepBuffers = 3;
 constexpr int kPanelRows = 40;
 constexpr int kSumRows = 96;
 constexpr int kChunk = 24;

@@ -10,6 +10,8 @@
 //
 //     PROCESS(call)   a task that waits for those before it
 //     BESIDE(call)    one that starts together with the task before it: it needs nothing from it
+//     AHEAD(call, blocks)   PROCESS for one whose channels hold so many blocks (`stream type=pipo depth=`) and not two:
+//                     it may run ahead of the task behind it by that many iterations less one
 //     COMPUTE(call)   PROCESS for the task that holds the multiply-accumulate array
 //
 // A region whose arrays are all FIFOs (`stream type=fifo`) starts with STREAMING(first) instead: a task begins with the
@@ -32,6 +34,7 @@
 #define STREAMING(first) PEELVIT_PRAGMA(HLS dataflow)
 #define PROCESS(call) call
 #define BESIDE(call) call
+#define AHEAD(call, blocks) call
 #define COMPUTE(call) call
 #define STRAIGHT(time)
 #define MARK_START()
@@ -64,6 +67,10 @@ inline void write_word(word_t* mem, unsigned address, word_t value) {
 #define BESIDE(call)                                      \
     region.start(#call, peelvit::cycles::kVector, false); \
     call;                                                 \
+    region.end()
+#define AHEAD(call, blocks)                                      \
+    region.start(#call, peelvit::cycles::kVector, true, blocks); \
+    call;                                                        \
     region.end()
 #define COMPUTE(call)                                     \
     region.start(#call, peelvit::cycles::kCompute, true); \

@@ -13,9 +13,10 @@
 // memory moves kDdrWords words at a time: a burst of one word costs as much as one of kDdrWords.
 //
 // Region. A task starts an iteration when the tasks before it ended that iteration, itself ended the one before, and
-// the task after it ended the one before that (a channel holds two blocks). So the first iteration costs the sum of
-// its tasks (the fill), and each further one its slowest. Streams and the DDR memory serve the iterations one after
-// the other, which holds up the tasks where several of them use the same one. In a region of FIFOs a task starts when
+// the task after it ended the one before that (a channel holds two blocks, or as many as AHEAD says). So the first
+// iteration costs the sum of its tasks (the fill), and each further one its slowest. Streams and the DDR memory serve
+// the iterations one after the other, which holds up the tasks where several of them use the same one. In a region of
+// FIFOs a task starts when
 // the first loops of the tasks before it are filled, and ends when its own first loop has passed on their last element.
 //
 // Cycles are booked as compute (loops of the multiply-accumulate array), memory (in other loops: the busiest stream, or
@@ -42,6 +43,7 @@ constexpr int kPorts = 3;
 constexpr int kStreams = 2 * kPorts;    // read ports, then write ports
 constexpr int kServers = kStreams + 1;  // the streams and the DDR memory
 constexpr int kTasks = 32;              // at most, of a region
+constexpr int kBlocks = 4;              // at most, of a channel, less one
 constexpr int kLevels = 4;              // regions inside tasks of regions
 constexpr unsigned kHandshake = 2;      // start and end of a task
 constexpr unsigned kShortestBurst[2] = {(kReadLatency + kOutstanding - 1) / kOutstanding,
@@ -175,10 +177,10 @@ inline void begin() { origin = now(); }
 
 // Where the tasks of a region stand, in cycles since the region began.
 struct Schedule {
-    count_t began;             // by the clock
-    count_t last[kTasks + 1];  // end of the present or last iteration of each task
-    count_t last_but_one[kTasks + 1];
-    count_t server[kServers];  // when each stream, and the memory, has served all iterations so far
+    count_t began;                         // by the clock
+    count_t last[kTasks + 1];              // end of the present or last iteration of each task
+    count_t earlier[kBlocks][kTasks + 1];  // ends of the iterations before it, the latest first
+    count_t server[kServers];              // when each stream, and the memory, has served all iterations so far
     count_t ended;
 };
 static Schedule schedules[kLevels];
@@ -202,8 +204,9 @@ class Region {
         }
     }
 
-    void start(const char* name, Kind task_kind, bool waits) {
+    void start(const char* name, Kind task_kind, bool waits, int blocks = 2) {
         name_ = name;
+        blocks_ = blocks;
         kind = task_kind;
         fill = 0;
         if (waits) {
@@ -228,10 +231,11 @@ class Region {
             copy(costs, costs_);
             slowest_ = name_;
         }
-        const count_t free = streams_ ? 0 : schedule_.last_but_one[task_ + 1];
+        const count_t free = streams_ ? 0 : schedule_.earlier[blocks_ - 2][task_ + 1];
         const count_t start = larger_count(larger_count(ready_, schedule_.last[task_]), free);
         const count_t ended = start + cost + (cost != 0 ? kHandshake : 0);
-        schedule_.last_but_one[task_] = schedule_.last[task_];
+        for (int i = kBlocks - 1; i > 0; --i) schedule_.earlier[i][task_] = schedule_.earlier[i - 1][task_];
+        schedule_.earlier[0][task_] = schedule_.last[task_];
         schedule_.last[task_] = streams_ ? larger_count(ended, handed_ + fill) : ended;
         filled_ = larger_count(filled_, start + fill);
         latest_ = larger_count(latest_, schedule_.last[task_]);
@@ -307,6 +311,7 @@ class Region {
     const char* slowest_ = "";
     const char* name_ = "";
     int task_ = 0;
+    int blocks_ = 2;  // that a channel of the present task holds
 };
 
 inline void reset() {

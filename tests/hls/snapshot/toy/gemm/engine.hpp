@@ -4,7 +4,8 @@
 //     for column tile, for block of row tiles       a step, in a dataflow region:
 //       load          what is new: rows of the block, the column tile, what the epilogue reads
 //       multiply      a rank-1 update of kRowTile x kColumnTile accumulators each cycle
-//       finish        add chunks and segments, epilogue, store
+//       accumulate    add chunks and segments
+//       finish        epilogue, rounding, store
 //
 // Rows stay on chip over the column tiles of a group, a column tile over the row blocks of a panel. Where the contraction
 // takes several chunks, a group has as many columns as sums can wait on chip.
@@ -26,27 +27,36 @@ gemm_steps:
         DATAFLOW(index == 0);
         GemmStep to_load;
         GemmStep to_multiply;
+        GemmStep to_accumulate;
         GemmStep to_finish;
         RowBuffer rows;
 #pragma HLS array_partition variable=rows type=complete dim=1
 #pragma HLS array_partition variable=rows type=complete dim=3
+#pragma HLS stream variable=rows type=pipo depth=3
         ColumnBuffer columns;
 #pragma HLS array_partition variable=columns type=complete dim=2
+#pragma HLS stream variable=columns type=pipo depth=3
         ExtraBuffer extra;
 #pragma HLS array_partition variable=extra type=complete dim=1
+#pragma HLS stream variable=extra type=pipo depth=5
         SavedBuffer saved;
 #pragma HLS array_partition variable=saved type=complete dim=1
+#pragma HLS stream variable=saved type=pipo depth=5
         BiasBuffer old_bias;
+#pragma HLS stream variable=old_bias type=pipo depth=5
         RowSumBuffer row_sums;
 #pragma HLS array_partition variable=row_sums type=cyclic factor=2
         SumBuffer sums;
 #pragma HLS array_partition variable=sums type=cyclic factor=2 dim=1
 #pragma HLS array_partition variable=sums type=complete dim=2
-        PROCESS(next_step(job, walk, to_load, to_multiply, to_finish));
-        PROCESS(load(mem0, mem1, mem2, job, to_load, rows, columns, extra, saved, old_bias));
+        FinishedSums finished;
+#pragma HLS array_partition variable=finished type=complete dim=2
+        TotalRowSums finished_rows;
+        PROCESS(next_step(job, walk, to_load, to_multiply, to_accumulate, to_finish));
+        AHEAD(load(mem0, mem1, mem2, job, to_load, rows, columns, extra, saved, old_bias), kStepBuffers);
         COMPUTE(multiply(to_multiply, rows, columns, panel, column_tile, sums, row_sums));
-        PROCESS(finish(mem0, mem1, mem2, job, to_finish, sums, extra, saved, row_sums, old_bias, partial, total, row_partial,
-                       row_total, statistics));
+        PROCESS(accumulate(job, to_accumulate, sums, row_sums, partial, total, row_partial, row_total, finished, finished_rows));
+        PROCESS(finish(mem0, mem1, mem2, job, to_finish, finished, finished_rows, extra, saved, old_bias, statistics));
     }
 }
 
@@ -64,7 +74,6 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, S
 #pragma HLS array_partition variable=total type=complete dim=2
     PartialRowSums row_partial;
     TotalRowSums row_total;
-#pragma HLS array_partition variable=row_total type=cyclic factor=4
     GemmStatistics statistics;
     statistics.bias = no_statistics();
     statistics.out[kPatchRows] = no_statistics();

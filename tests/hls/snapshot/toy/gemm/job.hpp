@@ -59,6 +59,8 @@ struct GemmStep {
     int sum_row;        // place of the first row among the unfinished sums
     bool loads_rows;    // the block's rows of the first operand are new
     bool loads_columns; // the column tile of the second operand is new
+    int kept_column;    // place of its first contraction step: where several tiles fit they stay over all panels
+    bool waits;         // the contraction has several chunks
     bool closes_sum;    // last chunk of the contraction
     bool sums_rows;     // the sums of the first operand are taken
     int stored_sums;    // how many of them are complete with this step and stored: the panel's rows, or none
@@ -169,8 +171,8 @@ count_panels:
     return steps;
 }
 
-// Three copies of the step, one for each task: a channel has one producer and one consumer.
-inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmStep& product, GemmStep& result) {
+// A copy of the step, for each task: a channel has one producer and one consumer.
+inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmStep& product, GemmStep& sum, GemmStep& result) {
     GemmStep step;
     step.chunk = job.chunk[walk.chunk];
     step.tiles = step_tiles(job, walk);
@@ -181,7 +183,10 @@ inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmSt
     step.columns = smaller(kColumnTile, job.columns - step.column);
     step.sum_row = (walk.column_tile - walk.group) * panel_rows(job, walk) + walk.tile * kRowTile;
     step.loads_rows = walk.column_tile == walk.group;
-    step.loads_columns = walk.tile == 0;
+    const bool keeps_columns = job.chunks == 1 && column_tiles(job) * step.chunk.count <= kChunk;
+    step.loads_columns = walk.tile == 0 && (walk.row == 0 || !keeps_columns);
+    step.kept_column = keeps_columns ? walk.column_tile * step.chunk.count : 0;
+    step.waits = job.chunks > 1;
     step.closes_sum = walk.chunk == job.chunks - 1;
     step.sums_rows = job.sums_rows && walk.column_tile == 0;
     const bool ends_panel = walk.tile + step.tiles == tiles_of(panel_rows(job, walk));
@@ -189,6 +194,7 @@ inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmSt
     advance(job, walk);
     load = step;
     product = step;
+    sum = step;
     result = step;
 }
 

@@ -16,8 +16,8 @@ constexpr int kBurst = 8;  // words of a row read at once in a strip
 using RowBuffer = i16[kPorts][kStepTiles * kThirdChunk][kRowTile];
 // Columns of the second operand: by contraction step and lane.
 using ColumnBuffer = i16[kChunk][kColumnTile];
-// Words of residuals, saved values and weight gradients: by port.
-using ExtraBuffer = word_t[kPorts][(kStepRows + 1) * 2 * kPortWords];
+// Words of bias and residuals, and of saved values, by port. Weight gradients are in both, one word of two in each.
+using ExtraBuffer = word_t[kPorts][(kStepRows + 1) * kPortWords];
 using SavedBuffer = word_t[kPorts][kStepRows * kPortWords];
 // Words of a panel's bias gradients.
 using BiasBuffer = word_t[kPanelRows / kWideLanes];
@@ -137,6 +137,7 @@ row_steps:
             address[port] = job.first.address + unsigned(source) * unsigned(job.first.pitch) + unsigned(first_word);
         }
         int tile = 0;
+        int place = t;  // of the tile
         int bank = -(step.row % kLanes);  // of the word's first element; the first word may begin before the step's rows
     row_words:
         for (int w = 0; w < words; ++w) {
@@ -151,11 +152,10 @@ row_steps:
 #pragma HLS unroll
                 const bool is_next = i < bank;  // elements behind the tile's end belong to the next one
                 const int lane = is_next ? i - bank + kRowTile : i - bank;
-                const int place = is_next ? tile + 1 : tile;
-                if (lane < kLanes && place < step.tiles) {
+                if (lane < kLanes && (is_next ? tile + 1 : tile) < step.tiles) {
                     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                        rows[port][place * third + t][i] = get16(word[port], lane);
+                        rows[port][is_next ? place + third : place][i] = get16(word[port], lane);
                     }
                 }
             }
@@ -163,6 +163,7 @@ row_steps:
             if (bank >= kRowTile) {
                 bank -= kRowTile;
                 ++tile;
+                place += third;
             }
         }
     }
@@ -271,7 +272,7 @@ saved_rows:
 
 // The weight gradients that are added to.
 inline void load_gradients(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
-                           ExtraBuffer& extra) {
+                           ExtraBuffer& extra, SavedBuffer& saved) {
 gradient_rows:
     for (int i = 0; i < step.rows; ++i) {
 #pragma HLS loop_tripcount max = 20
@@ -280,10 +281,18 @@ gradient_rows:
         for (int w = 0; w < 2 * port_words(step.columns); ++w) {
 #pragma HLS loop_tripcount max = 2
             PIPELINE((i | w) == 0, 1, kReadLatency);
-            const int place = 2 * i * kPortWords + w;
-            extra[0][place] = read_word<0>(mem0, address + unsigned(2 * port_start(0, step.columns) + w));
-            extra[1][place] = read_word<1>(mem1, address + unsigned(2 * port_start(1, step.columns) + w));
-            extra[2][place] = read_word<2>(mem2, address + unsigned(2 * port_start(2, step.columns) + w));
+            word_t word[kPorts];
+#pragma HLS array_partition variable=word type=complete
+            word[0] = read_word<0>(mem0, address + unsigned(2 * port_start(0, step.columns) + w));
+            word[1] = read_word<1>(mem1, address + unsigned(2 * port_start(1, step.columns) + w));
+            word[2] = read_word<2>(mem2, address + unsigned(2 * port_start(2, step.columns) + w));
+            for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+                if (w % 2 == 0)
+                    extra[port][(1 + i) * kPortWords + w / 2] = word[port];
+                else
+                    saved[port][i * kPortWords + w / 2] = word[port];
+            }
         }
     }
 }
@@ -310,7 +319,7 @@ inline void load(const word_t* mem0, const word_t* mem1, const word_t* mem2, con
     if (step.loads_rows) load_rows(mem0, mem1, mem2, job, step, rows);
     if (step.closes_sum && (job.has_bias || job.has_residual)) load_residual(mem0, mem1, mem2, job, step, extra);
     if (step.closes_sum && job.has_gelu_backward) load_saved(mem0, mem1, mem2, job, step, saved);
-    if (step.closes_sum && job.accumulates) load_gradients(mem0, mem1, mem2, job, step, extra);
+    if (step.closes_sum && job.accumulates) load_gradients(mem0, mem1, mem2, job, step, extra, saved);
     if (step.stored_sums > 0 && job.accumulates) load_bias_gradient(mem0, job, step, old_bias);
 }
 

@@ -78,7 +78,7 @@ multiply_steps:
             }
             for (int j = 0; j < kColumnTile; ++j) {
 #pragma HLS unroll
-                i16& kept = column_tile[c][j];
+                i16& kept = column_tile[step.kept_column + c][j];
                 const i16 value = step.loads_columns ? columns[c][j] : kept;
                 if (step.loads_columns) kept = value;
                 b[j] = value;
