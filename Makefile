@@ -21,7 +21,7 @@ TEST_CONFIGS := toy zcu102
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup render csim csim-test demo test test-all lint style typecheck format hls-lint snapshot parity bench experiments perf area leaf clean
+.PHONY: help setup render csim csim-test demo test test-all lint style typecheck format hls-lint snapshot parity bench experiments perf area explore leaf clean
 
 help:  ## list the verbs and the settings
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -92,6 +92,9 @@ experiments: setup  ## train the rows of the paper's tables in the background, r
 
 perf: csim  ## print the modelled times of the accelerator beside the paper's and the targets [ARGS]
 	$(PY) -m sim.perf --config $(CONFIG) $(ARGS)
+
+explore: csim  ## search the sizes of the accelerator under a device's limits [CONFIG ARGS]
+	$(PY) -m sim.explore --config $(CONFIG) $(ARGS)
 
 area: setup  ## estimate DSP, BRAM, LUT and FF of the rendered kernels by module [CONFIG ARGS]
 	$(PY) -m hls.area $(CONFIG) $(ARGS)

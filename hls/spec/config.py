@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from hls.spec import instruction, ops
 from hls.spec.formats import LANES, MAX_CONTRACTION, WORD_BYTES
@@ -121,7 +123,9 @@ class HardwareConfig:
         return int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], "little")
 
 
-def _check(config: HardwareConfig) -> None:
+def check(config: HardwareConfig) -> None:
+    """`ConfigError` with the first size that is not legal."""
+
     def need(condition: bool, sentence: str) -> None:
         if not condition:
             raise ConfigError(f"configuration {config.name}: {sentence}")
@@ -160,6 +164,12 @@ def _check(config: HardwareConfig) -> None:
     )
 
 
+def resized(config: HardwareConfig, sizes: Mapping[str, int], name: str = "") -> HardwareConfig:
+    """A configuration with other sizes, not yet checked."""
+    changed: dict[str, Any] = {**vars(config), **sizes, "name": name or config.name}
+    return HardwareConfig(**changed)
+
+
 def load(name: str | Path) -> HardwareConfig:
     """A shipped configuration by name, or any JSON file by path; `ConfigError` says what does not fit."""
     path = Path(name) if str(name).endswith(".json") else CONFIGS / f"{name}.json"
@@ -177,5 +187,5 @@ def load(name: str | Path) -> HardwareConfig:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{path}: without must be a list of operations, not {names!r}")
     config = HardwareConfig(**content | {"without": tuple(names)})
-    _check(config)
+    check(config)
     return config

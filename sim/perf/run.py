@@ -31,7 +31,7 @@ RESOURCES = {
 """What binds a program that spends most of its cycles on each kind."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """One program of one micro-batch on the C simulation; `level` names `keep`.
 

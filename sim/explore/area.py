@@ -1,0 +1,96 @@
+"""Resources in closed form: fitted to estimates of `hls.area` at sizes around a configuration's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+from tqdm import tqdm
+
+from hls.area.assumptions import A
+from hls.area.estimate import estimate
+from hls.area.memory import bram36
+from hls.spec.config import HardwareConfig, resized
+from hls.spec.devices import Resources
+
+SIZES = ("row_tile", "column_tile", "step_tiles", "panel_rows", "chunk", "sum_rows", "lanes")
+"""What is searched."""
+NAMES = tuple(f.name for f in fields(Resources))
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """Coefficients by resource, and the largest relative error at the sizes that they were fitted to."""
+
+    coefficients: dict[str, NDArray[np.float64]]
+    error: dict[str, float]
+
+    def resources(self, config: HardwareConfig) -> Resources:
+        """Of a configuration."""
+        return Resources(**{name: float(_features(name, config) @ self.coefficients[name]) for name in NAMES})
+
+
+def around(base: HardwareConfig) -> Iterator[HardwareConfig]:
+    """Sizes that differ from the base in one or two of them."""
+    tile, column, wave = base.row_tile, base.column_tile, 24
+    fewer = {"row_tile": tile - 2, "panel_rows": _multiple(base.panel_rows, tile - 2)}
+    narrow = {"column_tile": max(wave, column - wave)}
+    half = {"lanes": max(3, base.lanes // 2)}
+    yield base
+    for change in (
+        fewer,
+        narrow,
+        fewer | narrow,
+        half,
+        half | narrow,
+        {"chunk": base.chunk * 2},
+        {"panel_rows": 2 * base.panel_rows, "sum_rows": 2 * base.panel_rows},
+        {"step_tiles": base.step_tiles + 2},
+        {"sum_rows": 2 * base.sum_rows},
+    ):
+        sizes = {name: getattr(base, name) for name in SIZES} | change
+        changed = [f"{key}{value}" for key, value in change.items()]
+        sizes["sum_rows"] = max(sizes["sum_rows"], sizes["panel_rows"])
+        yield resized(base, sizes, f"{base.name}-{'-'.join(changed)}")
+
+
+def _multiple(value: int, of: int) -> int:
+    """The next multiple that is one of 8 too."""
+    while value % of or value % 8:
+        value += 1
+    return value
+
+
+def closed_form(base: HardwareConfig) -> ClosedForm:
+    """Fit to `hls.area` at the sizes around the base."""
+    configs = list(around(base))
+    found = [estimate(config).total for config in tqdm(configs, unit="estimate", desc="resources", disable=None)]
+    coefficients, error = {}, {}
+    for name in NAMES:
+        counts = np.array([getattr(total, name) for total in found])
+        table = np.array([_features(name, config) for config in configs])
+        coefficients[name] = nnls(table / counts[:, None], np.ones(len(counts)))[0]
+        error[name] = float(np.abs(table @ coefficients[name] / counts - 1).max())
+    return ClosedForm(coefficients, error)
+
+
+def _features(name: str, config: HardwareConfig) -> NDArray[np.float64]:
+    rows, columns, ports = config.row_tile, config.column_tile, config.ports
+    if name != "bram36":
+        return np.array([1.0, rows * columns, rows, columns, config.lanes])
+    half = config.step_tiles * rows // 2  # sums leave two rows a cycle
+    third, waiting = config.chunk // ports, config.sum_rows * columns // (8 * ports)
+    return np.array(
+        [
+            1.0,
+            ports * rows * bram36(config.panel_rows // rows * third, 16),
+            ports * rows * bram36(config.step_tiles * third, 16),
+            columns * bram36(config.chunk, 16),
+            8 * ports * bram36(waiting, 64),
+            columns * (bram36(half, 48) if half > A["lutram_depth"] else 0),
+            config.lanes,
+        ]
+    )

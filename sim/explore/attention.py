@@ -1,0 +1,21 @@
+"""What the cycles of an attention instruction grow with, from the lanes of the unit."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hls.spec.config import HardwareConfig
+from hls.spec.instruction import Instruction
+
+
+def features(instruction: Instruction, config: HardwareConfig) -> NDArray[np.float64]:
+    """[4] of an instruction: itself, its (image, head) units, their rows to load, their steps in all lanes."""
+    d = instruction.dimensions
+    units, tokens = d["batch"] * d["heads"], 1 + d["patches"]
+    keys = 1 + d["key_count"] if "SPARSE" in instruction.flags else tokens
+    patch_queries = d["queries"] - 1
+    steps = tokens + math.ceil(patch_queries / config.lanes) * keys
+    return np.array([1.0, units, units * tokens, units * steps])
