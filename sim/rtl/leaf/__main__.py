@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hls.spec.config import ConfigError, load
 from host.errors import PeelVitError, run_main
+from sim.rtl.leaf.depth import depths, stages
 from sim.rtl.leaf.flow import FOLDER, made
 from sim.rtl.leaf.report import report, table
 from sim.rtl.leaf.simulate import simulate
@@ -38,12 +39,15 @@ def main() -> None:
     for module in modules:
         verdict = faults.get(module.leaf.name, f"{options.vectors:,} vectors equal the golden model, one a cycle")
         print(f"{module.leaf.name:16} {module.stages:3} stages  {verdict if options.vectors else ''}".rstrip())
+    slow = [depth for depth in depths(config, stages(modules)) if depth.needed > depth.stated]
+    for depth in slow:
+        print(f"loop {depth.label}: its leaves need {depth.needed} cycles, it states {depth.stated}")
     if options.area:
         areas = report(config, modules, options.vectors - options.vectors * bool(faults))
         options.report.parent.mkdir(parents=True, exist_ok=True)
         options.report.write_text(areas)
         print(table(areas))
-    if faults:
+    if faults or slow:
         sys.exit(1)
 
 

@@ -3,6 +3,7 @@
 #include "attention/softmax.hpp"
 #include "functions.hpp"
 #include "gemm/finish.hpp"
+#include "ops/layernorm.hpp"
 #include "selection.hpp"
 
 template <int kBits>
@@ -65,6 +66,52 @@ void gelu_slope(const S<16>& x, const S<8>& fraction, S<18>& slope) {
     slope = S<18>(peelvit::gelu_slope(i16(x), fraction));
 }
 
+// A probability from its exponential: what `values` does in a lane.
+void probability(const U<21>& exponential, const U<29>& inverse, const S<8>& shift, const U<64>& seen_bits,
+                 const U<32>& seen_saturations, S<16>& mantissa, U<64>& all_bits, U<32>& all_saturations) {
+    mantissa = requantise<16>(peelvit::probability_of(wide_t(exponential), wide_t(inverse)), shift, seen_bits,
+                              seen_saturations, all_bits, all_saturations);
+}
+
+// An element of layernorm_rows: normalised, stored, scaled, moved and stored again.
+void normalise(const S<16>& x, const U<30>& scale, const S<48>& offset, const S<8>& shift, const S<16>& gamma,
+               const S<16>& beta, const S<8>& beta_shift, const S<8>& y_shift, S<16>& normalised,
+               U<64>& normalised_bits, S<16>& y, U<64>& y_bits) {
+    U<32> saturations;
+    const i16 mantissa = i16(requantise<16>(peelvit::centred(i16(x), peelvit::u30(scale), peelvit::acc_t(offset)),
+                                            shift, 0, 0, normalised_bits, saturations));
+    const wide_t moved = peelvit::affine(i16(gamma), mantissa, peelvit::align(wide_t(i16(beta)), beta_shift, 0));
+    normalised = mantissa;
+    y = requantise<16>(moved, y_shift, 0, 0, y_bits, saturations);
+}
+
+// The epilogue of one activation of a GEMM.
+void epilogue(const S<64>& sum, const S<16>& bias, const S<16>& residual, const S<16>& saved, const U<1>& has_bias,
+              const U<1>& has_residual, const U<1>& has_gelu, const U<1>& has_gelu_backward, const S<8>& fraction,
+              const S<8>& f_bias, const S<8>& f_residual, const S<8>& f_pre, const S<8>& f_out, S<16>& y, S<16>& pre,
+              U<64>& y_bits, U<64>& pre_bits) {
+    peelvit::GemmJob job;
+    job.has_bias = bool(has_bias);
+    job.has_residual = bool(has_residual);
+    job.has_gelu = bool(has_gelu);
+    job.has_gelu_backward = bool(has_gelu_backward);
+    job.fraction[0] = fraction;
+    job.f_bias = f_bias;
+    job.f_residual[0] = f_residual;
+    job.f_pre = f_pre;
+    job.f_out[0] = f_out;
+    peelvit::GemmStatistics statistics;
+    statistics.out[0] = peelvit::no_statistics();
+    statistics.pre = peelvit::no_statistics();
+    i16 y_lane = 0;
+    i16 pre_lane = 0;
+    peelvit::activation(job, 0, wide_t(sum), i16(bias), i16(residual), i16(saved), statistics, y_lane, pre_lane);
+    y = y_lane;
+    pre = pre_lane;
+    y_bits = statistics.out[0].bits;
+    pre_bits = statistics.pre.bits;
+}
+
 // One digit of all candidates of a selection.
 void look_at_digits(const U<2> (&digits)[peelvit::kMaxPatches], const U<1> (&tied)[peelvit::kMaxPatches],
                     const S<10>& ties, U<1> (&chosen)[peelvit::kMaxPatches], U<1> (&still_tied)[peelvit::kMaxPatches],
@@ -84,4 +131,15 @@ void look_at_digits(const U<2> (&digits)[peelvit::kMaxPatches], const U<1> (&tie
     }
     still_wanted = S<10>(choice.ties);
 }
+
+// The depths that the loops around leaves state, in cycles.
+extern const int depth_multiply_steps = peelvit::kMultiplyDepth;
+extern const int depth_store_activations = peelvit::kFinishDepth;
+extern const int depth_store_gradients = peelvit::kFinishDepth;
+extern const int depth_terms = peelvit::kTermDepth;
+extern const int depth_divide = peelvit::kDividerDepth;
+extern const int depth_values = peelvit::kStoreDepth;
+extern const int depth_layernorm_moments = peelvit::kRsqrtDepth;
+extern const int depth_layernorm_rows = 2 * peelvit::kVectorDepth;
+extern const int depth_select_digits = peelvit::kDigitDepth;
 }

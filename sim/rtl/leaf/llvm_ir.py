@@ -14,9 +14,10 @@ SOURCE = Path(__file__).with_name("leaves.cpp")
 COMPILERS = ("clang++-16", "clang++-15", "clang++-17", "clang++-18", "clang++-19")
 # Native integers; everything is inlined and unrolled, and nothing is made into vectors.
 FLAGS = [
-    "-std=c++17", "-O2", "-fwrapv", "-DPEELVIT_NATIVE", "-DPEELVIT_EXACT_WIDTHS", "-D__SYNTHESIS__", "-fno-discard-value-names",
-    "-fno-vectorize", "-fno-slp-vectorize", "-fno-jump-tables", "-mllvm", "-inline-threshold=1000000",
-    "-mllvm", "-unroll-threshold=1000000", "-Wno-unknown-pragmas", "-Wno-unused-label",
+    "-std=c++17", "-O2", "-fwrapv", "-DPEELVIT_NATIVE", "-DPEELVIT_EXACT_WIDTHS", "-D__SYNTHESIS__",
+    "-fno-discard-value-names", "-fno-vectorize", "-fno-slp-vectorize", "-fno-jump-tables",
+    "-mllvm", "-inline-threshold=1000000", "-mllvm", "-unroll-threshold=1000000",
+    "-Wno-unknown-pragmas", "-Wno-unused-label",
 ]  # fmt: skip
 
 

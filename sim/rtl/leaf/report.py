@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict
 
 from hls.spec.config import HardwareConfig
+from sim.rtl.leaf import mac_cell
+from sim.rtl.leaf.depth import depths, stages
 from sim.rtl.leaf.flow import FOLDER
 from sim.rtl.leaf.synthesis import RECIPE, synthesise
 from sim.rtl.leaf.verilog import DELAY_MODEL, Module, period_ps
@@ -17,9 +19,12 @@ def report(config: HardwareConfig, modules: list[Module], vectors: int) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     leaves = {}
     for module in modules:
+        if module.leaf.name == "mac_cell":
+            continue  # its primitive is what is built
         source = folder / f"{module.leaf.name}.sv"
         source.write_text(module.text)
-        area = synthesise([source], module.leaf.name, folder)
+        is_cell = module.leaf.name == "mac_cell_primitive"
+        area = synthesise([mac_cell.SOURCE if is_cell else source], module.leaf.name, folder)
         leaves[module.leaf.name] = {
             **asdict(area),
             "stages": module.stages,
@@ -33,7 +38,8 @@ def report(config: HardwareConfig, modules: list[Module], vectors: int) -> str:
         "delay_model": f"XLS {DELAY_MODEL}, {period_ps(config)} ps a stage",
         "vectors": vectors,
     }
-    return json.dumps({"origin": origin, "leaves": leaves}, indent=2) + "\n"
+    loops = {each.label: {"stated": each.stated, "needed": each.needed} for each in depths(config, stages(modules))}
+    return json.dumps({"origin": origin, "leaves": leaves, "loops": loops}, indent=2) + "\n"
 
 
 def table(report_json: str) -> str:

@@ -72,17 +72,22 @@ def simulate(config: HardwareConfig, modules: Sequence[Module], folder: Path, ve
         expected = joined(module.leaf.outputs, outputs)
         (folder / f"{module.leaf.name}.vectors").write_bytes(pickle.dumps((words, expected)))
 
+    results = folder / "results.xml"
+    results.unlink(missing_ok=True)
     with mock.patch.dict(os.environ, environment(folder)):
         runner = get_runner("verilator")
-        runner.build(
-            sources=[folder / name for name in sources], hdl_toplevel=TOP, build_dir=folder / "verilator",
-            build_args=["-O3", "-Wno-fatal"], log_file=folder / "build.log",
-        )  # fmt: skip
-        results = runner.test(
-            hdl_toplevel=TOP, test_module="sim.rtl.leaf.bench", build_dir=folder / "verilator", test_dir=folder,
-            results_xml=str(folder / "results.xml"), log_file=folder / "test.log",
-        )  # fmt: skip
-    return failures(Path(results), [module.leaf.name for module in modules])
+        try:
+            runner.build(
+                sources=[folder / name for name in sources], hdl_toplevel=TOP, build_dir=folder / "verilator",
+                build_args=["-O3", "-Wno-fatal"], log_file=folder / "build.log",
+            )  # fmt: skip
+            runner.test(
+                hdl_toplevel=TOP, test_module="sim.rtl.leaf.bench", build_dir=folder / "verilator", test_dir=folder,
+                results_xml=str(results), log_file=folder / "test.log",
+            )  # fmt: skip
+        except RuntimeError:  # cocotb: a command failed
+            raise PeelVitError(f"the leaves' RTL does not build or run; the messages are in {folder}/*.log") from None
+    return failures(results, [module.leaf.name for module in modules])
 
 
 def failures(results: Path, names: Sequence[str]) -> dict[str, str]:

@@ -41,7 +41,7 @@ def counted(cells: dict[str, int]) -> Area:
     def total(pattern: str) -> int:
         return sum(count for name, count in cells.items() if re.fullmatch(pattern, name))
 
-    return Area(total("DSP48E2"), total(r"LUT\d|INV"), total(r"FD[RSCP]E|LD[CP]E"))
+    return Area(total("DSP48E2"), total(r"LUT\d"), total(r"FD[RSCP]E|LD[CP]E"))
 
 
 def synthesise(sources: list[Path], top: str, folder: Path) -> Area:

@@ -27,6 +27,28 @@ def leaves(config: HardwareConfig) -> dict[str, Leaf]:
         Leaf("gelu_value", (s("x", 16), s("fraction", 8)), (s("value", 48),)),
         Leaf("gelu_slope", (s("x", 16), s("fraction", 8)), (s("slope", 18),)),
         Leaf(
+            "probability",
+            (u("exponential", 21), u("inverse", 29), s("shift", 8), u("seen_bits", 64), u("seen_saturations", 32)),
+            (s("mantissa", 16), u("all_bits", 64), u("all_saturations", 32)),
+        ),
+        Leaf(
+            "normalise",
+            (
+                *(s("x", 16), u("scale", 30), s("offset", 48), s("shift", 8)),
+                *(s("gamma", 16), s("beta", 16), s("beta_shift", 8), s("y_shift", 8)),
+            ),
+            (s("normalised", 16), u("normalised_bits", 64), s("y", 16), u("y_bits", 64)),
+        ),
+        Leaf(
+            "epilogue",
+            (
+                *(s("sum", 64), s("bias", 16), s("residual", 16), s("saved", 16)),
+                *(u(f"has_{part}", 1) for part in ("bias", "residual", "gelu", "gelu_backward")),
+                *(s(name, 8) for name in ("fraction", "f_bias", "f_residual", "f_pre", "f_out")),
+            ),
+            (s("y", 16), s("pre", 16), u("y_bits", 64), u("pre_bits", 64)),
+        ),
+        Leaf(
             "look_at_digits",
             (u("digits", 2, candidates), u("tied", 1, candidates), s("ties", 10)),
             (u("chosen", 1, candidates), u("still_tied", 1, candidates), s("still_wanted", 10)),

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hls.spec.config import HardwareConfig
 from hls.spec.formats import PROBABILITY_BITS, limit
-from sim.golden.curves import exponential, gelu_slope, gelu_value, rsqrt
+from sim.golden.curves import GELU_BITS, exponential, gelu_slope, gelu_value, rsqrt
 from sim.golden.fixed import exact_matmul, round_shift, store
 from sim.golden.selection import largest
 from sim.rtl.leaf.leaf import Port
@@ -86,7 +86,7 @@ def stored(value: Tensor, shift: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 def statistics(draw: Draw, value: Tensor, saturated: Tensor) -> tuple[Ports, Ports]:
     """The statistics before and after a store of `value`."""
     bits, saturations = draw.integers(0, (1 << 63) - 1), draw.integers(0, (1 << 32) - 2)
-    after = {"all_bits": bits | (value ^ (value >> 63)), "all_saturations": saturations + saturated}
+    after = {"all_bits": bits | magnitude(value), "all_saturations": saturations + saturated}
     return {"seen_bits": bits, "seen_saturations": saturations}, after
 
 
@@ -97,6 +97,17 @@ def mac(draw: Draw) -> tuple[Ports, Ports]:
     product = exact_matmul(a[:, None, None], b[:, None, None])[:, 0, 0]
     result = product + torch.where(restart == 1, 0, total)
     return {"a": a, "b": b, "restart": restart, "sum": total}, {"result": result}
+
+
+def mac_cell(draw: Draw) -> tuple[Ports, Ports]:
+    """Sums of some dozens of products; the first vector opens one."""
+    a, b = draw.integers(-limit(16), limit(16)), draw.integers(-limit(16), limit(16))
+    opens = (draw.uniform(0, 63) == 0).long()
+    opens[0] = 1
+    running = exact_matmul(a[:, None, None], b[:, None, None])[:, 0, 0].cumsum(0)
+    before = torch.cat([running.new_zeros(1), running[:-1]])
+    at_opening = torch.where(opens == 1, torch.arange(draw.vectors), 0).cummax(0).values
+    return {"a": a, "b": b, "opens": opens}, {"sum": running - before[at_opening]}
 
 
 def _requantise(draw: Draw, bits: int) -> tuple[Ports, Ports]:
@@ -155,6 +166,55 @@ def gelu_slope_(draw: Draw) -> tuple[Ports, Ports]:
     return _gelu(draw, gelu_slope, "slope")
 
 
+def probability(draw: Draw) -> tuple[Ports, Ports]:
+    """Any exponential and any reciprocal that can be its row's."""
+    exponent, inverse = draw.integers(0, 1 << 20), draw.integers(1 << 16, 1 << 28)
+    shift = PROBABILITY_BITS - draw.by_block(-10, 40)
+    value = exponent * inverse
+    mantissa, saturated = stored(value, shift, 16)
+    before, after = statistics(draw, value, saturated)
+    return {"exponential": exponent, "inverse": inverse, "shift": shift} | before, {"mantissa": mantissa} | after
+
+
+def magnitude(value: Tensor) -> Tensor:
+    """What a store of `value` adds to its statistics."""
+    return value ^ (value >> 63)
+
+
+def normalise(draw: Draw) -> tuple[Ports, Ports]:
+    """(n x - sum) times an inverse deviation, stored, times gamma plus beta, stored."""
+    x, gamma, beta = (draw.integers(-limit(16), limit(16)) for _ in range(3))
+    scale, offset = draw.integers(0, (1 << 29) - 1), draw.integers(-(1 << 46), 1 << 46)
+    shift, beta_shift, y_shift = draw.by_block(0, 50), draw.by_block(-31, 20), draw.by_block(-20, 40)
+    acc = x * scale - offset
+    normalised, _ = stored(acc, shift, 16)
+    moved = gamma * normalised + blockwise(round_shift, beta_shift, beta)
+    y, _ = stored(moved, y_shift, 16)
+    inputs = {"x": x, "scale": scale, "offset": offset, "shift": shift}
+    inputs |= {"gamma": gamma, "beta": beta, "beta_shift": beta_shift, "y_shift": y_shift}
+    outputs = {"normalised": normalised, "normalised_bits": magnitude(acc), "y": y, "y_bits": magnitude(moved)}
+    return inputs, outputs
+
+
+def epilogue(draw: Draw) -> tuple[Ports, Ports]:
+    """A sum through every combination of GELU's slope, bias, residual and GELU."""
+    total = draw.integers(-(1 << 45), 1 << 45)
+    bias, residual, saved = (draw.integers(-limit(16), limit(16)) for _ in range(3))
+    flag = {part: draw.by_block(0, 1) for part in ("bias", "residual", "gelu", "gelu_backward")}
+    names = ("fraction", "f_bias", "f_residual", "f_pre", "f_out")
+    fraction, f_bias, f_residual, f_pre, f_out = f = [draw.by_block(-5, 35) for _ in names]
+    acc = total * torch.where(flag["gelu_backward"] == 1, blockwise(gelu_slope, f_pre, saved), 1)
+    acc += blockwise(round_shift, f_bias - fraction, bias) * flag["bias"]
+    acc += blockwise(round_shift, f_residual - fraction, residual) * flag["residual"]
+    pre = stored(acc, fraction - f_pre, 16)[0] * flag["gelu"]
+    gelu = flag["gelu"] == 1
+    last = torch.where(gelu, blockwise(gelu_value, f_pre, pre), acc)
+    y, _ = stored(last, torch.where(gelu, GELU_BITS, fraction) - f_out, 16)
+    inputs = {"sum": total, "bias": bias, "residual": residual, "saved": saved}
+    inputs |= {f"has_{part}": values for part, values in flag.items()} | dict(zip(names, f, strict=True))
+    return inputs, {"y": y, "pre": pre, "y_bits": magnitude(last), "pre_bits": magnitude(acc) * flag["gelu"]}
+
+
 def look_at_digits(draw: Draw) -> tuple[Ports, Ports]:
     """One digit of up to all candidates; the threshold is the digit of the last one that golden would keep."""
     candidates = draw.config.max_patches
@@ -175,6 +235,8 @@ def look_at_digits(draw: Draw) -> tuple[Ports, Ports]:
 
 SOURCES: dict[str, Callable[[Draw], tuple[Ports, Ports]]] = {
     "mac": mac,
+    "mac_cell": mac_cell,
+    "mac_cell_primitive": mac_cell,
     "requantise16": requantise16,
     "requantise32": requantise32,
     "exponential": exponential_,
@@ -182,6 +244,9 @@ SOURCES: dict[str, Callable[[Draw], tuple[Ports, Ports]]] = {
     "rsqrt": rsqrt_,
     "gelu_value": gelu_value_,
     "gelu_slope": gelu_slope_,
+    "probability": probability,
+    "normalise": normalise,
+    "epilogue": epilogue,
     "look_at_digits": look_at_digits,
 }
 

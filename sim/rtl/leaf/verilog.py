@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from xls.c_api import Package, optimize_ir
 
 from hls.spec.config import HardwareConfig
+from host.errors import PeelVitError
 from sim.rtl.leaf.leaf import Leaf
 from sim.rtl.leaf.xls_ir import Translated
 
@@ -47,8 +48,13 @@ def module(translated: Translated, period: int) -> Module:
     """Schedule and write one leaf; `period` in picoseconds."""
     leaf = translated.leaf
     package = Package.parse_ir(optimize_ir(translated.text, leaf.name))
-    text = package.schedule_and_codegen(
-        generator="pipeline", with_delay_model=True, delay_model=DELAY_MODEL, clock_period_ps=period,
-        flop_inputs=True, flop_outputs=True, use_system_verilog=True, module_name=leaf.name,
-    ).get_verilog_text()  # fmt: skip
+    try:
+        text = package.schedule_and_codegen(
+            generator="pipeline", with_delay_model=True, delay_model=DELAY_MODEL, clock_period_ps=period,
+            flop_inputs=True, flop_outputs=True, use_system_verilog=True, module_name=leaf.name,
+        ).get_verilog_text()  # fmt: skip
+    except RuntimeError:
+        raise PeelVitError(
+            f"leaf {leaf.name} has no schedule at {period} ps a stage: one of its operations alone takes longer"
+        ) from None
     return Module(leaf, text, text.count("// Registers for pipe stage"), translated.table_bits)

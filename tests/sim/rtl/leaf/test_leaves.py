@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import llvmlite.binding as llvm
 import pytest
 
 from hls.spec.config import load
+from host.errors import PeelVitError
+from sim.rtl.leaf import mac_cell
+from sim.rtl.leaf.depth import LOOPS, depths, stages
 from sim.rtl.leaf.flow import FOLDER, made, translated
 from sim.rtl.leaf.jit import mismatch
+from sim.rtl.leaf.leaf import Leaf
 from sim.rtl.leaf.simulate import simulate
+from sim.rtl.leaf.synthesis import Area, synthesise
 from sim.rtl.leaf.table import leaves
 from sim.rtl.leaf.vectors import SOURCES
-from sim.rtl.leaf.xls_ir import Translated
+from sim.rtl.leaf.xls_ir import Translated, table_of, translate
 
 CONFIG = load("toy")
 
@@ -21,14 +29,77 @@ def in_xls() -> dict[str, Translated]:
 
 
 def test_every_leaf_has_vectors() -> None:
-    assert list(SOURCES) == list(leaves(CONFIG))
+    assert set(SOURCES) == {*leaves(CONFIG), *mac_cell.NAMES}
 
 
-@pytest.mark.parametrize("name", list(SOURCES))
+@pytest.mark.parametrize("name", list(leaves(CONFIG)))
 def test_a_leaf_equals_the_golden_model(name: str, in_xls: dict[str, Translated]) -> None:
     assert mismatch(CONFIG, in_xls[name], 1000) == ""
 
 
+def test_loops_are_as_deep_as_their_leaves() -> None:
+    # The toy accelerator has few candidates; everything else is as on the board.
+    board = dataclasses.replace(CONFIG, clock_mhz=load("zcu102").clock_mhz)
+    found = depths(board, stages(made(board)))
+    assert len(found) == len(LOOPS)
+    assert [depth for depth in found if depth.needed > depth.stated] == []
+
+
+def test_a_faster_clock_takes_more_stages() -> None:
+    slow, fast = (made(dataclasses.replace(CONFIG, clock_mhz=mhz), ["reciprocal"])[0].stages for mhz in (100, 300))
+    assert slow < fast
+
+
+def test_a_clock_that_one_operation_misses_is_refused() -> None:
+    with pytest.raises(PeelVitError, match="one of its operations alone takes longer"):
+        made(dataclasses.replace(CONFIG, clock_mhz=1000), ["rsqrt"])
+
+
+def test_a_table_with_a_tail_of_zeros_is_read_whole() -> None:
+    text = (
+        "@t = internal constant <{ [2 x i32], [3 x i32] }> <{ [2 x i32] [i32 7, i32 -1], [3 x i32] zeroinitializer }>"
+    )
+    (variable,) = llvm.parse_assembly(text).global_variables
+    assert table_of(variable) == (32, [7, -1, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    "body, message",
+    [
+        ("entry:\n br label %again\nagain:\n br label %again", "still has a loop"),
+        ("%x = udiv i32 7, 3\n ret void", "no hardware form"),
+    ],
+)
+def test_what_has_no_hardware_form_is_refused(body: str, message: str) -> None:
+    with pytest.raises(PeelVitError, match=message):
+        translate(f"define void @f() {{\n{body}\n}}", Leaf("f", (), ()))
+
+
+def test_an_unknown_leaf_is_refused() -> None:
+    with pytest.raises(PeelVitError, match="there is no leaf sine"):
+        made(CONFIG, ["sine"])
+
+
+def test_a_missing_compiler_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(PeelVitError, match="apt-get install clang-16"):
+        made(CONFIG)
+
+
 @pytest.mark.slow
 def test_the_verilog_of_all_leaves_gives_a_result_a_cycle() -> None:
-    assert simulate(CONFIG, made(CONFIG), FOLDER / "test", 2000) == {}
+    assert simulate(CONFIG, made(CONFIG), FOLDER / "test", 5000) == {}
+
+
+@pytest.mark.slow
+def test_a_wrong_circuit_is_noticed() -> None:
+    (module,) = made(CONFIG, ["reciprocal"])
+    late = dataclasses.replace(module, latency=module.latency + 1)
+    assert list(simulate(CONFIG, [late], FOLDER / "late", 100)) == ["reciprocal"]
+
+
+@pytest.mark.slow
+def test_a_multiply_accumulate_cell_is_one_dsp() -> None:
+    folder = FOLDER / "test"
+    folder.mkdir(parents=True, exist_ok=True)
+    assert synthesise([mac_cell.SOURCE], "mac_cell_primitive", folder) == Area(dsp=1, lut=0, ff=1)
