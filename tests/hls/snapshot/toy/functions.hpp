@@ -9,11 +9,12 @@ namespace peelvit {
 constexpr int kMaxExponentialScale = 1 << 23;
 constexpr int kGeluSegments = 512;
 constexpr int kReciprocalBits = 28;  // of a reciprocal: at most 2^28
-constexpr int kDivideDepth = 60;     // cycles of the divider
+constexpr int kDivideDepth = 20;     // cycles of a reciprocal
 
-// Between two neighbouring entries of a table, `position` of 2^step on the way.
+// Between two neighbouring entries of a table, less than 2^14 apart, `position` of 2^step on the way; step is at most 10.
 inline int interpolate(int low, int high, int position, int step) {
-    return low + (((high - low) * position + (1 << (step - 1))) >> step);
+    const int rise = narrow<15>(high - low);
+    return low + ((rise * narrow<12>(position) + (1 << (step - 1))) >> step);
 }
 
 // min(round(distance * 2^(16 - fraction)), 2^24 - 1) for a distance >= 0: Q16.
@@ -30,17 +31,18 @@ inline int distance_q16(wide_t distance, int fraction) {
 inline wide_t exponential(wide_t distance, int fraction, int scale) {
 #pragma HLS inline off  // each call has its own copy of the table: two ports a lane
     const int factor = larger(0, smaller(scale, kMaxExponentialScale));
-    const wide_t product = wide_t(distance_q16(distance, fraction)) * wide_t(factor) + (1 << 19);
-    const int exponent = int(wide_t(product >> 20));  // U11.16
-    const int shift = exponent >> 16;
+    const wide_t product = wide_t(narrow<25>(distance_q16(distance, fraction))) * wide_t(narrow<25>(factor)) + (1 << 19);
+    const int exponent = narrow<29>(int(wide_t(product >> 20)));  // U11.16
+    const int shift = narrow<6>(smaller(exponent >> 16, 22));
     const int index = (exponent >> 8) & 255;
     const int position = exponent & 255;
-    const int value = kExp2Table[index] - (((kExp2Table[index] - kExp2Table[index + 1]) * position + 128) >> 8);
-    const int half = (1 << smaller(shift, 22)) >> 1;
-    return wide_t((value + half) >> smaller(shift, 22));
+    const int fall = narrow<13>(kExp2Table[index] - kExp2Table[index + 1]);
+    const int value = narrow<22>(kExp2Table[index] - ((fall * position + 128) >> 8));
+    const int half = (1 << shift) >> 1;
+    return wide_t((value + half) >> shift);
 }
 
-// floor(2^48 / sum) for the sum of a row's exponentials, in [2^20, 2^32): a bit of the quotient a step.
+// floor(2^48 / sum) for the sum of a row's exponentials, in [2^20, 2^32]: a bit of the quotient a step.
 inline wide_t reciprocal(wide_t sum) {
     const u34 divisor = u34(sum);
     u34 remainder = 1 << (kProbabilityBits - 1 - kReciprocalBits);  // the quotient's leading zeros are skipped
@@ -56,6 +58,11 @@ quotient_bits:
     return quotient;
 }
 
+// An exponential times the reciprocal of its row's sum: Q48.
+inline wide_t probability_of(wide_t exponential, wide_t inverse) {
+    return wide_t(narrow<22>(int(exponential))) * wide_t(narrow<30>(int(inverse)));
+}
+
 // 1 / sqrt(value) = mantissa * 2^-16 * 2^-exponent.
 struct Rsqrt {
     int mantissa;
@@ -68,11 +75,11 @@ inline Rsqrt rsqrt(wide_t value) {
     const int down = larger(2 * half - 24, 0);
     const int up = larger(24 - 2 * half, 0);
     const wide_t shifted = value >> down;
-    const int normal = int(wide_t(shifted << up));  // [2^24, 2^26): U2.24
-    const int start = kRsqrtTable[(normal >> 17) - 128];
+    const int normal = narrow<27>(int(wide_t(shifted << up)));  // [2^24, 2^26): U2.24
+    const int start = narrow<18>(kRsqrtTable[(normal >> 17) - 128]);
     const wide_t product = wide_t(normal) * wide_t(start) + (1 << 21);
-    const wide_t square = wide_t(int(wide_t(product >> 22))) * wide_t(start) + (1 << 13);
-    const int correction = 3 * (1 << 20) - int(wide_t(square >> 14));
+    const wide_t square = wide_t(narrow<23>(int(wide_t(product >> 22)))) * wide_t(start) + (1 << 13);
+    const int correction = narrow<23>(3 * (1 << 20) - int(wide_t(square >> 14)));
     const wide_t mantissa = wide_t(start) * wide_t(correction) + (1 << 20);
     Rsqrt result;
     result.mantissa = larger(1, smaller(1 << 16, int(wide_t(mantissa >> 21))));
@@ -82,11 +89,13 @@ inline Rsqrt rsqrt(wide_t value) {
 
 // min(|x|, 8) in U.16, and its segment of the GELU tables.
 inline int gelu_argument(i16 x, int fraction) {
-    const wide_t value = x;
-    const wide_t magnitude = value < 0 ? wide_t(-value) : value;
-    const wide_t argument = round_shift(magnitude, fraction - 16);
+    const int value = x;
+    const int magnitude = narrow<17>(value < 0 ? -value : value);
+    const int right = fraction - 16;
+    if (right > 0) return ((magnitude >> (narrow<6>(smaller(right, 17)) - 1)) + 1) >> 1;
+    const wide_t argument = wide_t(magnitude) << narrow<6>(smaller(-right, 19));  // that far, all but 0 is beyond 8
     const wide_t limit = wide_t(kGeluSegments) << 10;
-    return int(argument < limit ? argument : limit);
+    return narrow<21>(int(argument < limit ? argument : limit));
 }
 
 inline int gelu_segment(int argument) { return smaller(argument >> 10, kGeluSegments - 1); }

@@ -19,6 +19,7 @@ constexpr int kDigitInterval = 2;  // chunks that are taken in while a digit is 
 constexpr int kPatchMask = 127;  // no index of a patch
 constexpr int kTakenAtOnce = kDigitInterval * kLanes;
 constexpr int kTaken = kDigits * kTakenAtOnce;
+constexpr int kDigitDepth = 8;
 constexpr int kMapRowWords = kMaxPatches / kWideLanes + 1;
 constexpr int kIndexWords = (kMaxPatches + kLanes - 1) / kLanes;
 
@@ -150,7 +151,7 @@ inline void select_largest(const Candidates chunks[kSelectPorts * kSelectChunks]
 select_digits:
     for (int i = 0; i < (rows + 1) * kDigits; ++i) {
 #pragma HLS loop_tripcount max = 64
-        PIPELINE(i == 0, 2, 8);
+        PIPELINE(i == 0, 2, kDigitDepth);
         const int row = i / kDigits;  // that comes in
         const int digit = i % kDigits;
         if (digit == 0) {

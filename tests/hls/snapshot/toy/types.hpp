@@ -101,6 +101,19 @@ inline wide_t multiply(A a, B b) {
 #endif
 }
 
+// A value known to fit kBits bits, sign included: hardware keeps no more of it. Bounds follow from clamps and formats,
+// which synthesis does not see through. PEELVIT_EXACT_WIDTHS lets clang see them as well (sim/rtl/leaf).
+template <int kBits>
+inline int narrow(int value) {
+#ifdef PEELVIT_EXACT_WIDTHS
+    return int((_BitInt(kBits))value);
+#elif defined(PEELVIT_NATIVE)
+    return value;
+#else
+    return int(ap_int<kBits>(value));
+#endif
+}
+
 constexpr int kLanes = 8;      // int16 elements of a word
 constexpr int kWideLanes = 4;  // int32 elements of a word
 

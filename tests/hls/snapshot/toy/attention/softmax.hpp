@@ -11,7 +11,7 @@
 namespace peelvit {
 
 constexpr int kTermDepth = 16;
-constexpr int kDividerDepth = 54;
+constexpr int kDividerDepth = 20;
 
 // By step and lane: exponentials, or dp with the probabilities.
 struct Terms {
@@ -93,7 +93,7 @@ values:
                 const wide_t weight = from.weight[entry][lane];
                 const wide_t by = ratio[at.group][lane];
                 if (pass == kScores) {
-                    result = i16(store(value * by, kProbabilityBits - job.f_probability, 16, probability));
+                    result = i16(store(probability_of(value, by), kProbabilityBits - job.f_probability, 16, probability));
                 } else {
                     const int fraction = job.f_probability + job.f_dy[kind] + job.f_qkv;
                     const wide_t difference = value - by;

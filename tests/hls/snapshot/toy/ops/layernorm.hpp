@@ -39,6 +39,10 @@ struct RstdLine {
     word_t word;
 };
 
+// One element on its way: normalised, then scaled and moved.
+inline wide_t centred(i16 x, u30 scale, acc_t offset) { return multiply(x, scale) - wide_t(offset); }
+inline wide_t affine(i16 gamma, i16 normalised, wide_t beta) { return multiply(gamma, normalised) + beta; }
+
 inline bool has_row(const Part& part, int row) { return row < part.rows; }
 
 inline void layernorm_sums(const word_t first_in[kStreamWords], const word_t second_in[kStreamWords],
@@ -139,13 +143,13 @@ layernorm_rows:
             if (at.word == 0) statistics[part] = no_statistics();
             for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-                acc[lane] = multiply(get16(x[part], lane), row.scale[part]) - wide_t(row.offset[part]);
+                acc[lane] = centred(get16(x[part], lane), row.scale[part], row.offset[part]);
             }
             const int shift = row.fraction[part] - job.f_normalised;
             normalised[part] = store_word(acc, row_lanes[part], shift, statistics[part]);
             for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-                scaled[lane] = multiply(get16(gammas[at.word], lane), get16(normalised[part], lane)) + beta[lane];
+                scaled[lane] = affine(get16(gammas[at.word], lane), get16(normalised[part], lane), beta[lane]);
             }
             y[part] = store_word(scaled, row_lanes[part], f_product - job.f_y, y_statistics);
             if (at.word == job.blocks.words - 1) observe(normalised_observed, statistics[part], row.fraction[part]);
