@@ -59,7 +59,7 @@ class HardwareConfig:
     max_heads: int
     max_head_dim: int
     lanes: int
-    """Queries (or keys) that attention works on at once: it takes `lanes * max_head_dim` cells of the array."""
+    """Queries (or keys) that attention works on at once, with `lanes * max_head_dim` multipliers of its own."""
     max_slots: int
     read_latency: int
     """Cycles from a read request to its first word."""
@@ -95,8 +95,8 @@ class HardwareConfig:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates a cycle: the cells of the array, which attention borrows."""
-        return self.row_tile * self.column_tile
+        """Multipliers of the array and of the attention unit, which do not share any."""
+        return self.row_tile * self.column_tile + self.lanes * self.max_head_dim
 
     @property
     def ddr_burst_words(self) -> int:
@@ -148,10 +148,6 @@ def check(config: HardwareConfig) -> None:
     need(config.sum_rows >= config.panel_rows, "sum_rows must be at least panel_rows")
     need(config.lanes >= 3, "lanes must be at least 3: each of the three ports serves a third of them")
     need(config.max_head_dim >= 3 * LANES, f"max_head_dim must be at least {3 * LANES}: a word for each port")
-    need(
-        config.lanes * config.max_head_dim <= config.macs,
-        f"lanes * max_head_dim must not exceed the {config.macs} cells of the array",
-    )
     need(config.max_split <= config.chunk, "max_split must not exceed chunk: class-token rows are summed in one pass")
     need(
         config.max_contraction < MAX_CONTRACTION,
