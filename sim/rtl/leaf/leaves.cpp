@@ -85,14 +85,16 @@ void normalise(const S<16>& x, const U<30>& scale, const S<48>& offset, const S<
     y = requantise<16>(moved, y_shift, 0, 0, y_bits, saturations);
 }
 
-// The epilogue of one activation of a GEMM.
-void epilogue(const S<64>& sum, const S<16>& bias, const S<16>& residual, const S<16>& saved, const U<1>& has_bias,
-              const U<1>& has_residual, const U<1>& has_gelu, const U<1>& has_gelu_backward, const S<8>& fraction,
-              const S<8>& f_bias, const S<8>& f_residual, const S<8>& f_pre, const S<8>& f_out, S<16>& y, S<16>& pre,
-              U<64>& y_bits, U<64>& pre_bits) {
+// The epilogue of one element of a GEMM: an activation, or with `is_gradient` a weight gradient of 32 bits.
+void epilogue(const S<64>& sum, const S<16>& bias, const S<32>& addend, const S<16>& saved, const U<1>& has_bias,
+              const U<1>& adds, const U<1>& has_gelu, const U<1>& has_gelu_backward, const U<1>& is_gradient,
+              const U<1>& is_input, const S<8>& fraction, const S<8>& f_bias, const S<8>& f_residual, const S<8>& f_pre,
+              const S<8>& f_out, S<32>& mantissa, U<64>& bits_of_it) {
     peelvit::GemmJob job;
+    job.form = is_gradient ? peelvit::kTn : peelvit::kNt;
     job.has_bias = bool(has_bias);
-    job.has_residual = bool(has_residual);
+    job.has_residual = bool(adds) && !is_gradient;
+    job.accumulates = bool(adds) && bool(is_gradient);
     job.has_gelu = bool(has_gelu);
     job.has_gelu_backward = bool(has_gelu_backward);
     job.fraction[0] = fraction;
@@ -100,16 +102,10 @@ void epilogue(const S<64>& sum, const S<16>& bias, const S<16>& residual, const 
     job.f_residual[0] = f_residual;
     job.f_pre = f_pre;
     job.f_out[0] = f_out;
-    peelvit::GemmStatistics statistics;
-    statistics.out[0] = peelvit::no_statistics();
-    statistics.pre = peelvit::no_statistics();
-    i16 y_lane = 0;
-    i16 pre_lane = 0;
-    peelvit::activation(job, 0, wide_t(sum), i16(bias), i16(residual), i16(saved), statistics, y_lane, pre_lane);
-    y = y_lane;
-    pre = pre_lane;
-    y_bits = statistics.out[0].bits;
-    pre_bits = statistics.pre.bits;
+    peelvit::Statistics statistics = peelvit::no_statistics();
+    mantissa = S<32>(peelvit::element(job, peelvit::epilogue_of(job, 0), wide_t(sum), i16(bias), i32(addend),
+                                      i16(saved), bool(is_input), statistics));
+    bits_of_it = statistics.bits;
 }
 
 // One digit of all candidates of a selection.
@@ -134,8 +130,8 @@ void look_at_digits(const U<2> (&digits)[peelvit::kMaxPatches], const U<1> (&tie
 
 // The depths that the loops around leaves state, in cycles.
 extern const int depth_multiply_steps = peelvit::kMultiplyDepth;
-extern const int depth_store_activations = peelvit::kFinishDepth;
-extern const int depth_store_gradients = peelvit::kFinishDepth;
+extern const int depth_store_words = peelvit::kFinishDepth;
+extern const int depth_store_bias_gradient = peelvit::kFinishDepth;
 extern const int depth_terms = peelvit::kTermDepth;
 extern const int depth_divide = peelvit::kDividerDepth;
 extern const int depth_values = peelvit::kStoreDepth;

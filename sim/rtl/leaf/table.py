@@ -42,11 +42,11 @@ def leaves(config: HardwareConfig) -> dict[str, Leaf]:
         Leaf(
             "epilogue",
             (
-                *(s("sum", 64), s("bias", 16), s("residual", 16), s("saved", 16)),
-                *(u(f"has_{part}", 1) for part in ("bias", "residual", "gelu", "gelu_backward")),
+                *(s("sum", 64), s("bias", 16), s("addend", 32), s("saved", 16), u("has_bias", 1), u("adds", 1)),
+                *(u(name, 1) for name in ("has_gelu", "has_gelu_backward", "is_gradient", "is_input")),
                 *(s(name, 8) for name in ("fraction", "f_bias", "f_residual", "f_pre", "f_out")),
             ),
-            (s("y", 16), s("pre", 16), u("y_bits", 64), u("pre_bits", 64)),
+            (s("mantissa", 32), u("bits_of_it", 64)),
         ),
         Leaf(
             "look_at_digits",

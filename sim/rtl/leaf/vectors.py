@@ -197,22 +197,28 @@ def normalise(draw: Draw) -> tuple[Ports, Ports]:
 
 
 def epilogue(draw: Draw) -> tuple[Ports, Ports]:
-    """A sum through every combination of GELU's slope, bias, residual and GELU."""
-    total = draw.integers(-(1 << 45), 1 << 45)
-    bias, residual, saved = (draw.integers(-limit(16), limit(16)) for _ in range(3))
-    flag = {part: draw.by_block(0, 1) for part in ("bias", "residual", "gelu", "gelu_backward")}
-    names = ("fraction", "f_bias", "f_residual", "f_pre", "f_out")
-    fraction, f_bias, f_residual, f_pre, f_out = f = [draw.by_block(-5, 35) for _ in names]
-    acc = total * torch.where(flag["gelu_backward"] == 1, blockwise(gelu_slope, f_pre, saved), 1)
-    acc += blockwise(round_shift, f_bias - fraction, bias) * flag["bias"]
-    acc += blockwise(round_shift, f_residual - fraction, residual) * flag["residual"]
-    pre = stored(acc, fraction - f_pre, 16)[0] * flag["gelu"]
-    gelu = flag["gelu"] == 1
-    last = torch.where(gelu, blockwise(gelu_value, f_pre, pre), acc)
-    y, _ = stored(last, torch.where(gelu, GELU_BITS, fraction) - f_out, 16)
-    inputs = {"sum": total, "bias": bias, "residual": residual, "saved": saved}
-    inputs |= {f"has_{part}": values for part, values in flag.items()} | dict(zip(names, f, strict=True))
-    return inputs, {"y": y, "pre": pre, "y_bits": magnitude(last), "pre_bits": magnitude(acc) * flag["gelu"]}
+    """A sum through every combination of GELU's slope, bias, residual and GELU, or as a gradient that is added to."""
+    total = draw.integers(-(1 << 44), 1 << 44)
+    bias, saved = draw.integers(-limit(16), limit(16)), draw.integers(-limit(16), limit(16))
+    flags = ("has_bias", "adds", "has_gelu", "has_gelu_backward", "is_gradient", "is_input")
+    flag = {name: draw.by_block(0, 1) for name in flags}
+    wide = flag["is_gradient"] == 1
+    flag |= {name: flag[name] * (~wide).long() for name in ("has_gelu", "has_gelu_backward")}
+    addend = torch.where(wide, draw.integers(-limit(32), limit(32)), draw.integers(-limit(16), limit(16)))
+    fractions = {name: draw.by_block(-5, 25) for name in ("fraction", "f_bias", "f_residual", "f_pre", "f_out")}
+    fraction, f_bias, f_residual, f_pre, f_out = fractions.values()
+
+    acc = total * torch.where(flag["has_gelu_backward"] == 1, blockwise(gelu_slope, f_pre, saved), 1)
+    acc += blockwise(round_shift, f_bias - fraction, bias) * flag["has_bias"]
+    acc += blockwise(round_shift, torch.where(wide, f_out, f_residual) - fraction, addend) * flag["adds"]
+    pre, _ = stored(acc, fraction - f_pre, 16)
+    gelu = blockwise(gelu_value, f_pre, pre)
+    plain = torch.where(wide, stored(acc, fraction - f_out, 32)[0], stored(acc, fraction - f_out, 16)[0])
+    through = torch.where(flag["is_input"] == 1, pre, stored(gelu, GELU_BITS - f_out, 16)[0])
+    mantissa = torch.where(flag["has_gelu"] == 1, through, plain)
+    seen = torch.where((flag["has_gelu"] == 1) & (flag["is_input"] == 0), gelu, acc)
+    inputs = {"sum": total, "bias": bias, "addend": addend, "saved": saved} | flag | fractions
+    return inputs, {"mantissa": mantissa, "bits_of_it": magnitude(seen)}
 
 
 def look_at_digits(draw: Draw) -> tuple[Ports, Ports]:
