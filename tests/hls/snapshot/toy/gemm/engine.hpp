@@ -50,7 +50,7 @@ gemm_steps:
 #pragma HLS array_partition variable=sums type=cyclic factor=2 dim=1
 #pragma HLS array_partition variable=sums type=complete dim=2
         FinishedSums finished;
-#pragma HLS array_partition variable=finished type=complete dim=2
+#pragma HLS array_reshape variable=finished type=complete dim=2
         TotalRowSums finished_rows;
         PROCESS(next_step(job, walk, to_load, to_multiply, to_accumulate, to_finish));
         AHEAD(load(mem0, mem1, mem2, job, to_load, rows, columns, extra, saved, old_bias), kStepBuffers);
@@ -65,13 +65,13 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, S
 #pragma HLS inline off
     i16 panel[kPorts][kPanelTiles * kThirdChunk][kRowTile];
 #pragma HLS array_partition variable=panel type=complete dim=1
-#pragma HLS array_partition variable=panel type=complete dim=3
+#pragma HLS array_reshape variable=panel type=complete dim=3
     ColumnBuffer column_tile;
-#pragma HLS array_partition variable=column_tile type=complete dim=2
+#pragma HLS array_reshape variable=column_tile type=complete dim=2
     PartialSums partial;
     TotalSums total;
-#pragma HLS array_partition variable=partial type=complete dim=2
-#pragma HLS array_partition variable=total type=complete dim=2
+#pragma HLS array_reshape variable=partial type=complete dim=2
+#pragma HLS array_reshape variable=total type=complete dim=2
     PartialRowSums row_partial;
     TotalRowSums row_total;
     GemmStatistics statistics;
