@@ -21,7 +21,7 @@ from hls.area.value import Interval, Value, clip, constant, hull, interval, widt
 COMPARISONS = {"<", ">", "<=", ">=", "==", "!=", "&&", "||"}
 ACCUMULATOR_BITS = 48
 _COMMUTATIVE = {"+", "*", "&", "|", "^", "==", "!=", "&&", "||"}
-_LONGEST = (-(1 << 63), (1 << 63) - 1)
+LONGEST = (-(1 << 63), (1 << 63) - 1)
 
 
 class Datapath:
@@ -140,7 +140,7 @@ class Datapath:
         exact = interval(symbol, (a.low, a.high), (b.low, b.high))
         result = bounds if exact is None else clip(exact, bounds)
         if result is None:
-            result = _LONGEST
+            result = LONGEST
         fixed = (a.fixed and b.fixed) or (symbol in COMPARISONS and result[0] == result[1])
         if fixed and result[0] == result[1]:
             return constant(result[0])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any
 
 from hls.area import cost as costs
 from hls.area.assumptions import A
 from hls.area.cost import Cost
-from hls.area.datapath import COMPARISONS
+from hls.area.datapath import COMPARISONS, LONGEST
 from hls.area.memories import Memories
 from hls.area.place import Cell, Element, Record, Store, bounds_of
 from hls.area.value import Interval, Value, constant
@@ -19,6 +20,7 @@ from hls.lint.unit import Function, Unit
 
 _ASSIGN = {"+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>="}
 _WORD_PARTS = {"get16": 16, "get32": 32, "put16": 16, "put32": 32}
+_SIZED = re.compile(r"(?:const )?ap_(u?)int<([A-Za-z_]\w*)>")
 _PORTS = {"read_word", "write_word"}
 _WORD = (0, (1 << 128) - 1)
 
@@ -63,13 +65,13 @@ class Expressions(Memories):
                 return inner
             is_same = not isinstance(inner, Value) and bounds == _place_bounds(inner)
             return inner if is_same else self._convert(self._read(inner), bounds)
-        return self._unknown(bounds_of(node.cursor.type) or (0, 0))
+        return self._unknown(bounds_of(node.cursor.type) or LONGEST)
 
     def _reference(self, node: Node) -> Any:
         """What a name stands for."""
         target = node.target
         if target is None:
-            return self._unknown((0, 0))
+            return self._unknown(LONGEST)
         return self._variable(target.location.offset, target)
 
     def _member(self, node: Node) -> Any:
@@ -83,7 +85,7 @@ class Expressions(Memories):
             inner = base.store.get(node.spelling)
             assert isinstance(inner, Store)
             return Element(inner, base.indices)
-        return self._unknown(bounds_of(node.cursor.type) or (0, 0))
+        return self._unknown(bounds_of(node.cursor.type) or LONGEST)
 
     def _subscript(self, base: Any, index: Value) -> Any:
         """An element."""
@@ -91,7 +93,7 @@ class Expressions(Memories):
             return Element(base, (index,))
         if isinstance(base, Element):
             return base.at(index)
-        return self._unknown((0, 0))
+        return self._unknown(LONGEST)
 
     def _conditional(self, node: Node) -> Any:
         """One of two values, both of which are computed."""
@@ -202,12 +204,14 @@ class Expressions(Memories):
 
     def _invoke(self, node: Node) -> Any:
         """A call."""
-        bounds = bounds_of(node.cursor.type)
+        bounds = bounds_of(node.cursor.type) or self._template_bounds(node)
         name = node.spelling or (_callee_name(node) if node.peel() is node else "")
         if name in _PORTS:
             return self._port(node, name)
         if name in _WORD_PARTS:
             return self._word_part(node, name)
+        if bounds is not None and node.target is None and node.children[0].kind == "TEMPLATE_REF":
+            return self._convert(self._value(node.operands[-1]), bounds)  # `ap_int<kBits>(value)`
         function = self.unit.callee(node)
         if function is None and node.target is None and node.peel() is node:
             function = self._by_name.get(name)
@@ -219,6 +223,14 @@ class Expressions(Memories):
         result = self._call(function, evaluated, _template_arguments(node, function))
         self._line = line
         return result
+
+    def _template_bounds(self, node: Node) -> Interval | None:
+        """Range of an `ap_int` whose bits are a template's parameter."""
+        found = _SIZED.match(node.cursor.type.spelling)
+        bits = None if found is None else self._frames[-1].templates.get(found[2])
+        if found is None or bits is None:
+            return None
+        return (0, (1 << bits) - 1) if found[1] else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
     def _port(self, node: Node, name: str) -> Any:
         """A word read from or written to external memory."""
@@ -252,14 +264,14 @@ class Expressions(Memories):
             inner = self._eval(node.operands[0].operands[0])
             if name.startswith(("operator", "to_")):
                 return self._convert(self._read(inner), bounds)
-            return self._unknown(bounds or (0, 0))
+            return self._unknown(bounds or LONGEST)
         target = node.target.kind.name if node.target is not None else ""
         if target == "CONSTRUCTOR" or node.peel() is not node:
             if not node.operands:
                 return self._unknown(bounds) if bounds is not None else None
             inner = self._eval(node.operands[-1])
             return inner if bounds is None or isinstance(inner, Record) else self._convert(self._read(inner), bounds)
-        return self._unknown(bounds or (0, 0))
+        return self._unknown(bounds or LONGEST)
 
 
 def _indices(store: Store) -> list[tuple[Value, ...]]:

@@ -10,7 +10,7 @@ from typing import Any
 from hls.area import cost as costs
 from hls.area.assumptions import A
 from hls.area.cost import Cost
-from hls.area.datapath import Datapath
+from hls.area.datapath import LONGEST, Datapath
 from hls.area.memory import Array, Kind, Partition
 from hls.area.module import Access
 from hls.area.place import Cell, Element, Memory, Place, Record, Store, array_shape, bounds_of
@@ -51,7 +51,7 @@ class Memories(Datapath):
             return place.value
         if isinstance(place, Element):
             return self._load(place)
-        return self._unknown((0, 0))
+        return self._unknown(LONGEST)
 
     def _write(self, place: Any, value: Value) -> None:
         """Put a number into a place."""
@@ -71,7 +71,7 @@ class Memories(Datapath):
         """An element of an array."""
         store, indices = element.store, element.indices
         if store.memory is None:
-            return self._unknown((0, 0))
+            return self._unknown(LONGEST)
         key = hash(("load", id(store), store.version, tuple(index.key for index in indices)))
         known = store.content.value if store.content is not None else None
         bounds = (known.low, known.high) if known is not None else self._bounds(store)
@@ -246,7 +246,7 @@ class Memories(Datapath):
         """A constant or table outside of functions."""
         node = self.unit.declarations.get(offset)
         if node is None or node.kind != "VAR_DECL":
-            return self._unknown(bounds_of(cursor.type) or (0, 0))
+            return self._unknown(bounds_of(cursor.type) or LONGEST)
         dims, element = array_shape(node.cursor.type)
         if dims:
             numbers = [clang.evaluate(leaf.cursor) or 0 for leaf in _leaves(node.initializer)]
@@ -257,7 +257,7 @@ class Memories(Datapath):
         number = clang.evaluate(node.initializer.cursor) if node.initializer is not None else None
         if number is not None:
             return constant(number)
-        return self._value(node.initializer) if node.initializer is not None else self._unknown((0, 0))
+        return self._value(node.initializer) if node.initializer is not None else self._unknown(LONGEST)
 
     def _rom(self, offset: int, table: Store) -> Store:
         """A section's own copy of a table."""

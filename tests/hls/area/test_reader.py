@@ -113,6 +113,10 @@ KERNELS = {
     "equal": sums("sum = int(x[c] * y[c]) + int(x[c] * y[c]);"),
     "two_cycles": sums(TWO, interval=2),
     "limited": sums(TWO, LIMIT),
+    "template": """
+template <int kBits> int narrow_@(int value) { return int(ap_int<kBits>(value)); }
+"""
+    + sums("sum = narrow_@<17>(int(x[c]) * 2) * narrow_@<18>(int(y[c]) * 4);"),
     "two_bits": sums("sum = (int(x[c]) * 65536 >> (y[c] & 31)) & 3;"),
     "all_bits": sums("sum = int(x[c]) * 65536 >> (y[c] & 31);"),
     "count": sums("for (int i = 0; i < 64; ++i) if (x[(c + i) & 1023] > y[c]) ++sum;"),
@@ -173,6 +177,7 @@ def test_slices_of_a_product(a: int, b: int, result: int, expected: int) -> None
         ("equal", 1),  # one product
         ("two_cycles", 1),  # one slice in two cycles
         ("limited", 1),
+        ("template", 1),
     ],
 )
 def test_multipliers(kernels: dict[str, Module], kernel: str, expected: int) -> None:
