@@ -113,7 +113,7 @@ KERNELS = {
     "equal": sums("sum = int(x[c] * y[c]) + int(x[c] * y[c]);"),
     "two_cycles": sums(TWO, interval=2),
     "limited": sums(TWO, LIMIT),
-    "template": """
+    "narrowed": """
 template <int kBits> int narrow_@(int value) { return int(ap_int<kBits>(value)); }
 """
     + sums("sum = narrow_@<17>(int(x[c]) * 2) * narrow_@<18>(int(y[c]) * 4);"),
@@ -127,7 +127,13 @@ template <int kBits> int narrow_@(int value) { return int(ap_int<kBits>(value));
     "moving_lanes": BANKS.replace("INDEX", "first + lane"),
     "table": TABLE.replace("NUMBERS", ", ".join(map(str, range(256)))),
 }
-HEAD = "#include <ap_int.h>\ntypedef ap_int<16> i16;\ntypedef ap_int<48> acc_t;\ntypedef ap_int<64> wide_t;\nusing Buffer = i16[512][16];\n"
+HEAD = """
+#include <ap_int.h>
+typedef ap_int<16> i16;
+typedef ap_int<48> acc_t;
+typedef ap_int<64> wide_t;
+using Buffer = i16[512][16];
+"""
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +183,7 @@ def test_slices_of_a_product(a: int, b: int, result: int, expected: int) -> None
         ("equal", 1),  # one product
         ("two_cycles", 1),  # one slice in two cycles
         ("limited", 1),
-        ("template", 1),
+        ("narrowed", 1),
     ],
 )
 def test_multipliers(kernels: dict[str, Module], kernel: str, expected: int) -> None:
