@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 from dataclasses import asdict, fields
 from itertools import product
 from pathlib import Path
@@ -65,14 +66,22 @@ def _rounded(result: Result) -> dict[str, object]:
 
 
 def summary(rows: list[dict[str, str]]) -> str:
-    """A Markdown table: mean and standard deviation over the seeds."""
-    lines = ["| case | data | optimizer | train loss | test loss | test % |", "|---|---|---|---|---|---|"]
+    """A Markdown table: mean and standard deviation over the seeds, and how far a seed's train loss is off fp32."""
+    header = ("case", "data", "optimizer", "seeds", "train loss", "test loss", "test %", "train loss off fp32, at most")
+    lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    exact = {_run(row): float(row["train_loss"]) for row in rows if row["optimizer"] == "fp32"}
     keys = list(dict.fromkeys((row["case"], row["dataset"], row["optimizer"]) for row in rows))
     for key in sorted(keys, key=lambda key: (list(CASES).index(key[0]), key[1])):
         own = [row for row in rows if (row["case"], row["dataset"], row["optimizer"]) == key]
         cells = [_spread([float(row[name]) for row in own]) for name in ("train_loss", "test_loss", "test_top1")]
-        lines.append(f"| {' | '.join((*key, *cells))} |")
+        off = max(abs(float(row["train_loss"]) - exact.get(_run(row), math.nan)) for row in own)
+        lines.append(f"| {' | '.join((*key, str(len(own)), *cells, f'{off:.5f}'))} |")
     return "\n".join(lines)
+
+
+def _run(row: dict[str, str]) -> tuple[str, ...]:
+    """What trainings that differ in the optimizer only have in common."""
+    return row["case"], row["dataset"], row["seed"]
 
 
 def _spread(values: list[float]) -> str:

@@ -19,8 +19,14 @@ def test_steps_follow_those_of_float64(kind: str, step: float, weights: float) -
 
 
 def test_the_summary_is_a_table_of_means_over_seeds() -> None:
-    row = {"case": "low rate", "dataset": "cifar10", "optimizer": "fp32", "test_top1": "50"}
-    rows = [row | {"train_loss": loss, "test_loss": "1.5"} for loss in ("1.0", "2.0")]
-    assert (
-        summary(rows).splitlines()[-1] == "| low rate | cifar10 | fp32 | 1.500 ± 0.707 | 1.500 ± 0.000 | 50.0 ± 0.0 |"
-    )
+    row = {"case": "low rate", "dataset": "cifar10", "test_top1": "50", "test_loss": "1.5"}
+    exact, other = ({"optimizer": name} for name in ("fp32", "adamw"))
+    rows = [
+        row | optimizer | {"seed": str(seed), "train_loss": str(seed + 1 + off)}
+        for seed in range(2)
+        for optimizer, off in ((exact, 0.0), (other, 0.25 * seed))
+    ]
+    assert summary(rows).splitlines()[2:] == [
+        "| low rate | cifar10 | fp32 | 2 | 1.500 ± 0.707 | 1.500 ± 0.000 | 50.0 ± 0.0 | 0.00000 |",
+        "| low rate | cifar10 | adamw | 2 | 1.625 ± 0.884 | 1.500 ± 0.000 | 50.0 ± 0.0 | 0.25000 |",
+    ]
