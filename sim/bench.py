@@ -122,7 +122,7 @@ def products(instruction: Instruction) -> list[tuple[int, int, int, int]]:
     if name == "attention":
         return [scores, values]
     by_keys = (count, tokens, queries, d["head_dim"])
-    return [scores, scores, values, by_keys, by_keys]
+    return [scores, values, by_keys, by_keys]
 
 
 def time_blas(shapes: Sequence[tuple[int, int, int, int]], repeats: int) -> float:

@@ -14,8 +14,8 @@ from hls.spec.instruction import Instruction
 from hls.spec.ops import BY_NAME
 from sim.macs import macs
 
-BACKWARD_PRODUCTS = 5
-"""Products of `attention_backward`: q k^T once more for the probabilities, then dV, dP, dQ and dK."""
+BACKWARD_PRODUCTS = 4
+"""Products of `attention_backward`: dV, dP, dQ and dK; who computes the probabilities again has q k^T once more."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _attention(name: str, batch: int, patches: int, heads: int, head_dim: int, q
 def rows_of(layers: Iterable[Layer], *, backward: bool, recompute: bool = False) -> Iterator[Row]:
     """The passes of `layers`: forward, and with `backward` what the backward pass adds.
 
-    With `recompute` the backward pass of attention computes its probabilities again, as the accelerator and fused
+    With `recompute` the backward pass of attention computes its probabilities again, as fused
     attention do, and that product counts; without it they were stored.
     """
     for layer in layers:
@@ -85,8 +85,8 @@ def _backward(layer: Layer, recompute: bool) -> Iterator[Row]:
     d = layer.forward.dimensions
     if layer.forward.op.name == "attention":
         count = macs(_instruction("attention_backward", d, tuple(layer.forward.flags)))
-        if not recompute:
-            count -= count // BACKWARD_PRODUCTS
+        if recompute:
+            count += count // BACKWARD_PRODUCTS
         yield Row(layer.name, "backward", "attention_backward", count)
         return
     shape = {"rows": d["rows"], "split": 0}
