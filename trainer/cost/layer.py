@@ -68,7 +68,7 @@ def rows_of(layers: Iterable[Layer], *, backward: bool, recompute: bool = False)
     """The passes of `layers`: forward, and with `backward` what the backward pass adds.
 
     With `recompute` the backward pass of attention computes its probabilities again, as fused
-    attention do, and that product counts; without it they were stored.
+    attention does, and that product counts; without it they were stored.
     """
     for layer in layers:
         yield Row(layer.name, "forward", layer.forward.op.name, macs(layer.forward))

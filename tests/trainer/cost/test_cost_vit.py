@@ -51,7 +51,7 @@ def dense_layers(model: ViTConfig) -> list[Layer]:
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
 def test_device_layers_are_the_compiled_program(model: ViTConfig, sparsity: Sparsity, training: bool) -> None:
     plan = sparsity.plan(model)
-    rows = rows_of(device_layers(model, plan, batch=2), backward=training, recompute=True)
+    rows = rows_of(device_layers(model, plan, batch=2), backward=training, recompute=False)
     assert Counter({(row.layer, row.op): row.macs for row in rows}) == compiled(model, plan, 2, training)
 
 
