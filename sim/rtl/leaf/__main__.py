@@ -15,7 +15,7 @@ from hls.spec.config import ConfigError, load
 from host.errors import PeelVitError, run_main
 from sim.rtl.leaf.depth import depths, stages
 from sim.rtl.leaf.flow import FOLDER, made
-from sim.rtl.leaf.report import report, table
+from sim.rtl.leaf.report import loop_table, report, table
 from sim.rtl.leaf.simulate import simulate
 
 REPORT = Path("reports/area.json")
@@ -38,7 +38,7 @@ def main() -> None:
     faults = simulate(config, modules, FOLDER / config.name, options.vectors) if options.vectors else {}
     for module in modules:
         verdict = faults.get(module.leaf.name, f"{options.vectors:,} vectors equal the golden model, one a cycle")
-        print(f"{module.leaf.name:16} {module.stages:3} stages  {verdict if options.vectors else ''}".rstrip())
+        print(f"{module.leaf.name:20} {module.stages:3} stages  {verdict if options.vectors else ''}".rstrip())
     slow = [depth for depth in depths(config, stages(modules)) if depth.needed > depth.stated]
     for depth in slow:
         print(f"loop {depth.label}: its leaves need {depth.needed} cycles, it states {depth.stated}")
@@ -46,7 +46,7 @@ def main() -> None:
         areas = report(config, modules, options.vectors - options.vectors * bool(faults))
         options.report.parent.mkdir(parents=True, exist_ok=True)
         options.report.write_text(areas)
-        print(table(areas))
+        print(f"{table(areas)}\n{loop_table(areas)}")
     if faults or slow:
         sys.exit(1)
 

@@ -43,9 +43,17 @@ def report(config: HardwareConfig, modules: list[Module], vectors: int) -> str:
 
 
 def table(report_json: str) -> str:
-    """The report as lines."""
+    """Cells and stages by leaf, as lines."""
     columns = ("dsp", "lut", "ff", "stages", "table_bits")
-    lines = [f"{'leaf':16}" + "".join(f"{column:>11}" for column in columns)]
+    lines = [f"{'leaf':20}" + "".join(f"{column:>11}" for column in columns)]
     for name, leaf in json.loads(report_json)["leaves"].items():
-        lines.append(f"{name:16}" + "".join(f"{leaf[column]:11,}" for column in columns))
+        lines.append(f"{name:20}" + "".join(f"{leaf[column]:11,}" for column in columns))
+    return "\n".join(lines)
+
+
+def loop_table(report_json: str) -> str:
+    """Depths by loop, as lines."""
+    lines = [f"{'loop':20}{'stated':>11}{'needed':>11}"]
+    for name, loop in json.loads(report_json)["loops"].items():
+        lines.append(f"{name:20}{loop['stated']:11}{loop['needed']:11}")
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import llvmlite.binding as llvm
 import pytest
@@ -14,6 +15,7 @@ from sim.rtl.leaf.depth import LOOPS, depths, stages
 from sim.rtl.leaf.flow import FOLDER, made, translated
 from sim.rtl.leaf.jit import mismatch
 from sim.rtl.leaf.leaf import Leaf
+from sim.rtl.leaf.report import loop_table, table
 from sim.rtl.leaf.simulate import simulate
 from sim.rtl.leaf.synthesis import Area, synthesise
 from sim.rtl.leaf.table import leaves
@@ -21,6 +23,7 @@ from sim.rtl.leaf.vectors import SOURCES
 from sim.rtl.leaf.xls_ir import Translated, table_of, translate
 
 CONFIG = load("toy")
+DOCS = Path(__file__).resolve().parents[4] / "docs"
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +87,12 @@ def test_a_missing_compiler_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("PATH", "")
     with pytest.raises(PeelVitError, match="apt-get install clang-16"):
         made(CONFIG)
+
+
+def test_the_page_quotes_the_report_that_is_kept() -> None:
+    page, kept = (DOCS / "rtl.md").read_text(), (DOCS / "results/leaves.json").read_text()
+    assert table(kept) in page
+    assert loop_table(kept) in page
 
 
 @pytest.mark.slow
