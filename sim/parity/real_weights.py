@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +71,9 @@ def compare(path: Path, images: npt.NDArray[np.uint8]) -> list[LayerError]:
     patches = to_patches(PixelQuantiser(MEAN, STD, INPUT_FRACTION)(images), model.patch_size)
     expected = _float_features(model, state, patches)
     options = SessionOptions(len(images), training=False, trace=True, memory_limit=MEMORY)
-    session = Session(GoldenDevice(load("zcu102")), model, Sparsity(1.0, 1.0), options)
+    # Numbers do not depend on sizes; the board's 255 patches are what two heads' keys may take in block RAM.
+    config = replace(load("zcu102"), max_patches=model.patches)
+    session = Session(GoldenDevice(config), model, Sparsity(1.0, 1.0), options)
     session.load_parameters({name: tensor.numpy() for name, tensor in state.items()})
     session.calibrate(patches)
     found = session.features(patches, list(expected))

@@ -67,8 +67,8 @@ def _attention(name: str, batch: int, patches: int, heads: int, head_dim: int, q
 def rows_of(layers: Iterable[Layer], *, backward: bool, recompute: bool = False) -> Iterator[Row]:
     """The passes of `layers`: forward, and with `backward` what the backward pass adds.
 
-    With `recompute` the backward pass of attention computes its probabilities again, as fused
-    attention does, and that product counts; without it they were stored.
+    With `recompute` the backward pass of attention computes its probabilities again, as fused attention does, and that
+    product counts; without it they were stored, as the accelerator does.
     """
     for layer in layers:
         yield Row(layer.name, "forward", layer.forward.op.name, macs(layer.forward))

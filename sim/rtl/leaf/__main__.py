@@ -11,12 +11,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from hls.spec.config import ConfigError, load
 from host.errors import PeelVitError, run_main
 from sim.rtl.leaf.depth import depths, stages
 from sim.rtl.leaf.flow import FOLDER, made
 from sim.rtl.leaf.report import loop_table, report, table
 from sim.rtl.leaf.simulate import simulate
+from sim.workload import load_hardware
 
 REPORT = Path("reports/area.json")
 
@@ -30,10 +30,9 @@ def main() -> None:
     parser.add_argument("--area", action="store_true", help="synthesise with yosys (minutes) and write the report")
     parser.add_argument("--report", type=Path, default=REPORT, help="where --area writes (default: %(default)s)")
     options = parser.parse_args()
-    try:
-        config = load(options.config)
-    except ConfigError as error:
-        raise PeelVitError(str(error)) from None
+    if options.vectors < 0:
+        raise PeelVitError("give 0 vectors or more")
+    config = load_hardware(options.config)
     modules = made(config, options.leaf)
     faults = simulate(config, modules, FOLDER / config.name, options.vectors) if options.vectors else {}
     for module in modules:
@@ -43,7 +42,7 @@ def main() -> None:
     for depth in slow:
         print(f"loop {depth.label}: its leaves need {depth.needed} cycles, it states {depth.stated}")
     if options.area:
-        areas = report(config, modules, options.vectors - options.vectors * bool(faults))
+        areas = report(config, modules, 0 if faults else options.vectors)
         options.report.parent.mkdir(parents=True, exist_ok=True)
         options.report.write_text(areas)
         print(f"{table(areas)}\n{loop_table(areas)}")

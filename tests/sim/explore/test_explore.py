@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,14 +63,3 @@ def test_excess_is_that_of_the_shortest_resource() -> None:
     device = DEVICES["xczu9eg"]
     assert point(1, 2520, 1).excess(device) == 1
     assert point(1, 1260, 1.6 * 274_080).excess(device) == pytest.approx(2)
-
-
-RESULTS = Path(__file__).resolve().parents[3] / "docs" / "results" / "explore"
-
-
-@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
-def test_shipped_sizes_are_the_search_s_output(path: Path) -> None:
-    found = json.loads(path.read_text())
-    shipped = dataclasses.asdict(load(path.stem))
-    on_front = [entry["sizes"] for entry in found["front"]]
-    assert {name: shipped[name] for name in on_front[0]} in on_front
