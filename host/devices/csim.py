@@ -17,13 +17,8 @@ from host.errors import PeelVitError
 BUILD = Path(__file__).resolve().parents[2] / "build"
 
 
-def _load(path: Path, config: HardwareConfig) -> ctypes.CDLL:
-    if not path.is_file():
-        raise PeelVitError(f"the C simulation {path} does not exist; run `make csim CONFIG={config.name}`")
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise PeelVitError(f"the C simulation {path} cannot be loaded ({error}); run `make clean csim`") from None
+def _declare(library: ctypes.CDLL) -> None:
+    """Types of what `sim/csim/api.cpp` offers; `AttributeError` for a library that lacks any of it."""
     library.peelvit_run.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p]
     library.peelvit_run.restype = None
     library.peelvit_rows_wait.argtypes = [ctypes.c_int]
@@ -33,6 +28,21 @@ def _load(path: Path, config: HardwareConfig) -> ctypes.CDLL:
     library.peelvit_trace.restype = None
     library.peelvit_bound.argtypes = [ctypes.c_uint32]
     library.peelvit_bound.restype = ctypes.c_char_p
+
+
+def _load(path: Path, config: HardwareConfig) -> ctypes.CDLL:
+    if not path.is_file():
+        raise PeelVitError(f"the C simulation {path} does not exist; run `make csim CONFIG={config.name}`")
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise PeelVitError(f"the C simulation {path} cannot be loaded ({error}); run `make clean csim`") from None
+    try:
+        _declare(library)
+    except AttributeError:
+        raise PeelVitError(
+            f"the C simulation {path} was built from other sources; run `make csim CONFIG={config.name}`"
+        ) from None
     return library
 
 
