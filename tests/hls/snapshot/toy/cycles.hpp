@@ -27,7 +27,8 @@
 #define PEELVIT_PRAGMA_TEXT(text) _Pragma(#text)
 #define PEELVIT_PRAGMA(text) PEELVIT_PRAGMA_TEXT(text)
 
-#ifdef __SYNTHESIS__
+// PEELVIT_UNTIMED leaves the cycle model out of a C simulation, which then needs C++14 and no more (vitis_project).
+#if defined(__SYNTHESIS__) || defined(PEELVIT_UNTIMED)
 
 #define PIPELINE(first, interval, depth) PEELVIT_PRAGMA(HLS pipeline II = interval)
 #define DATAFLOW(first) PEELVIT_PRAGMA(HLS dataflow)
