@@ -2,7 +2,8 @@
 
     steps.csv     one row every `log_interval` updates: loss, accuracy, saturations, modelled time
     summary.csv   one row an epoch, as timm's: means over the epoch and what the caller adds (eval_top1, lr, ...)
-    timing.csv    wall-clock time; all that may differ between two equal runs is here and nowhere else
+    timing.csv    wall-clock time and, with a power meter, energy; with power.csv, all that two equal runs may differ in
+    power.csv     mean watts of every rail between two rows; there only with a power meter
     metrics.json  what the run came to, written at its end
 
 Steps are optimizer updates counted from 1 here: row `step` says what is true after that many updates.
@@ -16,7 +17,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -26,8 +27,15 @@ from numpy.typing import NDArray
 
 from host.checkpoint import replaced_file
 from host.errors import CheckpointError
+from host.power.meter import Energy, PowerMeter
+from host.power.rails import RAILS
 
 Value = int | float | str
+
+TIMING_COLUMNS = ("step", "seconds", "images_per_second", "joules_per_image", "watts", "idle_watts")
+"""Of timing.csv. Energy is that above idle, watts those of all rails; what was not measured is left empty."""
+
+POWER_COLUMNS = ("step", "seconds", *RAILS.values())
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,7 @@ class RunLog:
         progress: whether to show anything.
         stream: where progress goes; a bar when it is a terminal and tqdm is installed, plain lines otherwise.
         clock: seconds from any origin, for the timings only.
+        power: measures energy; its caller has started it and closes it.
     """
 
     def __init__(
@@ -95,6 +104,7 @@ class RunLog:
         progress: bool = True,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        power: PowerMeter | None = None,
     ) -> None:
         self.out_dir, self.total_steps, self.log_interval = Path(out_dir), total_steps, log_interval
         self.out_dir.mkdir(parents=True, exist_ok=True)
@@ -105,7 +115,12 @@ class RunLog:
 
         self._steps = StepTable(self.out_dir / "steps.csv", keep_step)
         self._summary = StepTable(self.out_dir / "summary.csv", lambda row: int(row["epoch"]) < resume_epoch)
-        self._timing = StepTable(self.out_dir / "timing.csv", keep_step)
+        self._timing = StepTable(self.out_dir / "timing.csv", keep_step, TIMING_COLUMNS)
+        self._tables = [self._steps, self._summary, self._timing]
+        self._power, self._rails = power, None
+        if power is not None and power.rails:
+            self._rails = StepTable(self.out_dir / "power.csv", keep_step, POWER_COLUMNS)
+            self._tables.append(self._rails)
         self._epoch_totals = _Totals()
         self._progress = _open_progress(stream or sys.stderr, total_steps, resume_step) if progress else _Silence()
         self._clock = clock
@@ -116,6 +131,10 @@ class RunLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def begin(self) -> None:
+        """Training begins now: what was before, such as calibration, is no training time."""
+        self._restart_timing(self._clock())
 
     def end_step(self, step: int, result: StepResult) -> None:
         """Note update number `step` (the first is 1)."""
@@ -136,17 +155,28 @@ class RunLog:
     def _is_logged(self, step: int) -> bool:
         return step % self.log_interval == 0 or step == self.total_steps
 
-    def _log_timing(self, step: int) -> float:
-        """Append a row of timing and return the images per second since the last row or the start of the epoch."""
+    def _log_timing(self, step: int) -> dict[str, Value]:
+        """Append a row of timing and return it: what was since the last row or the start of the epoch."""
         now = self._clock()
         seconds, images = now - self._last_time, self._images_since
-        self._restart_timing(now)
+        energy = self._restart_timing(now)
         rate = images / seconds if seconds > 0 else 0.0
-        self._timing.append({"step": step, "seconds": seconds, "images_per_second": rate})
-        return rate
+        row: dict[str, Value] = {"step": step, "seconds": seconds, "images_per_second": rate}
+        row |= {"joules_per_image": "", "watts": "", "idle_watts": ""}
+        if energy is not None:
+            joules = energy.joules_above_idle / images
+            row |= {"joules_per_image": joules, "watts": energy.watts, "idle_watts": energy.idle_watts}
+        self._timing.append(row)
+        if energy is not None and self._rails is not None:
+            watts = {name: energy.by_rail[name] / energy.seconds for name in energy.by_rail}
+            rails: dict[str, Value] = dict.fromkeys(POWER_COLUMNS, "")
+            self._rails.append(rails | {"step": step, "seconds": energy.seconds} | watts)
+        return row
 
-    def _restart_timing(self, now: float) -> None:
+    def _restart_timing(self, now: float) -> Energy | None:
+        """Begin to measure anew; the energy since the last time."""
         self._last_time, self._images_since = now, 0
+        return self._power.take() if self._power is not None else None
 
     def end_epoch(self, epoch: int, step: int, **columns: Value) -> None:
         """Close `epoch` (counted from 0) after update `step` with one row of summary.csv.
@@ -164,11 +194,18 @@ class RunLog:
         return [int(row["step"]) for row in rows], [float(row[column]) for row in rows]
 
     def timing(self) -> dict[str, float]:
-        """Seconds of training so far, evaluations left out, and images a second, over all parts of a resumed run."""
+        """Seconds of training so far, evaluations left out, and images a second, over all parts of a resumed run.
+
+        `joules_per_image`, above idle, only where all of the run was measured.
+        """
         rows = self._timing.rows()
         seconds = sum(float(row["seconds"]) for row in rows)
-        images = sum(float(row["seconds"]) * float(row["images_per_second"]) for row in rows)
-        return {"train_seconds": seconds, "images_per_second": images / seconds if seconds else 0.0}
+        counts = [float(row["seconds"]) * float(row["images_per_second"]) for row in rows]
+        timing = {"train_seconds": seconds, "images_per_second": sum(counts) / seconds if seconds else 0.0}
+        if sum(counts) and all(row["joules_per_image"] for row in rows):
+            joules = sum(float(row["joules_per_image"]) * count for row, count in zip(rows, counts, strict=True))
+            timing["joules_per_image"] = joules / sum(counts)
+        return timing
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Put `metrics` into metrics.json, in the order given and all at once."""
@@ -184,7 +221,7 @@ class RunLog:
 
         Forces the rows so far to the disk, so that a checkpoint never knows of more than the files beside it.
         """
-        for table in (self._steps, self._summary, self._timing):
+        for table in self._tables:
             table.sync()
         return {name: np.asarray(value) for name, value in asdict(self._epoch_totals).items()}
 
@@ -197,7 +234,7 @@ class RunLog:
 
     def close(self) -> None:
         """Close files and progress bar; may be called again."""
-        for table in (self._steps, self._summary, self._timing):
+        for table in self._tables:
             table.close()
         self._progress.close()
 
@@ -205,10 +242,15 @@ class RunLog:
 class StepTable:
     """A CSV file with a `step` column, appended a row at a time, each row on its way to the disk at once."""
 
-    def __init__(self, path: Path, keep: Callable[[Mapping[str, str]], bool]) -> None:
-        """Open `path`, dropping every row that `keep` refuses and any row torn by a crash."""
+    def __init__(self, path: Path, keep: Callable[[Mapping[str, str]], bool], columns: Sequence[str] = ()) -> None:
+        """Open `path`, dropping every row that `keep` refuses and any row torn by a crash.
+
+        With `columns` the rows have these, empty where an earlier version of the program did not write them.
+        """
         self.path = path
         kept = [row for row in self.rows() if keep(row)]
+        if columns:
+            kept = [{name: row.get(name, "") for name in columns} for row in kept]
         self._columns = list(kept[0]) if kept else []
         with replaced_file(path) as file:
             if kept:
@@ -249,11 +291,12 @@ def _csv_lines(rows: Iterable[Iterable[Any]]) -> str:
     return text.getvalue()
 
 
-def _progress_text(row: Mapping[str, Value], images_per_second: float) -> str:
+def _progress_text(row: Mapping[str, Value], timing: Mapping[str, Value]) -> str:
     modelled = f"modelled {row['modelled_ms_per_image']:.2f} ms/image  " if row["modelled_ms_per_image"] else ""
+    energy = f"{timing['joules_per_image']:.3f} J/image  " if timing["joules_per_image"] != "" else ""
     return (
-        f"loss {row['loss']:.4f}  top1 {row['top1']:.1f} %  {images_per_second:.1f} images/s  "
-        f"{modelled}saturations {row['saturations']}"
+        f"loss {row['loss']:.4f}  top1 {row['top1']:.1f} %  {timing['images_per_second']:.1f} images/s  "
+        f"{energy}{modelled}saturations {row['saturations']}"
     )
 
 

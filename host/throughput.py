@@ -1,6 +1,7 @@
 """Mode throughput_test: inference of one micro-batch, timed, with FINN's names for the figures.
 
 A simulation does not tell the time of the hardware: its figures come from modelled cycles, and their names say so.
+With --power the board runs long enough for its monitors to follow.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from hls.spec.formats import WORD_BYTES
 from host.errors import PeelVitError
 from host.job import model_from_json, model_of
 from host.options import Options
+from host.power.start import meter_for
 from host.ready import ready_learner
 from host.resume import Saved
 
 MODELLED = "modelled_"
 REPETITIONS = 10
+METERED_SECONDS = 2.0
+"""Least length of a measurement of energy: some twenty samples."""
 _PORTS = 3
 
 
@@ -31,19 +35,29 @@ def throughput_test(options: Options, saved: Saved | None) -> dict[str, float]:
     patches = random.randint(-4096, 4096, shape).astype(np.int16)
     labels = np.zeros(options.batch_size, np.int64)
     simulated = options.backend != "pynq"
-    with closing(ready_learner(options, saved, model, patches)) as learner:
+    with closing(ready_learner(options, saved, model, patches)) as learner, meter_for(options) as power:
         learner.evaluate(patches, labels)  # compiles the program and fits its formats
-        repetitions = 1 if simulated else REPETITIONS
+        power.take()
+        cycles, repetitions = 0, 0
+        least_repetitions = 1 if simulated else REPETITIONS
+        least_seconds = METERED_SECONDS if options.power else 0.0
         begin = time.perf_counter()
-        cycles = sum(learner.evaluate(patches, labels).cycles for _ in range(repetitions)) / repetitions
+        while repetitions < least_repetitions or time.perf_counter() - begin < least_seconds:
+            cycles += learner.evaluate(patches, labels).cycles
+            repetitions += 1
         wall = (time.perf_counter() - begin) / repetitions
+        energy = power.take()
         words = learner.device.counters().instruction_words
         clock = learner.device.config.clock_mhz
     if simulated and not cycles:
         raise PeelVitError(f"the {options.backend} backend has no notion of time; choose --backend csim")
-    figures = _figures(cycles / clock / 1e6 if simulated else wall, options.batch_size, words, clock)
+    seconds = cycles / repetitions / clock / 1e6 if simulated else wall
+    figures = _figures(seconds, options.batch_size, words, clock)
     if simulated:
         figures = {MODELLED + name: value for name, value in figures.items()} | {"simulation_seconds": wall}
+    if energy is not None:
+        images = repetitions * options.batch_size
+        figures |= {"power[W]": energy.watts, "energy_above_idle[J/image]": energy.joules_above_idle / images}
     figures["batch_size"] = options.batch_size
     width = max(map(len, figures))
     print("\n".join(f"{name:{width}}  {value:>12,.3f}" for name, value in figures.items()))

@@ -1,7 +1,7 @@
 """The training loop: examples in, optimizer steps on the learner, and everything that makes a run resumable.
 
 Randomness is a function of seed, epoch and example, so a run that was killed continues bit for bit from its checkpoint:
-the weights, the optimizer, the exponents, the selection of examples, and every file but timing.csv.
+the weights, the optimizer, the exponents, the selection of examples, and every file but timing.csv and power.csv.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from host.metrics import RunLog
 from host.metrics import StepResult as LoggedStep
 from host.model import Sparsity, ViTConfig
 from host.options import Options
+from host.power.meter import PowerMeter
+from host.power.start import meter_for
 from host.results import StepResult
 from host.resume import Saved, join, options_for
 from host.run_folder import prepare_run_folder
@@ -82,8 +84,8 @@ def train(
     with full_disk_explained(options.output / CHECKPOINT_NAME):
         prepare_run_folder(options.output, RUN_FILES if saved is None else ())
         data = load_data(options)
-        with closing(open_learner(options, data.model)) as learner:
-            return _Run(options, data, learner, saved, on_step).run()
+        with closing(open_learner(options, data.model)) as learner, meter_for(options) as power:
+            return _Run(options, data, learner, power, saved, on_step).run()
 
 
 @dataclass
@@ -110,6 +112,7 @@ class _Run:
     options: Options
     data: Data
     learner: Learner
+    power: PowerMeter
     saved: Saved | None
     on_step: OnStep | None
     position: _Position = field(default_factory=_Position)
@@ -162,6 +165,7 @@ class _Run:
             resume_epoch=self.position.epoch,
             log_interval=self.options.log_interval,
             progress=not self.options.no_progress,
+            power=self.power,
         )
         with log as self.log, StopRequest() as self.stop:
             return self._logged_run()
@@ -171,6 +175,7 @@ class _Run:
             self.log.load_state(self.saved.part("log"))
         else:
             self._begin()
+        self.log.begin()
         try:
             while self.step < self.last_step or self._epoch_is_over():
                 self._rest_of_epoch()

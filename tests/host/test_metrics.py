@@ -15,8 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from host.board_files import LocalFiles
 from host.errors import CheckpointError
 from host.metrics import RunLog, StepResult, StepTable
+from host.power.meter import Energy, PowerMeter
+from host.power.rails import Rail
 
 STEPS_PER_EPOCH = 5
 TOTAL = 20
@@ -136,7 +139,59 @@ def test_evaluation_is_no_training_time(tmp_path: Path) -> None:
         log.end_epoch(0, 1)
         now[0] = 102.0
         log.end_step(2, StepResult(loss=1.0, correct=1, images=4))
-    assert table(tmp_path / "timing.csv") == [{"step": "2", "seconds": "2.0", "images_per_second": "2.0"}]
+    unmeasured = {"joules_per_image": "", "watts": "", "idle_watts": ""}
+    assert table(tmp_path / "timing.csv") == [{"step": "2", "seconds": "2.0", "images_per_second": "2.0"} | unmeasured]
+
+
+class Meter(PowerMeter):
+    """Ten joules a second above an idle watt, on one rail; the clock is the log's."""
+
+    def __init__(self, now: list[float], known: bool = True) -> None:
+        super().__init__(LocalFiles(), [Rail("u79", "VCCINT", "", "")], period=None)
+        self._now, self._known, self._before = now, known, 0.0
+
+    def take(self) -> Energy | None:
+        seconds, self._before = self._now[0] - self._before, self._now[0]
+        return Energy(seconds, {"VCCINT": 11.0 * seconds}, 1.0) if self._known and seconds else None
+
+
+def run_with_meter(folder: Path, known: bool) -> tuple[str, dict[str, float]]:
+    """Two steps of four images in two seconds each, and an evaluation of a hundred seconds between them."""
+    now, stream = [0.0], io.StringIO()
+    meter = Meter(now, known)
+    with RunLog(folder, 2, log_interval=1, stream=stream, clock=lambda: now[0], power=meter) as log:
+        now[0] = 2.0
+        log.end_step(1, StepResult(loss=1.0, correct=1, images=4))
+        now[0] = 102.0
+        log.end_epoch(0, 1)
+        now[0] = 104.0
+        log.end_step(2, StepResult(loss=1.0, correct=1, images=4))
+        return stream.getvalue(), log.timing()
+
+
+def test_energy_of_an_image(tmp_path: Path) -> None:
+    shown, timing = run_with_meter(tmp_path, known=True)
+    assert shown.count("5.000 J/image") == 2
+    assert timing["joules_per_image"] == 5.0
+    energy = [(row["joules_per_image"], row["watts"], row["idle_watts"]) for row in table(tmp_path / "timing.csv")]
+    assert energy == [("5.0", "11.0", "1.0")] * 2
+    assert [(row["VCCINT"], row["VCCAUX"]) for row in table(tmp_path / "power.csv")] == [("11.0", "")] * 2
+
+
+def test_energy_that_is_not_known_is_absent_not_zero(tmp_path: Path) -> None:
+    shown, timing = run_with_meter(tmp_path, known=False)
+    assert "J/image" not in shown
+    assert "joules_per_image" not in timing
+    assert {row["joules_per_image"] for row in table(tmp_path / "timing.csv")} == {""}
+    assert table(tmp_path / "power.csv") == []
+
+
+def test_a_timing_table_without_energy_is_continued(tmp_path: Path) -> None:
+    (tmp_path / "timing.csv").write_text("step,seconds,images_per_second\n3,2.0,12.0\n")
+    with open_log(tmp_path, resume_step=3) as log:
+        train(log, range(4, TOTAL + 1))
+        assert "joules_per_image" not in log.timing()
+    assert [row["joules_per_image"] for row in table(tmp_path / "timing.csv")] == [""] * 7
 
 
 def test_a_fresh_run_starts_empty(tmp_path: Path) -> None:

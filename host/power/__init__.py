@@ -1,0 +1,1 @@
+"""Power and energy of the board, measured by its own current monitors."""
