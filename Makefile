@@ -21,7 +21,7 @@ TEST_CONFIGS := toy zcu102
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup render csim csim-test demo test test-all lint style typecheck format hls-lint snapshot parity bench experiments perf area explore leaf clean
+.PHONY: help setup render csim csim-test demo test test-all lint style typecheck format hls-lint snapshot parity bench experiments perf area explore leaf deploy clean
 
 help:  ## list the verbs and the settings
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -64,7 +64,7 @@ style: setup  ## check the style of the Python and the C++
 	$(PY) -m ruff format --check .
 	tools/clang_format.sh --dry-run --Werror
 
-typecheck: setup  ## check the types of hls/spec, host, sim and trainer
+typecheck: setup  ## check the types of hls/spec, host, sim, tools/deploy and trainer
 	$(PY) -m mypy
 
 hls-lint: setup  ## check the rendered kernels against the rules of synthesis
@@ -101,6 +101,9 @@ area: setup  ## estimate DSP, BRAM, LUT and FF of the rendered kernels by module
 
 leaf: setup  ## make RTL of the leaf datapaths, simulate it on 100,000 vectors each and count its cells [CONFIG ARGS]
 	$(PY) -m sim.rtl.leaf $(CONFIG) --area $(ARGS)
+
+deploy: setup  ## write deploy/$CONFIG, the folder for a board: program, weights, bitstream, checksums [CONFIG BITFILE ARGS]
+	$(PY) -m tools.deploy $(CONFIG) $(if $(BITFILE),--bitfile $(BITFILE)) $(ARGS)
 
 clean:  ## remove what was rendered, compiled and cached (.venv, data and runs stay)
 	rm -rf build reports .pytest_cache .ruff_cache .mypy_cache .hypothesis
