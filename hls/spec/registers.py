@@ -46,3 +46,32 @@ REGISTERS: tuple[Register, ...] = (
 BY_NAME = {register.name: register for register in REGISTERS}
 SPAN = 0x1000
 """Bytes of the AXI-Lite address range."""
+
+AP_START, AP_DONE, AP_IDLE, AP_READY = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+"""Bits of `ap_ctrl`; reading it clears `AP_DONE`."""
+
+
+@dataclass(frozen=True)
+class RegisterWord:
+    """One 32-bit word as the tools name it; `register` and `shift` say which bits of the map it holds."""
+
+    name: str
+    offset: int
+    register: Register
+    shift: int = 0
+
+
+_CONTROL_NAMES = {"ap_ctrl": "CTRL", "gie": "GIER", "ier": "IP_IER", "isr": "IP_ISR"}
+
+
+def register_words() -> tuple[RegisterWord, ...]:
+    """The map in words of 32 bits, with the names that Vitis HLS gives them: what `.hwh` holds and PYNQ shows."""
+    words: list[RegisterWord] = []
+    for register in REGISTERS:
+        name = _CONTROL_NAMES.get(register.name, register.name)
+        if register.bits == 32:
+            words.append(RegisterWord(name, register.offset, register))
+        else:
+            halves = range(register.bits // 32)
+            words += [RegisterWord(f"{name}_{i + 1}", register.offset + 4 * i, register, 32 * i) for i in halves]
+    return tuple(words)

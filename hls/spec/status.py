@@ -6,7 +6,8 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
-    """Status codes; anything but `OK` means that the program stopped before the instruction ran."""
+    """Status codes; anything but `OK` means that the program stopped before the instruction ran
+    (after a bus error: somewhere in it)."""
 
     OK = 0
     PROGRAM_OUTSIDE_WINDOW = 1
@@ -22,6 +23,9 @@ class Status(IntEnum):
     OUTSIDE_WINDOW = 10
     BAD_SLOT = 11
     MISSING_END = 12
+    BUS_SLAVE_ERROR = 13
+    """A memory port got SLVERR; the kernel's own C++ cannot see it, the logic around it reports it."""
+    BUS_DECODE_ERROR = 14
 
 
 SENTENCES = {
@@ -38,4 +42,6 @@ SENTENCES = {
     Status.OUTSIDE_WINDOW: "an operand of the instruction lies outside the memory window; nothing was written there",
     Status.BAD_SLOT: "the instruction names a slot that the slot table does not have; compile the program again",
     Status.MISSING_END: "the program has no end instruction where its header says; write it again",
+    Status.BUS_SLAVE_ERROR: "the memory refused an access (AXI SLVERR) and results are lost; go on from a checkpoint",
+    Status.BUS_DECODE_ERROR: "no memory lies at an address (AXI DECERR) and results are lost; go on from a checkpoint",
 }

@@ -62,6 +62,8 @@ constexpr int kStatusBadShape = 9;
 constexpr int kStatusOutsideWindow = 10;
 constexpr int kStatusBadSlot = 11;
 constexpr int kStatusMissingEnd = 12;
+constexpr int kStatusBusSlaveError = 13;
+constexpr int kStatusBusDecodeError = 14;
 
 // Where an operand lies: word address, words between rows, first slot.
 struct Matrix {

@@ -1,0 +1,1 @@
+"""Kernels of the virtual board, one a file."""
