@@ -13,7 +13,6 @@ from typing import Any
 from hls.area import cost as costs
 from hls.area.assumptions import A
 from hls.area.cost import Cost
-from hls.area.memory import Array
 from hls.area.module import Branch, Made, Module, Multiplier, Section
 from hls.area.place import Cell
 from hls.area.value import Interval, Value, clip, constant, hull, interval, width
@@ -58,12 +57,11 @@ class Datapath:
     def _close(self, section: Section) -> None:
         """Hand what the section accesses in a cycle on to the arrays."""
         section.settle()
-        per_array: dict[Array, tuple[float, float]] = section.operators.accesses_by_array()
-        for array, (reads, writes) in per_array.items():
+        for array, (reads, writes, together) in section.operators.accesses_by_array().items():
             array.reads = max(array.reads, reads / section.interval if section.is_pipelined else 1)
             array.writes = max(array.writes, writes / section.interval if section.is_pipelined else 1)
             if section.is_pipelined:
-                array.together = max(array.together, (reads + writes) / section.interval)
+                array.together = max(array.together, together / section.interval)
 
     @contextmanager
     def _module_of(self, module: Module) -> Iterator[None]:

@@ -12,7 +12,7 @@ from hls.area.assumptions import A
 from hls.area.cost import Cost
 from hls.area.datapath import LONGEST, Datapath
 from hls.area.memory import Array, Kind, Partition
-from hls.area.module import Access
+from hls.area.module import Access, Bank, Module
 from hls.area.place import Cell, Element, Memory, Place, Record, Store, array_shape, bounds_of
 from hls.area.value import Interval, Value, clip, constant, hull, width
 from hls.lint import clang
@@ -166,15 +166,28 @@ class Memories(Datapath):
             times = self._copies(moving & self._unrolled.keys()) / max(1.0, spread / only_bank)
             moved = (i.key for d, i in enumerate(element.indices[: len(memory.dims)]) if memory.cut(d).depth > 1)
             key = hash((id(element.store), *moved))
-        self._branch.accesses.append(Access(memory, is_write, key, max(1.0, times)))
+        self._branch.accesses.append(Access(memory, is_write, key, max(1.0, times), _bank(memory, element.indices)))
 
     def _declare(self, name: str, kind: Any, dims: tuple[int, ...], frame: Frame, tracked: bool, copies: int) -> Place:
         """A variable; `tracked` if the contents of arrays are followed."""
+        return self._declare_in(None if self._dry else self._module, name, kind, dims, frame, tracked, copies)
+
+    def _declare_in(
+        self,
+        module: Module | None,
+        name: str,
+        kind: Any,
+        dims: tuple[int, ...],
+        frame: Frame,
+        tracked: bool,
+        copies: int,
+    ) -> Place:
+        """A variable of a module (None: not counted); a struct's fields are its too, wherever they are first named."""
         shape, element = array_shape(kind)
         dims = dims + shape
 
         def make(inner: str, inner_kind: Any, inner_dims: tuple[int, ...]) -> Place:
-            return self._declare(inner, inner_kind, inner_dims, frame, tracked, copies)
+            return self._declare_in(module, inner, inner_kind, inner_dims, frame, tracked, copies)
 
         bounds = bounds_of(element)
         if not dims:
@@ -185,12 +198,14 @@ class Memories(Datapath):
             return Record(name, element, make)
         store = Store(name, dims, element, make)
         if bounds is not None:
-            store.memory = self._memory(name, width(*bounds), dims, frame, copies)
+            store.memory = self._memory(module, name, width(*bounds), dims, frame, copies)
             if tracked:
                 store.content = Cell(name, bounds)
         return store
 
-    def _memory(self, name: str, bits: int, dims: tuple[int, ...], frame: Frame, copies: int) -> Array:
+    def _memory(
+        self, module: Module | None, name: str, bits: int, dims: tuple[int, ...], frame: Frame, copies: int
+    ) -> Array:
         """An array with what the pragmas of its function say."""
         array = Array(name, bits, dims, copies=copies)
         for pragma in frame.pragmas:
@@ -213,8 +228,8 @@ class Memories(Datapath):
                 array.copies = max(2, self._number(words.get("depth", "2")))
         if not array.partitions and math.prod(dims) <= A["small_array"]:
             array.partitions = dict.fromkeys(range(len(dims)), ("complete", 1))
-        if not self._dry:
-            self._module.arrays.append(array)
+        if module is not None:
+            module.arrays.append(array)
         return array
 
     def _number(self, text: str) -> int:
@@ -272,6 +287,14 @@ class Memories(Datapath):
                 self._module.arrays.append(copy.memory)
             self._roms[key] = copy
         return self._roms[key]
+
+
+def _bank(memory: Array, indices: tuple[Value, ...]) -> Bank:
+    """Which memory an access goes to, as far as synthesis knows it: a constant index names one of a cut dimension."""
+    return tuple(
+        index.low if index.is_constant and memory.cut(dim).type == "complete" and dim not in memory.reshaped else None
+        for dim, index in enumerate(indices[: len(memory.dims)])
+    )
 
 
 def _reachable(cut: Partition, index: Value) -> int:

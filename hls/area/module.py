@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,9 @@ from hls.area.cost import Cost
 from hls.area.memory import Array
 from hls.area.value import Value
 from hls.spec.devices import Resources
+
+Bank = tuple[int | None, ...]
+"""Constant indices of the dimensions that are cut completely, None where synthesis does not know the index."""
 
 
 @dataclass
@@ -32,6 +36,11 @@ class Access:
     is_write: bool
     key: int
     times: float
+    bank: Bank = ()
+
+    def may_meet(self, bank: Bank) -> bool:
+        """Whether this bank may be one of those it goes to."""
+        return all(a is None or b is None or a == b for a, b in zip(self.bank, bank, strict=False))
 
 
 @dataclass
@@ -55,21 +64,39 @@ class Branch:
             found += [*smaller.shared(), *a.dropped(), *b.dropped()]
         return found
 
-    def accesses_by_array(self) -> dict[Array, tuple[float, float]]:
-        """Reads and writes of one bank of each array in a cycle, the sides of a fork excluding each other."""
-        found: dict[Array, tuple[float, float]] = {}
-        for access in {(a.key, a.is_write): a for a in self.accesses}.values():
-            reads, writes = found.get(access.array, (0.0, 0.0))
-            step = (0.0, access.times) if access.is_write else (access.times, 0.0)
-            found[access.array] = reads + step[0], writes + step[1]
+    def accesses_by_array(self) -> dict[Array, tuple[float, float, float]]:
+        """Most reads, writes and both of a bank of each array in a cycle; the sides of a fork exclude each other."""
+        banks: dict[Array, list[Bank]] = {}
+        for access in self.all_accesses():
+            banks.setdefault(access.array, []).append(access.bank)
+        counts = {array: [self._at(array, bank) for bank in _named(found)] for array, found in banks.items()}
+        return {
+            array: (max(r for r, _ in found), max(w for _, w in found), max(r + w for r, w in found))
+            for array, found in counts.items()
+        }
+
+    def all_accesses(self) -> Iterator[Access]:
+        """Those of the forks too."""
+        yield from self.accesses
         for sides in self.forks:
-            a, b = (side.accesses_by_array() for side in sides)
-            for array in {**a, **b}:
-                reads, writes = found.get(array, (0.0, 0.0))
-                ra, wa = a.get(array, (0.0, 0.0))
-                rb, wb = b.get(array, (0.0, 0.0))
-                found[array] = reads + max(ra, rb), writes + max(wa, wb)
-        return found
+            for side in sides:
+                yield from side.all_accesses()
+
+    def _at(self, array: Array, bank: Bank) -> tuple[float, float]:
+        """Reads and writes that may go to a bank."""
+        met = {(a.key, a.is_write): a for a in self.accesses if a.array is array and a.may_meet(bank)}
+        reads = sum(a.times for a in met.values() if not a.is_write)
+        writes = sum(a.times for a in met.values() if a.is_write)
+        for sides in self.forks:
+            counts = [side._at(array, bank) for side in sides]
+            reads += max(r for r, _ in counts)
+            writes += max(w for _, w in counts)
+        return reads, writes
+
+
+def _named(banks: list[Bank]) -> Iterator[Bank]:
+    """All banks of the constants in each dimension; None where a dimension has none."""
+    return itertools.product(*({i for i in seen if i is not None} or {None} for seen in zip(*banks, strict=False)))
 
 
 def multiplexers(multipliers: list[Multiplier]) -> float:

@@ -83,6 +83,28 @@ void @(const i16 in[1024], i16 out[1024], int first, int count) {
     }
 }
 """
+PORTS = """
+template <int kPort> void put_@(int at, i16 value, Store& to) { to.word[kPort][at] = value; }
+void @(const i16 in[1024], i16 out[1024], int count) {
+    Store store;
+PRAGMA
+    for (int i = 0; i < count; ++i) {
+#pragma HLS pipeline II=1
+        for (int lane = 0; lane < 2; ++lane) {
+#pragma HLS unroll
+            put_@<0>(i, in[i], store);
+            put_@<1>(i, in[i] + 1, store);
+        }
+    }
+    for (int i = 0; i < count; ++i) {
+#pragma HLS pipeline II=1
+        for (int port = 0; port < 2; ++port) {
+#pragma HLS unroll
+            out[i] = store.word[port][i];
+        }
+    }
+}
+"""
 TABLE = """
 const int kTable[256] = {NUMBERS};
 void @(const i16 x[1024], int out[1024], int count) {
@@ -125,6 +147,8 @@ template <int kBits> int narrow_@(int value) { return int(ap_int<kBits>(value));
     "lanes": BANKS.replace("INDEX", "lane"),
     "aligned_lanes": BANKS.replace("INDEX", "8 * first + lane"),
     "moving_lanes": BANKS.replace("INDEX", "first + lane"),
+    "ports": PORTS.replace("PRAGMA", "#pragma HLS array_partition variable=store.word type=complete dim=1"),
+    "one_bank": PORTS.replace("PRAGMA", ""),
     "table": TABLE.replace("NUMBERS", ", ".join(map(str, range(256)))),
 }
 HEAD = """
@@ -133,6 +157,7 @@ typedef ap_int<16> i16;
 typedef ap_int<48> acc_t;
 typedef ap_int<64> wide_t;
 using Buffer = i16[512][16];
+struct Store { i16 word[2][512]; };
 """
 
 
@@ -227,6 +252,13 @@ def test_a_function_called_twice_in_a_row_is_one_instance(kernels: dict[str, Mod
 @pytest.mark.parametrize("kernel, writes", [("lanes", 1), ("aligned_lanes", 1), ("moving_lanes", 8)])
 def test_lanes_that_may_meet_in_a_bank_need_a_port_each(kernels: dict[str, Module], kernel: str, writes: int) -> None:
     assert array(kernels[kernel], "a").writes == writes
+
+
+@pytest.mark.parametrize("kernel, banks, writes", [("ports", 2, 1), ("one_bank", 1, 2)])
+def test_constant_indices_name_a_bank(kernels: dict[str, Module], kernel: str, banks: int, writes: int) -> None:
+    """Also of a struct's array that is first named where a loop is read ahead without counting."""
+    found = array(kernels[kernel], "store.word")
+    assert (found.banks, found.writes) == (banks, writes)
 
 
 def test_a_table_takes_the_width_of_its_numbers(kernels: dict[str, Module]) -> None:
