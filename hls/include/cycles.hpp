@@ -82,6 +82,19 @@ inline void write_word(word_t* mem, unsigned address, word_t value) {
 #define MARK_INSTRUCTION() peelvit::cycles::mark()
 
 namespace peelvit {
+#ifdef PEELVIT_BUS  // words go over a simulated bus (sim/rtl/shell)
+static word_t bus_read(int port, unsigned address);
+static void bus_write(int port, unsigned address, word_t value);
+
+template <int kPort>
+inline word_t read_word(const word_t*, unsigned address) {
+    return bus_read(kPort, address);
+}
+template <int kPort>
+inline void write_word(word_t*, unsigned address, word_t value) {
+    bus_write(kPort, address, value);
+}
+#else
 template <int kPort>
 inline word_t read_word(const word_t* mem, unsigned address) {
     cycles::transfer(kPort, address);
@@ -92,6 +105,7 @@ inline void write_word(word_t* mem, unsigned address, word_t value) {
     cycles::transfer(cycles::kPorts + kPort, address);
     mem[address] = value;
 }
+#endif
 }  // namespace peelvit
 
 #endif

@@ -101,8 +101,19 @@ inline count_t end_loop(Stream& s) {
     return rows > 1 ? rows - 1 : 0;
 }
 
+#ifdef PEELVIT_BUS
+static void bus_ends_loop();    // before the loop is booked
+static void bus_booked_loop();  // after it
+static void bus_drains();       // what follows waits for all that was written
+#else
+inline void bus_ends_loop() {}
+inline void bus_booked_loop() {}
+inline void bus_drains() {}
+#endif
+
 // Book the loop that has ended.
 __attribute__((noinline)) static void settle() {
+    bus_ends_loop();
     count_t memory = 0;
     count_t rows[2] = {0, 0};
     bool writes = false;
@@ -121,16 +132,29 @@ __attribute__((noinline)) static void settle() {
     if (rows_wait) spent[kStall] += rows[0] * kReadLatency + rows[1] * kWriteLatency;
     iterations = 0;
     latency = 0;
+    bus_booked_loop();
+}
+
+static int level = 0;          // of the present region
+static std::int64_t lead = 0;  // of the present task's clock over total(), which runs the tasks one after the other
+
+inline count_t clock() { return count_t(std::int64_t(total()) + lead); }
+
+// Code that is not in a dataflow region follows what was before it.
+inline void follow() {
+    if (level == 0) bus_drains();
 }
 
 inline void start_loop(unsigned depth) {
     settle();
+    follow();
     latency = depth;
     if (fill == 0) fill = depth;
 }
 
 inline void straight(unsigned cycles) {
     settle();
+    follow();
     spent[kStall] += cycles;
 }
 
@@ -162,6 +186,7 @@ static std::vector<Mark> marks;  // after every instruction
 
 inline Mark now() {
     settle();
+    follow();
     Mark mark;
     for (int i = 0; i < kKinds; ++i) mark.spent[i] = spent[i];
     for (int i = 0; i < kStreams; ++i) mark.words[i] = streams[i].words;
@@ -184,7 +209,6 @@ struct Schedule {
     count_t ended;
 };
 static Schedule schedules[kLevels];
-static int level = 0;
 
 static const char* const kServerNames[kServers] = {"read port 0",  "read port 1",  "read port 2", "write port 0",
                                                    "write port 1", "write port 2", "DDR"};
@@ -195,6 +219,7 @@ class Region {
   public:
     Region(bool first, bool streams) : schedule_(schedules[level]), streams_(streams) {
         settle();
+        if (first) follow();
         ++level;
         copy(spent, before_);
         for (int i = 0; i < kServers; ++i) served_before_[i] = served[i];
@@ -214,6 +239,9 @@ class Region {
             handed_ = latest_;
         }
         for (int i = 0; i < kServers; ++i) task_served_[i] = served[i];
+        const count_t free = streams_ ? 0 : schedule_.earlier[blocks_ - 2][task_ + 1];
+        begins_ = larger_count(larger_count(ready_, schedule_.last[task_]), free);
+        lead = lead_before_ + std::int64_t(schedule_.began + begins_ - total());
     }
 
     void end() {
@@ -231,15 +259,13 @@ class Region {
             copy(costs, costs_);
             slowest_ = name_;
         }
-        const count_t free = streams_ ? 0 : schedule_.earlier[blocks_ - 2][task_ + 1];
-        const count_t start = larger_count(larger_count(ready_, schedule_.last[task_]), free);
-        const count_t ended = start + cost + (cost != 0 ? kHandshake : 0);
+        const count_t ended = begins_ + cost + (cost != 0 ? kHandshake : 0);
         for (int i = kBlocks - 1; i > 0; --i) schedule_.earlier[i][task_] = schedule_.earlier[i - 1][task_];
         schedule_.earlier[0][task_] = schedule_.last[task_];
         schedule_.last[task_] = streams_ ? larger_count(ended, handed_ + fill) : ended;
-        filled_ = larger_count(filled_, start + fill);
+        filled_ = larger_count(filled_, begins_ + fill);
         latest_ = larger_count(latest_, schedule_.last[task_]);
-        use_servers(start, schedule_.last[task_]);
+        use_servers(begins_, schedule_.last[task_]);
         ++task_;
     }
 
@@ -250,6 +276,7 @@ class Region {
         const count_t advance = ended - schedule_.ended;
         schedule_.ended = ended;
         book(advance);
+        lead = lead_before_;
     }
 
   private:
@@ -299,12 +326,14 @@ class Region {
 
     Schedule& schedule_;
     bool streams_;
+    const std::int64_t lead_before_ = lead;
     count_t before_[kKinds];  // cycles spent when the iteration began
     count_t served_before_[kServers];
     count_t task_served_[kServers] = {};
     count_t first_use_[kServers] = {}, last_use_[kServers] = {};
     bool used_[kServers] = {};
-    count_t ready_ = 0;                // when the present task may start
+    count_t ready_ = 0;                // when the tasks before the present one let it start
+    count_t begins_ = 0;               // when it starts
     count_t filled_ = 0, latest_ = 0;  // when the first loops of the tasks so far are filled, and all tasks so far end
     count_t handed_ = 0;               // when the tasks before the present one end
     count_t cost_ = 0, costs_[kKinds] = {};  // of the slowest task
@@ -321,6 +350,7 @@ inline void reset() {
     ddr_words = iterations = latency = 0;
     kind = kVector;
     level = 0;
+    lead = 0;
     marks.clear();
     bounds.clear();
 }

@@ -48,12 +48,12 @@ def library(config: HardwareConfig, variant: str) -> Path:
     return BUILD / config.name / f"libpeelvit_{variant}.so"
 
 
-def _command(folder: Path, variant: str, output: Path) -> list[str]:
-    compiler = os.environ.get("CXX", "g++")
-    if shutil.which(compiler) is None:
-        raise PeelVitError(f"the C simulation needs the compiler {compiler}; install g++ (Debian: apt-get install g++)")
-    system = ["-isystem", str(ap_types())] if variant == "fidelity" else []
-    return [compiler, *COMMON, *FLAGS[variant], *system, f"-I{folder}", str(API), "-o", str(output)]
+def compiler() -> str:
+    """The C++ compiler."""
+    name = os.environ.get("CXX", "g++")
+    if shutil.which(name) is None:
+        raise PeelVitError(f"the C simulation needs the compiler {name}; install g++ (Debian: apt-get install g++)")
+    return name
 
 
 def _machine() -> str:
@@ -67,24 +67,29 @@ def _machine() -> str:
 
 def build(config: HardwareConfig, variant: str = "fast") -> Path:
     """Render and compile; nothing is done when the same sources were compiled by the same command before."""
+    system = ["-isystem", str(ap_types())] if variant == "fidelity" else []
+    return compiled(config, API, library(config, variant), [*FLAGS[variant], *system])
+
+
+def compiled(config: HardwareConfig, api: Path, output: Path, flags: list[str]) -> Path:
+    """Render the kernels and compile `api`, which includes them, into the library `output`, if that is out of date."""
     files = sources(config)
     folder = BUILD / config.name
     write(folder, files)
-    output = library(config, variant)
     scratch = output.with_suffix(f".{os.getpid()}.tmp")
-    command = _command(folder, variant, scratch)
-    content = [*files.values(), API.read_text(), *command[:-1], _machine()]
+    command = [compiler(), *COMMON, *flags, f"-I{folder}", str(api), "-o", str(scratch)]
+    beside = [path.read_text() for path in sorted(api.parent.glob("*.hpp"))]
+    content = [*files.values(), api.read_text(), *beside, *command[:-1], _machine()]
     key = hashlib.sha256("\0".join(content).encode()).hexdigest()
     stamp = output.with_suffix(".key")
     if output.is_file() and stamp.is_file() and stamp.read_text() == key:
         return output
+    output.parent.mkdir(parents=True, exist_ok=True)
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         log = output.with_suffix(".log")
         log.write_text(result.stderr)
-        raise PeelVitError(
-            f"compiling the {variant} C simulation of {config.name} failed; the compiler's messages are in {log}"
-        )
+        raise PeelVitError(f"compiling {output.stem} of {config.name} failed; the compiler's messages are in {log}")
     os.replace(scratch, output)
     stamp.write_text(key)
     return output
