@@ -96,7 +96,7 @@ def _fit_gemm(cases: list[tuple[Instruction, float]], config: HardwareConfig) ->
         return np.array([gemm.cycles(shape, config, fit) for shape in shapes]) / measured - 1
 
     found = least_squares(
-        residuals, [1.0, 1.0, 60.0, 300.0], bounds=([0.5, 0.5, 0, 0], [4, 4, 400, 4000]), loss="soft_l1"
+        residuals, [1.0, 1.0, 10.0, 200.0], bounds=([0.5, 0.5, 0, 0], [4, 4, 200, 4000]), loss="soft_l1"
     )
     return gemm.Fit(*found.x.tolist())
 

@@ -1,7 +1,8 @@
 """Cycles of a GEMM instruction from the sizes of the engine: its walk of steps, scheduled task by task.
 
-The walk and the words that each task moves are those of hls/templates/gemm; what a word and a loop cost is fitted to
-the C simulation (`calibrate.py`). So the model follows the sizes, and the fit follows the kernels.
+The walk, the iterations and the words of each loop are those of hls/templates/gemm; when a task starts, and when
+streams and memory hold it up, those of hls/include/model.hpp. What a task costs beside is fitted to the C simulation
+(`calibrate.py`), so the model follows the sizes, and the fit follows the kernels.
 """
 
 from __future__ import annotations
@@ -10,12 +11,19 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from hls.spec.config import HardwareConfig
 from hls.spec.formats import LANES
 
 BURST = 8
 """Words of a row that a transposing load reads at once."""
+DRAIN_ROWS = 2
+"""Rows of sums that leave the array in a cycle."""
+FINISH_DEPTH = 24
+"""Cycles from a sum to its word; the multipliers' and adders' loops take a third of it."""
+HANDSHAKE = 2
+WIDE_LANES = LANES // 2
 
 
 @dataclass(frozen=True)
@@ -30,111 +38,233 @@ class Shape:
     flags: frozenset[str]
 
 
-@dataclass(frozen=True)
-class Step:
-    """Cycles that the tasks of a pass through the region take if a word a port takes one."""
+class Sizes(NamedTuple):
+    """What of a configuration the engine's cycles depend on."""
 
-    load: int
+    row_tile: int
+    column_tile: int
+    step_tiles: int
+    step_buffers: int
+    panel_rows: int
+    chunk: int
+    sum_rows: int
+    ports: int
+    read_latency: int
+    write_latency: int
+    outstanding: int
+    ddr_burst_words: int
+    ddr_words_per_thousand_cycles: int
+
+
+class Block(NamedTuple):
+    """What one pass through the region works on (`GemmStep` of the kernels)."""
+
+    tiles: int
+    row: int
+    rows: int
+    columns: int
+    length: int
+    """Contraction steps."""
+    loads_rows: bool
+    loads_columns: bool
+    closes: bool
+    sums_rows: bool
+    stored_sums: int
+
+
+class Moved(NamedTuple):
+    """Cycles of loops that move words, the cycles that they keep a port's stream busy, and the words of the memory."""
+
+    cycles: float = 0
+    busy: float = 0
+    words: float = 0
+
+
+class Step(NamedTuple):
+    """Cycles of the tasks of a pass through the region, and what streams and memory need for it."""
+
+    load: Moved
     multiply: int
-    finish: int
+    accumulate: int
+    finish: Moved
 
 
-@dataclass(frozen=True)
-class Fit:
-    """Of one form: cycles a loaded and a stored word, of a task besides, and of an instruction."""
+class Fit(NamedTuple):
+    """Of one form: what words loaded and stored cost by what they should, and cycles of a task and an instruction."""
 
-    load: float
-    finish: float
-    task: float
-    instruction: float
+    load: float = 1
+    finish: float = 1
+    task: float = 0
+    instruction: float = 0
 
 
 def shape_of(op: str, d: dict[str, int], flags: frozenset[str]) -> Shape:
     """From an instruction's dimensions."""
     if op == "gemm_tn":
-        parts = (d["rows"] - d["split"], d["split"])
+        parts = (d["split"], d["rows"] - d["split"])  # class rows first
         return Shape(op, d["n"], d["k"], tuple(part for part in parts if part), flags)
     segments = d.get("segments", 1) if op == "gemm_nn" else 1
     return Shape(op, d["rows"], d["n"], (d["k"] // segments,) * segments, flags)
 
 
+def sizes_of(config: HardwareConfig) -> Sizes:
+    """Those of a configuration."""
+    return Sizes(*(getattr(config, name) for name in Sizes._fields))
+
+
 def cycles(shape: Shape, config: HardwareConfig, fit: Fit) -> float:
-    """Of an instruction: two blocks a channel, so a task waits for the one before and for the one two steps ahead."""
-    load = multiply = finish = 0.0
-    multiply_before = finish_before = 0.0
-    for step in steps(shape, _sizes(config)):
-        load_end = max(load, multiply_before) + fit.load * step.load + fit.task * (step.load > 0)
-        multiply_end = max(load_end, multiply, finish_before) + step.multiply + fit.task
-        finish_end = max(multiply_end, finish) + fit.finish * step.finish + fit.task
-        multiply_before, finish_before = multiply, finish
-        load, multiply, finish = load_end, multiply_end, finish_end
-    return finish + fit.instruction
+    """Of an instruction."""
+    return region(shape, sizes_of(config), fit[:3]) + fit.instruction
 
 
-Sizes = tuple[int, int, int, int, int, int, int]
+@cache
+def region(shape: Shape, sizes: Sizes, fit: tuple[float, float, float]) -> float:
+    """Of all passes through the dataflow region.
 
-
-def _sizes(config: HardwareConfig) -> Sizes:
-    return (
-        config.row_tile,
-        config.column_tile,
-        config.step_tiles,
-        config.panel_rows,
-        config.chunk,
-        config.sum_rows,
-        config.ports,
-    )
+    A task starts when the one before has ended this pass, itself the last one, and the one behind it the pass whose
+    block it overwrites. The last task that uses a stream or the memory ends when that has served the pass.
+    """
+    load_scale, finish_scale, task = fit
+    rate = sizes.ddr_words_per_thousand_cycles / 1000
+    # Ends of the tasks, the latest pass first: the multipliers' of as many passes as operands fit on chip.
+    load = accumulate = finish = accumulate_before = finish_before = 0.0
+    multiply = [0.0] * sizes.step_buffers
+    read = write = memory = 0.0  # when these have served all passes so far
+    for step in steps(shape, sizes):
+        loading = load_scale * step.load.cycles
+        load_start = max(load, multiply[-1])
+        load_end = load_start + loading + task * (loading > 0)
+        multiply_end = max(load_end, multiply[0], accumulate_before) + step.multiply + task
+        accumulate_end = max(multiply_end, accumulate, finish_before) + step.accumulate + task
+        finish_start = max(accumulate_end, finish)
+        storing = finish_scale * step.finish.cycles
+        finish_end = finish_start + storing + task * (storing > 0)
+        delay = 0.0
+        if loading:
+            read = max(read, load_start) + step.load.busy
+            delay = max(delay, read - load_end)
+        if storing:
+            write = max(write, finish_start) + step.finish.busy
+            delay = max(delay, write - finish_end)
+        if loading or storing:
+            memory = max(memory, load_start if loading else finish_start) + (step.load.words + step.finish.words) / rate
+            delay = max(delay, memory - (finish_end if storing else load_end))
+        accumulate_before, finish_before = accumulate, finish
+        load, accumulate, finish = load_end + delay, accumulate_end + delay, finish_end + delay
+        multiply = [multiply_end + delay, *multiply[:-1]]
+    return max(load, accumulate, finish)
 
 
 @cache
 def steps(shape: Shape, sizes: Sizes) -> tuple[Step, ...]:
     """All steps of an instruction, in order."""
-    return tuple(_walk(shape, sizes))
+    known: dict[Block, Step] = {}
+    found = []
+    for block in _walk(shape, sizes):
+        key = block._replace(row=block.row % LANES)
+        if key not in known:
+            known[key] = _step(shape, sizes, key)
+        found.append(known[key])
+    return tuple(found)
 
 
-def _walk(shape: Shape, sizes: Sizes) -> Iterator[Step]:
-    row_tile, column_tile, step_tiles, panel_rows, chunk, sum_rows, ports = sizes
-    chunks = [min(chunk, part - start) for part in shape.segments for start in range(0, part, chunk)]
-    tiles = math.ceil(shape.columns / column_tile)
+def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
+    """From the outermost loop: panels of rows, groups of column tiles, chunks, column tiles, blocks of row tiles."""
+    chunks = [min(sizes.chunk, part - start) for part in shape.segments for start in range(0, part, sizes.chunk)]
+    tiles = math.ceil(shape.columns / sizes.column_tile)
+    keeps_columns = len(chunks) == 1 and tiles * chunks[0] <= sizes.chunk
+    sums_rows = shape.op == "gemm_tn" and "BIAS" in shape.flags
     is_first = True
-    for row in range(0, shape.rows, panel_rows):
-        rows = min(panel_rows, shape.rows - row)
-        group = tiles if len(chunks) == 1 else max(1, sum_rows // rows)
+    for panel in range(0, shape.rows, sizes.panel_rows):
+        rows = min(sizes.panel_rows, shape.rows - panel)
+        of_panel = math.ceil(rows / sizes.row_tile)
+        group = tiles if len(chunks) == 1 else max(1, sizes.sum_rows // rows)
         for start in range(0, tiles, group):
             for place, count in enumerate(chunks):
+                closes = place == len(chunks) - 1
                 for tile in range(start, min(tiles, start + group)):
-                    columns = min(column_tile, shape.columns - tile * column_tile)
-                    done, of_panel = 0, math.ceil(rows / row_tile)
+                    columns = min(sizes.column_tile, shape.columns - tile * sizes.column_tile)
+                    done = 0
                     while done < of_panel:
-                        size = 1 if is_first else min(step_tiles, of_panel - done)
+                        size = 1 if is_first else min(sizes.step_tiles, of_panel - done)
                         is_first = False
-                        part = min(size * row_tile, rows - done * row_tile)
-                        new = (tile == start, done == 0, place == len(chunks) - 1)
-                        yield _step(shape, row_tile, ports, size, part, columns, count, new)
+                        row = panel + done * sizes.row_tile
+                        new_columns = done == 0 and (panel == 0 or not keeps_columns)
+                        ends = sums_rows and tile == 0 and closes and done + size == of_panel
+                        yield Block(
+                            size, row, min(size * sizes.row_tile, panel + rows - row), columns, count, tile == start,
+                            new_columns, closes, sums_rows and tile == 0, rows if ends else 0,
+                        )  # fmt: skip
                         done += size
 
 
-def _step(
-    shape: Shape, row_tile: int, ports: int, tiles: int, rows: int, columns: int, count: int, new: tuple[bool, ...]
-) -> Step:
-    """Of a block of row tiles, a column tile and a chunk; `new`: rows, columns, last chunk."""
-    words = min(math.ceil(columns / LANES), math.ceil(columns / LANES / ports))
-    blocks, burst = math.ceil(count / LANES / BURST), min(BURST, math.ceil(count / LANES))
-    load = finish = 0
-    if new[1]:
-        load += (words * blocks + 1) * LANES * burst if shape.op == "gemm_nt" else count * words
-    if new[0] and shape.op == "gemm_tn":
-        load += math.ceil(count / ports) * math.ceil(rows / LANES)
-    elif new[0]:
-        load += (tiles * math.ceil(row_tile / (ports * LANES)) * blocks + 1) * LANES * burst
-    if not new[2]:
-        finish = rows * words
-    elif shape.op == "gemm_tn":
-        load += 2 * rows * words if "ACCUMULATE" in shape.flags else 0
-        finish = 2 * rows * words
-    else:
-        load += (rows + 1) * words if "RESIDUAL" in shape.flags else 0
-        load += rows * words if "GELU_BACKWARD" in shape.flags else 0
-        finish = rows * words * (2 if "GELU" in shape.flags else 1)
-    drain = math.ceil(row_tile / 2)
-    return Step(load, tiles * max(count, drain) + drain, finish)
+def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
+    drain = math.ceil(sizes.row_tile / DRAIN_ROWS)
+    accumulate = block.rows * (sizes.column_tile // LANES // sizes.ports) + FINISH_DEPTH // 3 + HANDSHAKE
+    if block.sums_rows:
+        accumulate += block.rows + block.stored_sums + FINISH_DEPTH // 3
+    load = _total(_load(shape, sizes, block))
+    finish = _total(_finish(shape, sizes, block))
+    multiply = block.tiles * max(block.length, drain) + drain + FINISH_DEPTH // 3 + HANDSHAKE
+    return Step(load, multiply, accumulate, finish)
+
+
+def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
+    """The loops of `load`."""
+    words = _port_words(sizes, block)
+    per_row = math.ceil(block.length / LANES)
+    burst, blocks = min(BURST, per_row), math.ceil(per_row / BURST)
+    if block.loads_columns and shape.op == "gemm_nt":
+        yield _bursts(sizes, (words * blocks + 1) * LANES, burst)
+    elif block.loads_columns:
+        yield _bursts(sizes, block.length, words)
+    if block.loads_rows and shape.op == "gemm_tn":
+        lines = math.ceil((block.row + block.rows) / LANES) - block.row // LANES
+        yield _bursts(sizes, math.ceil(block.length / sizes.ports), lines)
+    elif block.loads_rows:
+        rounds = block.tiles * math.ceil(sizes.row_tile / (sizes.ports * LANES))
+        yield _bursts(sizes, (rounds * blocks + 1) * LANES, burst)
+    if not block.closes:
+        return
+    if shape.op == "gemm_tn":
+        if "ACCUMULATE" in shape.flags:
+            yield _bursts(sizes, block.rows, 2 * words)
+        if "ACCUMULATE" in shape.flags and block.stored_sums:
+            yield _bursts(sizes, 1, math.ceil(block.stored_sums / WIDE_LANES))
+        return
+    if "BIAS" in shape.flags or "RESIDUAL" in shape.flags:
+        yield _bursts(sizes, 1 + block.rows * ("RESIDUAL" in shape.flags), words)
+    if "GELU_BACKWARD" in shape.flags:
+        yield _bursts(sizes, block.rows, words)
+
+
+def _finish(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
+    """The loops of `finish`."""
+    if not block.closes:
+        return
+    words = _port_words(sizes, block) * (2 if shape.op == "gemm_tn" else 1)
+    yield _bursts(sizes, block.rows * (2 if "GELU" in shape.flags else 1), words, writes=True)
+    if block.stored_sums:
+        yield _bursts(sizes, 1, WIDE_LANES * math.ceil(block.stored_sums / WIDE_LANES), writes=True)
+
+
+def _port_words(sizes: Sizes, block: Block) -> int:
+    """Words of a row of a column tile that each port moves."""
+    return min(sizes.column_tile // LANES // sizes.ports, math.ceil(block.columns / LANES))
+
+
+def _bursts(sizes: Sizes, count: int, words: int, writes: bool = False) -> Moved:
+    """A loop of `count` bursts of so many words on every port. A short burst takes its stream longer than its words."""
+    latency = sizes.write_latency if writes else sizes.read_latency
+    busy = count * max(words, math.ceil(latency / sizes.outstanding))
+    unit = sizes.ddr_burst_words
+    beside = FINISH_DEPTH + latency if writes else latency
+    return Moved(busy + beside, busy, sizes.ports * count * math.ceil(words / unit) * unit)
+
+
+def _total(moved: Iterator[Moved]) -> Moved:
+    loops = list(moved)
+    if not loops:
+        return Moved()
+    whole = Moved(*map(sum, zip(*loops, strict=True)))
+    return whole._replace(cycles=whole.cycles + HANDSHAKE)
