@@ -6,9 +6,12 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 
 from hls.area.assumptions import ASSUMPTIONS
 from hls.area.estimate import Estimate, estimate, margins, require_fit
+from hls.area.report import REPORT, update
 from hls.lint.errors import LintError
 from hls.spec.config import ConfigError, load
 from hls.spec.devices import LIMIT, Resources
@@ -25,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             result = estimate(load(name))
             print(json.dumps(result.as_dict(), indent=2) if options.json else report(result, options.depth))
+            update(options.report, {"estimates": {result.name: summary(result)}})
         except (ConfigError, LintError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
@@ -54,6 +58,14 @@ def report(result: Estimate, depth: int) -> str:
     return "\n".join(lines)
 
 
+def summary(result: Estimate) -> dict[str, object]:
+    """What `reports/area.json` holds of a configuration."""
+    counts = {name: {"used": round(used, 1), "limit": limit} for name, (used, limit) in margins(result).items()}
+    modules = [{"depth": row.depth, "name": row.name, **asdict(row.total)} for row in result.rows]
+    fits = all(count["used"] <= count["limit"] for count in counts.values())
+    return {"part": result.part, "fits": fits, **counts, "modules": modules, "warnings": result.faults}
+
+
 def assumptions() -> str:
     """The table of what is not in the source."""
     rows = (f"{name:24} {a.value:8g} {a.unit:14} {a.source}" for name, a in ASSUMPTIONS.items())
@@ -73,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("configs", nargs="*", default=["zcu102"], help="shipped configurations or JSON files")
     parser.add_argument("--depth", type=int, default=5, help="levels of modules to print (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the estimate as JSON")
+    parser.add_argument("--report", type=Path, default=REPORT, help="also written into (default: %(default)s)")
     parser.add_argument("--assumptions", action="store_true", help="print every assumed number and its source")
     return parser
 

@@ -32,6 +32,7 @@ class Datapath:
         self._module = self.top
         self._line = 0
         self._dry = 0  # above 0, what is read is not counted
+        self._scale = 1.0  # of the LUTs of operators, in the function being read
         self._fresh = itertools.count()
         self._unrolled: dict[int, int] = {}  # iterations of the unrolled loops around
         self._journals: list[dict[Cell, Value | None]] = []  # cells changed in a fork or loop, with their old values
@@ -100,7 +101,7 @@ class Datapath:
         self._time(value, inputs, cost(value.width))
         if not self._dry:
             wanted = requests or (lambda bits: [one.width for one in inputs])
-            self._section.made.append(Made(value, self._copies(value.loops), inputs, cost, wanted))
+            self._section.made.append(Made(value, self._copies(value.loops), inputs, cost, wanted, self._scale))
         return value
 
     def _time(self, value: Value, inputs: list[Value], cost: Cost) -> None:

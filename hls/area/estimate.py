@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hls import render
 from hls.area.assumptions import A
+from hls.area.leaves import scales
 from hls.area.memory import bram36
 from hls.area.module import Module
 from hls.area.reader import Reader
@@ -72,7 +73,7 @@ def estimate(config: HardwareConfig) -> Estimate:
 def of_kernel(source: Path, top: str, config: HardwareConfig) -> Estimate:
     """Resources of the function `top` of a C++ file and of its interface."""
     unit = unit_of(source, Options())
-    reader = Reader(unit, top, config.clock_mhz)
+    reader = Reader(unit, top, config.clock_mhz, scales())
     rows = list(_rows(reader.top, reader.period, 0))
     ports = list(_interface(unit.source.pragmas, reader.top))
     whole = sum((port.total for port in ports), rows[0].total)
@@ -135,7 +136,7 @@ def _key(files: dict[str, str]) -> str:
     """Of the rendered source and of everything that reads it."""
     here = Path(__file__).parent
     tool = sorted([*here.glob("*.py"), *(here.parent / "lint").glob("*.py"), here.parent / "spec" / "devices.py"])
-    parts = [json.dumps(files, sort_keys=True), *(path.read_text() for path in tool)]
+    parts = [json.dumps(files, sort_keys=True), repr(scales()), *(path.read_text() for path in tool)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hls.area import cost as costs
@@ -12,6 +13,7 @@ from hls.area.assumptions import A
 from hls.area.cost import Cost
 from hls.area.datapath import COMPARISONS, LONGEST
 from hls.area.memories import Memories
+from hls.area.memory import Kind
 from hls.area.place import Cell, Element, Record, Store, bounds_of
 from hls.area.value import Interval, Value, constant
 from hls.lint import clang
@@ -123,6 +125,8 @@ class Expressions(Memories):
         if symbol in _ASSIGN:
             place = self._eval(operands[0])
             old, other = self._read(place), self._value(operands[1])
+            if symbol in ("+=", "-=") and self._accumulates(place, other):
+                old = replace(old, is_carried=True)
             result = self._operate(symbol[:-1], old, other, _place_bounds(place))
             self._write(place, result)
             return place
@@ -137,6 +141,14 @@ class Expressions(Memories):
             return self._eval(operands[1])
         a, b = self._value(operands[0]), self._value(operands[1])
         return self._operate(symbol, a, b, None if symbol in COMPARISONS else bounds)
+
+    def _accumulates(self, place: Any, term: Value) -> bool:
+        """Whether the iterations of an unrolled loop add their terms into one register, which makes a tree."""
+        if not isinstance(place, Element) or place.store.memory is None:
+            return False
+        known = place.store.memory.kind is Kind.REGISTERS and all(index.fixed for index in place.indices)
+        chosen = frozenset[int]().union(*(index.loops for index in place.indices))
+        return known and bool((term.loops - chosen) & self._unrolled.keys())
 
     def _unary(self, symbol: str, operand: Node, bounds: Interval | None) -> Any:
         """An operator of one operand."""

@@ -120,6 +120,8 @@ class Made:
     """By the bits of the result that are needed."""
     requests: Callable[[int], list[int]]
     """Low bits of each input, by the bits of the result."""
+    scale: float = 1.0
+    """Of its LUTs: what a synthesis counted, over what the rules give."""
     multiplier: Multiplier | None = None
     bits: int = 0
 
@@ -154,11 +156,11 @@ class Section:
     def settle(self) -> None:
         """Count what was made, the last first."""
         for made in reversed(self.made):
-            self.add(made.settle(), made.copies)
+            self.add(made.settle(), made.copies, made.scale)
 
-    def add(self, cost: Cost, copies: float) -> None:
+    def add(self, cost: Cost, copies: float, scale: float = 1.0) -> None:
         """Count an operator's fabric."""
-        self.lut += cost.lut * copies
+        self.lut += cost.lut * copies * scale
         self.ff += cost.ff * copies
 
     def multipliers(self) -> list[Multiplier]:

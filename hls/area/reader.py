@@ -7,6 +7,7 @@ often as what it computes differs between iterations; the sides of a branch shar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from itertools import zip_longest
 from typing import Any
@@ -24,10 +25,14 @@ from hls.lint.unit import Function, Scope, Unit
 
 
 class Reader(Statements):
-    """Reads a unit from its top function; `top` is the module tree afterwards."""
+    """Reads a unit from its top function; `top` is the module tree afterwards.
 
-    def __init__(self, unit: Unit, top: str, clock_mhz: int) -> None:
+    `scales`: by what the LUTs of operators in a function are multiplied, by its name (`leaves.py`).
+    """
+
+    def __init__(self, unit: Unit, top: str, clock_mhz: int, scales: Mapping[str, float] | None = None) -> None:
         super().__init__(unit, top, clock_mhz)
+        self._scales = scales or {}
         self._pragmas: dict[str, list[Any]] = {}
         function = self._by_name[top]
         frame = self._frame(function, {})
@@ -39,7 +44,10 @@ class Reader(Statements):
         """What a call returns; outside of pipelines a function with loops is an instance of its own."""
         frame = self._frame(function, templates)
         self._bind(frame, arguments)
-        return self._instance(function, frame) if self._is_module(function) else self._enter(function, frame)
+        outer, self._scale = self._scale, self._scales.get(function.name, self._scale)
+        result = self._instance(function, frame) if self._is_module(function) else self._enter(function, frame)
+        self._scale = outer
+        return result
 
     def _frame(self, function: Function, templates: dict[str, int]) -> Frame:
         if function.key not in self._pragmas:

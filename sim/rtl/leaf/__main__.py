@@ -11,14 +11,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from hls.area.report import REPORT, update
 from host.errors import PeelVitError, run_main
 from sim.rtl.leaf.depth import depths, stages
 from sim.rtl.leaf.flow import FOLDER, made
 from sim.rtl.leaf.report import loop_table, report, table
 from sim.rtl.leaf.simulate import simulate
 from sim.workload import load_hardware
-
-REPORT = Path("reports/area.json")
 
 
 def main() -> None:
@@ -43,8 +42,7 @@ def main() -> None:
         print(f"loop {depth.label}: its leaves need {depth.needed} cycles, it states {depth.stated}")
     if options.area:
         areas = report(config, modules, 0 if faults else options.vectors)
-        options.report.parent.mkdir(parents=True, exist_ok=True)
-        options.report.write_text(areas)
+        update(options.report, areas)
         print(f"{table(areas)}\n{loop_table(areas)}")
     if faults or slow:
         sys.exit(1)

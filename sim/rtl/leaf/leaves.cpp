@@ -1,28 +1,36 @@
 // The leaf datapaths as functions of ports: each calls what the kernels call, with the widths that reach it there.
-// sim/rtl/leaf/table.py lists the ports; sim/rtl/leaf/llvm_ir.py compiles this file.
+// sim/rtl/leaf/table.py lists the ports; sim/rtl/leaf/llvm_ir.py compiles this file, sim/rtl/leaf/estimated.py reads it
+// with hls.area (PEELVIT_ESTIMATE).
 #include "attention/softmax.hpp"
 #include "functions.hpp"
 #include "gemm/finish.hpp"
 #include "ops/layernorm.hpp"
 #include "selection.hpp"
 
+#ifdef PEELVIT_ESTIMATE
+#include <ap_int.h>
+template <int kBits>
+using S = ap_int<kBits>;
+template <int kBits>
+using U = ap_uint<kBits>;
+#else
 template <int kBits>
 using S = _BitInt(kBits);
 template <int kBits>
 using U = unsigned _BitInt(kBits);
+#endif
 
 using peelvit::i16;
 using peelvit::i32;
 using peelvit::wide_t;
 
 // The one way in which a mantissa is stored, with its part in the statistics.
-template <int kBits>
-S<kBits> requantise(wide_t value, int shift, const U<64>& seen_bits, const U<32>& seen_saturations, U<64>& all_bits,
-                    U<32>& all_saturations) {
+inline wide_t stored(wide_t value, int shift, int bits, const U<64>& seen_bits, const U<32>& seen_saturations,
+                     U<64>& all_bits, U<32>& all_saturations) {
     peelvit::Statistics statistics;
     statistics.bits = seen_bits;
     statistics.saturations = seen_saturations;
-    const S<kBits> mantissa = S<kBits>(peelvit::store(value, shift, kBits, statistics));
+    const wide_t mantissa = peelvit::store(value, shift, bits, statistics);
     all_bits = statistics.bits;
     all_saturations = statistics.saturations;
     return mantissa;
@@ -38,12 +46,12 @@ void mac(const S<16>& a, const S<16>& b, const U<1>& restart, const S<48>& sum, 
 
 void requantise16(const S<64>& value, const S<8>& shift, const U<64>& seen_bits, const U<32>& seen_saturations,
                   S<16>& mantissa, U<64>& all_bits, U<32>& all_saturations) {
-    mantissa = requantise<16>(value, shift, seen_bits, seen_saturations, all_bits, all_saturations);
+    mantissa = S<16>(stored(value, shift, 16, seen_bits, seen_saturations, all_bits, all_saturations));
 }
 
 void requantise32(const S<64>& value, const S<8>& shift, const U<64>& seen_bits, const U<32>& seen_saturations,
                   S<32>& mantissa, U<64>& all_bits, U<32>& all_saturations) {
-    mantissa = requantise<32>(value, shift, seen_bits, seen_saturations, all_bits, all_saturations);
+    mantissa = S<32>(stored(value, shift, 32, seen_bits, seen_saturations, all_bits, all_saturations));
 }
 
 void exponential(const U<40>& distance, const S<8>& fraction, const U<24>& scale, U<21>& value) {
@@ -69,8 +77,8 @@ void gelu_slope(const S<16>& x, const S<8>& fraction, S<18>& slope) {
 // A probability from its exponential: what `values` does in a lane.
 void probability(const U<21>& exponential, const U<29>& inverse, const S<8>& shift, const U<64>& seen_bits,
                  const U<32>& seen_saturations, S<16>& mantissa, U<64>& all_bits, U<32>& all_saturations) {
-    mantissa = requantise<16>(peelvit::probability_of(wide_t(exponential), wide_t(inverse)), shift, seen_bits,
-                              seen_saturations, all_bits, all_saturations);
+    const wide_t value = peelvit::probability_of(wide_t(exponential), wide_t(inverse));
+    mantissa = S<16>(stored(value, shift, 16, seen_bits, seen_saturations, all_bits, all_saturations));
 }
 
 // An element of layernorm_rows: normalised, stored, scaled, moved and stored again.
@@ -78,11 +86,11 @@ void normalise(const S<16>& x, const U<30>& scale, const S<48>& offset, const S<
                const S<16>& beta, const S<8>& beta_shift, const S<8>& y_shift, S<16>& normalised,
                U<64>& normalised_bits, S<16>& y, U<64>& y_bits) {
     U<32> saturations;
-    const i16 mantissa = i16(requantise<16>(peelvit::centred(i16(x), peelvit::u30(scale), peelvit::acc_t(offset)),
-                                            shift, 0, 0, normalised_bits, saturations));
+    const wide_t centred = peelvit::centred(i16(x), peelvit::u30(scale), peelvit::acc_t(offset));
+    const i16 mantissa = i16(stored(centred, shift, 16, 0, 0, normalised_bits, saturations));
     const wide_t moved = peelvit::affine(i16(gamma), mantissa, peelvit::align(wide_t(i16(beta)), beta_shift, 0));
     normalised = mantissa;
-    y = requantise<16>(moved, y_shift, 0, 0, y_bits, saturations);
+    y = S<16>(stored(moved, y_shift, 16, 0, 0, y_bits, saturations));
 }
 
 // The epilogue of one element of a GEMM: an activation, or with `is_gradient` a weight gradient of 32 bits.
@@ -114,6 +122,9 @@ void look_at_digits(const U<2> (&digits)[peelvit::kMaxPatches], const U<1> (&tie
                     S<10>& still_wanted) {
     peelvit::Choice choice;
     int next[peelvit::kMaxPatches];
+#pragma HLS array_partition variable = next type = complete
+#pragma HLS array_partition variable = choice.tied type = complete
+#pragma HLS array_partition variable = choice.chosen type = complete
     for (int c = 0; c < peelvit::kMaxPatches; ++c) {
         next[c] = int(digits[c]);
         choice.tied[c] = bool(tied[c]);

@@ -14,6 +14,7 @@ from host.errors import PeelVitError
 
 RECIPE = "synth_xilinx -family xcup -noiopad -flatten"
 # Run in a process of its own: yosys writes to stdout and keeps its designs.
+_TABLE = re.compile(r"  wire \[(\d+):0\] (literal_\d+)\[(\d+)\];\n  assign \2 = '\{[^;]*;\n")
 SCRIPT = """
 import sys
 from pyosys import libyosys
@@ -42,6 +43,21 @@ def counted(cells: dict[str, int]) -> Area:
         return sum(count for name, count in cells.items() if re.fullmatch(pattern, name))
 
     return Area(total("DSP48E2"), total(r"LUT\d"), total(r"FD[RSCP]E|LD[CP]E"))
+
+
+def without_tables(text: str) -> str:
+    """A leaf's SystemVerilog with its constant tables as modules that yosys does not see into: the kernels hold them in
+    block RAM."""
+    boxes = ""
+    for bits, name, length in _TABLE.findall(text):
+        index = (int(length) - 1).bit_length() - 1
+        boxes += f"(* blackbox *) module {name}(input [{index}:0] at, output [{bits}:0] value);\nendmodule\n"
+        read = re.compile(rf"assign (\w+) = {name}\[([^;]*)\];")
+        text = read.sub(rf"{name} of_\1 (.at(\2), .value(\1));", text)
+    rest = _TABLE.sub("", text)
+    if left := re.search(r"literal_\d+\[", rest):
+        raise PeelVitError(f"a table of a leaf is read in a form that is not known: {left[0]}")
+    return rest + boxes
 
 
 def synthesise(sources: list[Path], top: str, folder: Path) -> Area:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from hls.area.cost import dsp_slices
@@ -142,6 +144,15 @@ template <int kBits> int narrow_@(int value) { return int(ap_int<kBits>(value));
     "two_bits": sums("sum = (int(x[c]) * 65536 >> (y[c] & 31)) & 3;"),
     "all_bits": sums("sum = int(x[c]) * 65536 >> (y[c] & 31);"),
     "count": sums("for (int i = 0; i < 64; ++i) if (x[(c + i) & 1023] > y[c]) ++sum;"),
+    "count_in_register": sums(
+        "int counts[8];\n#pragma HLS array_partition variable=counts type=complete\ncounts[1] = 0;\n"
+        "for (int i = 0; i < 64; ++i) {\n#pragma HLS unroll\ncounts[1] += x[(c + i) & 1023] > y[c] ? 1 : 0;\n}\n"
+        "sum = counts[1];"
+    ),
+    "leaf": """
+inline int leaf_@(int a, int b) { return a + b; }
+"""
+    + sums("sum = leaf_@(x[c], y[c]) - (x[c] + 1);"),
     "tasks": TASKS.replace("PRAGMA", "#pragma HLS dataflow").replace("AGAIN", ""),
     "in_a_row": TASKS.replace("PRAGMA", "").replace("AGAIN", "load_@(in, buffer, count);"),
     "lanes": BANKS.replace("INDEX", "lane"),
@@ -237,6 +248,18 @@ def test_sharing_a_multiplier_takes_multiplexers(kernels: dict[str, Module]) -> 
 def test_an_unrolled_sum_is_a_tree(kernels: dict[str, Module]) -> None:
     comparisons, loop = 64 * (8 + 3), 40 + 60 + 60 + 100
     assert kernels["count"].total(5.0).lut < comparisons + 64 * 12 + loop
+
+
+def test_a_sum_in_a_register_of_an_array_is_a_tree(kernels: dict[str, Module]) -> None:
+    assert kernels["count_in_register"].total(5.0).lut <= kernels["count"].total(5.0).lut
+
+
+def test_operators_of_a_leaf_are_scaled_by_what_yosys_counted(tmp_path: Path) -> None:
+    source = tmp_path / "leaf.cpp"
+    source.write_text(HEAD + KERNELS["leaf"].replace("@", "f"))
+    unit = unit_of(source, Options())
+    plain, scaled = (Reader(unit, "f", 150, scales).top.total(5.0).lut for scales in ({}, {"leaf_f": 2.0}))
+    assert scaled - plain == 17  # the sum of two 16-bit numbers; what is outside of the leaf stays
 
 
 def test_an_array_between_tasks_is_doubled_and_its_ports_are_counted(kernels: dict[str, Module]) -> None:

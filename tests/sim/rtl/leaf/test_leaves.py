@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import llvmlite.binding as llvm
@@ -12,12 +13,13 @@ from hls.spec.config import load
 from host.errors import PeelVitError
 from sim.rtl.leaf import mac_cell
 from sim.rtl.leaf.depth import LOOPS, depths, stages
+from sim.rtl.leaf.estimated import estimates
 from sim.rtl.leaf.flow import FOLDER, made, translated
 from sim.rtl.leaf.jit import mismatch
 from sim.rtl.leaf.leaf import Leaf
 from sim.rtl.leaf.report import loop_table, table
 from sim.rtl.leaf.simulate import simulate
-from sim.rtl.leaf.synthesis import Area, synthesise
+from sim.rtl.leaf.synthesis import Area, synthesise, without_tables
 from sim.rtl.leaf.table import leaves
 from sim.rtl.leaf.vectors import SOURCES
 from sim.rtl.leaf.xls_ir import Translated, table_of, translate
@@ -46,6 +48,41 @@ def test_loops_are_as_deep_as_their_leaves() -> None:
     found = depths(board, stages(made(board)))
     assert len(found) == len(LOOPS)
     assert [depth for depth in found if depth.needed > depth.stated] == []
+
+
+def test_loops_are_as_deep_as_the_counts_that_are_kept() -> None:
+    kept = json.loads((DOCS / "results/leaves.json").read_text())
+    needed = {"mac_cell": mac_cell.LATENCY - 1} | {name: leaf["stages"] for name, leaf in kept["leaves"].items()}
+    found = depths(load("zcu102"), needed)
+    assert len(found) == len(LOOPS)
+    assert [depth for depth in found if depth.needed > depth.stated] == []
+
+
+def test_what_is_kept_was_simulated_in_full() -> None:
+    kept = json.loads((DOCS / "results/leaves.json").read_text())
+    assert kept["origin"]["vectors"] >= 100_000
+    assert kept["leaves"].keys() == {*leaves(load("zcu102")), "mac_cell_primitive"}
+
+
+def test_tables_are_left_out_of_the_cells() -> None:
+    (module,) = made(CONFIG, ["gelu_value"])
+    text = without_tables(module.text)
+    assert module.table_bits > 9000
+    assert "(* blackbox *)" in text
+    assert len(text) < len(module.text) / 1.3
+    assert without_tables("module f(); endmodule\n") == "module f(); endmodule\n"
+
+
+def test_a_table_that_is_read_in_another_form_is_refused() -> None:
+    text = "  wire [3:0] literal_1[2];\n  assign literal_1 = '{4'h1, 4'h2};\n  assign a = 1 + literal_1[b];\n"
+    with pytest.raises(PeelVitError, match="a form that is not known"):
+        without_tables(text)
+
+
+def test_every_leaf_is_read_by_the_estimate(tmp_path: Path) -> None:
+    found = estimates(CONFIG, list(leaves(CONFIG).values()), tmp_path)
+    assert found.keys() == set(leaves(CONFIG))
+    assert all(each.lut > 40 for each in found.values())
 
 
 def test_a_faster_clock_takes_more_stages() -> None:
@@ -90,7 +127,7 @@ def test_a_missing_compiler_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_page_quotes_the_report_that_is_kept() -> None:
-    page, kept = (DOCS / "rtl.md").read_text(), (DOCS / "results/leaves.json").read_text()
+    page, kept = (DOCS / "rtl.md").read_text(), json.loads((DOCS / "results/leaves.json").read_text())
     assert table(kept) in page
     assert loop_table(kept) in page
 

@@ -1,0 +1,45 @@
+"""What yosys counted of the leaf datapaths (`make leaf`), for the functions of the kernels that they are.
+
+A leaf's operators are counted by the rules of this package, as everywhere, and then scaled by what yosys found for the
+leaf over what the rules give for it alone. So a leaf that stands in the kernels as it was synthesised costs what yosys
+counted, and one whose operands are narrower there costs less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hls.area.report import REPORT, read
+
+KEPT = Path(__file__).resolve().parents[2] / "docs" / "results" / "leaves.json"
+
+FUNCTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "exponential": (("exponential",), ()),
+    "reciprocal": (("reciprocal",), ()),
+    "rsqrt": (("rsqrt",), ()),
+    "gelu_value": (("gelu_value",), ()),
+    "gelu_slope": (("gelu_slope",), ()),
+    "look_at_digits": (("look_at_digits",), ()),
+    "element": (("epilogue",), ("gelu_value", "gelu_slope")),
+    "store": (("requantise16", "requantise32", "probability", "normalise"), ()),  # at 64 bits and as the kernels use it
+}
+"""By function of the kernels: the leaves that hold it, and those of them that are functions of their own."""
+
+
+def report() -> Path:
+    """The report of `make leaf` where it is newer than the one that is kept with the source."""
+    is_newer = REPORT.is_file() and REPORT.stat().st_mtime > KEPT.stat().st_mtime
+    return REPORT if is_newer and "leaves" in read(REPORT) else KEPT
+
+
+def scales(path: Path | None = None) -> Mapping[str, float]:
+    """Counted over estimated LUTs by function of the kernels; `path` of a report (default: that of `report()`)."""
+    counts = read(path or report())["leaves"]
+    found = {}
+    for function, (leaves, inner) in FUNCTIONS.items():
+        if counts.keys() >= {*leaves, *inner}:
+            counted = sum(counts[leaf]["lut"] for leaf in leaves) - sum(counts[leaf]["lut"] for leaf in inner)
+            estimated = [sum(counts[leaf]["estimated"]["lut"] for leaf in part) for part in (leaves, inner)]
+            found[function] = counted / (estimated[0] - estimated[1])
+    return found
