@@ -10,6 +10,12 @@ OUT       ?= runs/demo
 EXTRAS    ?= test,dev
 JOBS      ?= $(shell nproc)
 ARGS      ?=
+# Of `make hw` and its stages: empty for the configuration's own, or what is installed.
+BOARD     ?=
+CLOCK     ?=
+TOOL      ?=
+STRATEGIES ?= default
+COSIM_CASES ?= refused inference
 
 comma := ,
 PY    := .venv/bin/python
@@ -21,7 +27,7 @@ TEST_CONFIGS := toy zcu102
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup render csim csim-test demo test test-all lint style typecheck format hls-lint snapshot parity bench experiments perf area explore leaf deploy clean
+.PHONY: help setup render csim csim-test demo test test-all lint style typecheck format hls-lint snapshot parity bench experiments perf area explore leaf deploy hw hls cosim bd bit reports hw-check clean
 
 help:  ## list the verbs and the settings
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -64,7 +70,7 @@ style: setup  ## check the style of the Python and the C++
 	$(PY) -m ruff format --check .
 	tools/clang_format.sh --dry-run --Werror
 
-typecheck: setup  ## check the types of hls/spec, host, sim, tools/deploy and trainer
+typecheck: setup  ## check the types of hls/spec, host, sim, tools/deploy, trainer and vitis_project
 	$(PY) -m mypy
 
 hls-lint: setup  ## check the rendered kernels against the rules of synthesis
@@ -105,6 +111,32 @@ leaf: setup  ## make RTL of the leaf datapaths, simulate it on 100,000 vectors e
 deploy: setup  ## write deploy/$CONFIG, the folder for a board: program, weights, bitstream, checksums [CONFIG BITFILE ARGS]
 	$(PY) -m tools.deploy $(CONFIG) $(if $(BITFILE),--bitfile $(BITFILE)) $(ARGS)
 
+# The bitstream, by AMD's tools. Each stage first runs those that it needs; ended ones are left out.
+HW := $(PY) -m vitis_project
+HW_OPTIONS = --config $(CONFIG) $(if $(BOARD),--board $(BOARD)) $(if $(CLOCK),--clock $(CLOCK)) $(if $(TOOL),--tool $(TOOL)) \
+	--strategies $(STRATEGIES) --cosim-cases $(COSIM_CASES) $(ARGS)
+
+hw: setup  ## build the bitstream with Vitis HLS and Vivado: hls, bd, bit, reports [CONFIG BOARD CLOCK TOOL STRATEGIES JOBS]
+	@JOBS=$(JOBS) $(HW) hw $(HW_OPTIONS)
+
+hls: setup  ## stage of hw: C simulation, synthesis and export of the accelerator's IP [CONFIG BOARD CLOCK TOOL]
+	@$(HW) hls $(HW_OPTIONS)
+
+cosim: setup  ## stage beside hw: co-simulate the synthesised RTL with the test bench [COSIM_CASES]
+	@$(HW) cosim $(HW_OPTIONS)
+
+bd: setup  ## stage of hw: Vivado project and block design
+	@$(HW) bd $(HW_OPTIONS)
+
+bit: setup  ## stage of hw: synthesis, implementation, timing gate, bitstream [STRATEGIES=all JOBS]
+	@JOBS=$(JOBS) $(HW) bit $(HW_OPTIONS)
+
+reports: setup  ## stage of hw: write the reports again and keep them as this tool version's baseline
+	@$(HW) reports $(HW_OPTIONS)
+
+hw-check: setup  ## check all scripts, the test bench and the registers without AMD's tools, and that planted mistakes are caught
+	$(PY) -m vitis_project.check $(ARGS)
+
 clean:  ## remove what was rendered, compiled and cached (.venv, data and runs stay)
 	rm -rf build reports .pytest_cache .ruff_cache .mypy_cache .hypothesis
-	find hls host sim trainer tests tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find hls host sim trainer vitis_project tests tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

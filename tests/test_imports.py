@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = {"hls", "host", "sim", "trainer", "tests", "tools"}
+PROJECT = {"hls", "host", "sim", "trainer", "vitis_project", "tests", "tools"}
 # For each room, the project packages and the third-party modules that its files may import, at the top or in a function
 # (None: any). The first room that holds a file decides.
 ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
@@ -23,6 +23,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "sim/optimizers": ({"hls", "host", "sim", "trainer"}, None),  # a program: compares with the float trainer
     "sim": ({"hls", "host", "sim"}, None),
     "trainer": ({"hls.spec", "host", "sim", "trainer"}, None),
+    "vitis_project": ({"hls", "host", "sim", "vitis_project"}, {"jinja2", "numpy"}),
     "tools": ({"hls", "host", "sim", "trainer", "tools"}, None),
 }
 # Python's -c program: import every module of a package with the modules named in sys.argv refused.

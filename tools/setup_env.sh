@@ -67,6 +67,18 @@ ensure_npm() { # only the data fetch wants it, and that knows other ways: never 
     fi
 }
 
+ensure_tclsh() { # for checking the vendor's scripts alone, so never an error here: `make hw-check` says what it misses
+    { have tclsh || have tclsh8.6; } && return 0
+    [[ $EXTRAS == *test* ]] || return 0
+    if [[ $(id -u) -eq 0 ]] && have apt-get; then
+        say "installing tcl with apt-get: the scripts for Vitis HLS and Vivado are checked with it"
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends tcl; } \
+            >/dev/null || say "tcl could not be installed; 'make hw-check' will not work"
+    else
+        say "tclsh is missing: ask for it (Debian: apt-get install tcl) to have 'make hw-check' work"
+    fi
+}
+
 ensure_leaf_tools() { # for the leaf datapaths' tests alone, so never an error here: those say what they miss
     [[ $EXTRAS == *test* || $EXTRAS == *rtl* ]] || return 0
     local packages=() version
@@ -129,6 +141,7 @@ ensure_system_packages
 ensure_venv
 ensure_npm
 ensure_leaf_tools
+ensure_tclsh
 warn_of_large_torch
 say "installing the Python packages of [$EXTRAS]"
 if have uv; then

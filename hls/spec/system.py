@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 TOP = "peelvit_top"
 """Top function of the kernels, and the name of the IP made of it."""
+PROCESSOR = "zynq_ultra_ps_e_0"
+"""Cell of the processing system."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Block:
     """Vendor, library, name and version; Vivado's own versions are looked up, these are what 2021.1 has."""
     interface: str
     """Its AXI4-Lite interface."""
+    segment: str
+    """Its address segment, as Vivado names it."""
     offset: int
     """Byte address."""
     bytes: int
@@ -60,18 +64,19 @@ BUS_WIDTH = 128
 """Bits of the memory masters and ports."""
 
 KERNEL = Block(
-    "peelvit", f"xilinx.com:hls:{TOP}:1.0", "s_axi_control", 0xA000_0000, 0x1_0000, "the accelerator's registers"
-)
+    "peelvit", f"xilinx.com:hls:{TOP}:1.0", "s_axi_control", "s_axi_control/Reg",
+    0xA000_0000, 0x1_0000, "the accelerator's registers",
+)  # fmt: skip
 TIMER = Block(
-    "timer", "xilinx.com:ip:axi_timer:2.0", "S_AXI", 0xA001_0000, 0x1_0000,
+    "timer", "xilinx.com:ip:axi_timer:2.0", "S_AXI", "S_AXI/Reg", 0xA001_0000, 0x1_0000,
     "64-bit counter of the accelerator's clock; captures at the accelerator's interrupt",
 )  # fmt: skip
 INTERRUPTS = Block(
-    "interrupts", "xilinx.com:ip:axi_intc:4.1", "s_axi", 0xA002_0000, 0x1_0000,
+    "interrupts", "xilinx.com:ip:axi_intc:4.1", "s_axi", "S_AXI/Reg", 0xA002_0000, 0x1_0000,
     "interrupt controller: input 0 accelerator, input 1 timer",
 )  # fmt: skip
 PROVENANCE = Block(
-    "provenance", "xilinx.com:ip:axi_gpio:2.0", "S_AXI", 0xA003_0000, 0x1_0000,
+    "provenance", "xilinx.com:ip:axi_gpio:2.0", "S_AXI", "S_AXI/Reg", 0xA003_0000, 0x1_0000,
     "0x0: first 8 digits of the git revision; 0x8: low word of the hardware configuration's hash",
 )  # fmt: skip
 BLOCKS = (KERNEL, TIMER, INTERRUPTS, PROVENANCE)

@@ -2,12 +2,14 @@
 
 The report is `csynth.xml` of the solution (or a module's own `*_csynth.xml`): loops stand below
 `PerformanceEstimates/SummaryOfLoopLatency`, of the top function and of every `ModuleInformation/Module`, as elements of
-their name or with a `Name`, nested loops inside. There is no vendor tool here: no report of these kernels was read yet.
+their name or with a `Name`, nested loops inside. `make hw` keeps them as JSON in `vitis_project/baselines/<tool>/`.
+There is no vendor tool here: no report of these kernels was read yet.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from hls.spec.config import HardwareConfig
 from host.errors import PeelVitError
 
 BASELINES = Path(__file__).resolve().parents[2] / "vitis_project" / "baselines"
+TOLERANCE = 0.1
+"""A loop whose synthesised cycles differ from the modelled ones by more is named."""
 _CONSTANT = re.compile(r"constexpr \w+ (k\w+) = ([^;{]+);")
 _LABEL = re.compile(r"^\s*(\w+):$")
 _PIPELINE = re.compile(r"PIPELINE\((.*)\);")
@@ -43,6 +47,8 @@ class SynthesisedLoop:
     interval: int | None
     depth: int | None
     trips: str
+    latency: int | None = None
+    """Cycles of the whole loop; the most where they depend on data."""
 
 
 def stated_loops(config: HardwareConfig) -> list[StatedLoop]:
@@ -75,15 +81,17 @@ def _value(expression: str, names: Mapping[str, int]) -> int | None:
 
 
 def find_report(config: HardwareConfig) -> Path | None:
-    """The newest committed report of this configuration: `vitis_project/baselines/<tool>/<config>.xml`."""
-    found = sorted(BASELINES.glob(f"*/{config.name}.xml"))
+    """The newest tool's baseline of this configuration: `vitis_project/baselines/<tool>/<config>.json`."""
+    found = sorted(BASELINES.glob(f"*/{config.name}.json"))
     return found[-1] if found else None
 
 
 def read_report(path: Path) -> list[SynthesisedLoop]:
-    """The loops of a report, or of all `*csynth.xml` in a folder; `PeelVitError` when it is no such report."""
+    """The loops of a report or baseline, or of all `*csynth.xml` in a folder; `PeelVitError` when it is none."""
     if path.is_dir():
         return [loop for file in sorted(path.rglob("*csynth.xml")) for loop in read_report(file)]
+    if path.suffix == ".json":
+        return _baseline_loops(path)
     try:
         root = ElementTree.parse(path).getroot()
     except (OSError, ElementTree.ParseError) as error:
@@ -99,13 +107,22 @@ def read_report(path: Path) -> list[SynthesisedLoop]:
     ]
 
 
+def _baseline_loops(path: Path) -> list[SynthesisedLoop]:
+    try:
+        loops = json.loads(path.read_text())["synthesis"]["loops"]
+        return [SynthesisedLoop(**loop) for loop in loops]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise PeelVitError(f"{path} is no baseline with synthesised loops; run `make hls` again") from None
+
+
 def _synthesised(module: str, element: ElementTree.Element | None) -> Iterator[SynthesisedLoop]:
     for child in element if element is not None else ():
         if child.find("TripCount") is None:
             continue
         interval, depth = (_number(child.findtext(tag)) for tag in ("PipelineII", "PipelineDepth"))
         trips = "-".join(part for part in child.find("TripCount").itertext() if part.strip())  # type: ignore[union-attr]
-        yield SynthesisedLoop(module, child.findtext("Name", child.tag), interval, depth, trips)
+        latency = _number(child.findtext("Latency", "").rpartition("~")[2])
+        yield SynthesisedLoop(module, child.findtext("Name", child.tag), interval, depth, trips, latency)
         yield from _synthesised(module, child)
 
 
@@ -114,25 +131,54 @@ def _number(text: str | None) -> int | None:
 
 
 def loop_table(stated: Sequence[StatedLoop], synthesised: Sequence[SynthesisedLoop]) -> str:
-    """Interval and depth of every synthesised loop that the kernels state, and how they differ."""
-    lines = [f"{'loop':64}{'stated II':>10}{'depth':>7}{'csynth II':>11}{'depth':>7}"]
-    missing = 0
+    """Stated beside synthesised intervals, depths and cycles; loops beyond `TOLERANCE` are named below.
+
+    Cycles are those of the loop's trip count, the most where it depends on data.
+    """
+    figures = ("II", "depth", "cycles")
+    lines = [f"{'loop':56}" + "".join(f"{f'{who} {f}':>14}" for f in figures for who in ("model", "csynth"))]
+    missing, far = 0, []
     for loop in synthesised:
         found = [s for s in stated if f"_{loop.name}".endswith(f"_{s.label}")]
         if not found or loop.interval is None:
             missing += 1
             continue
         match = _common(found)
-        slower = [
-            what
-            for what, theirs, ours in (("II", loop.interval, match.interval), ("depth", loop.depth, match.depth))
-            if theirs is not None and ours is not None and theirs > ours
+        pairs = [
+            (match.interval, loop.interval),
+            (match.depth, loop.depth),
+            (_cycles(match, loop), loop.latency or _cycles(loop, loop)),
         ]
-        figures = f"{_text(match.interval):>10}{_text(match.depth):>7}{_text(loop.interval):>11}{_text(loop.depth):>7}"
-        note = f"  larger {' and '.join(slower)} than stated" if slower else ""
-        lines.append(f"{f'{loop.module}: {loop.name}':64}{figures}{note}")
+        worst = difference(pairs)
+        note = f"  {worst:+.0%}" if worst is not None else ""
+        name = f"{loop.module}: {loop.name}"
+        lines.append(f"{name:56}" + "".join(f"{_text(value):>14}" for pair in pairs for value in pair) + note)
+        if worst is not None and abs(worst) > TOLERANCE:
+            far.append(f"{name} ({worst:+.0%})")
     lines.append(f"{missing} loops of the report are not pipelined or not stated by the kernels")
-    return "\n".join(lines)
+    named = ", ".join(far) or "none"
+    return "\n".join([*lines, f"over {TOLERANCE:.0%} from the model: {named}"])
+
+
+def difference(pairs: Sequence[tuple[int | None, int | None]]) -> float | None:
+    """How much more the synthesised figure is than the stated one; None when nothing can be compared.
+
+    Of cycles if both have them, else of interval or depth, whichever differs more.
+    """
+    known = [(ours, theirs) for ours, theirs in pairs if ours and theirs is not None]
+    if not known:
+        return None
+    if pairs[2] in known:
+        known = [pairs[2]]
+    return max((theirs / ours - 1 for ours, theirs in known), key=abs)
+
+
+def _cycles(schedule: StatedLoop | SynthesisedLoop, loop: SynthesisedLoop) -> int | None:
+    """Cycles of the loop's trips in a schedule: the first iteration takes the depth, each further one the interval."""
+    trips = _number(loop.trips.rpartition("-")[2])
+    if trips is None or schedule.interval is None or schedule.depth is None:
+        return None
+    return schedule.depth + schedule.interval * max(trips - 1, 0)
 
 
 def _common(loops: Sequence[StatedLoop]) -> StatedLoop:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
 from hls.spec.config import load
 from host.errors import PeelVitError
-from sim.perf.synthesis import StatedLoop, SynthesisedLoop, loop_table, read_report, stated_loops
+from sim.perf.synthesis import StatedLoop, SynthesisedLoop, difference, loop_table, read_report, stated_loops
 
 REPORT = Path(__file__).with_name("csynth.xml")
 STATED = [
@@ -22,7 +24,7 @@ STATED = [
 def test_loops_of_the_top_function_and_of_modules_are_read() -> None:
     assert read_report(REPORT) == [
         SynthesisedLoop("peelvit_top", "instructions", None, None, "1-2048"),
-        SynthesisedLoop("peelvit_top", "copy_fields", 1, 49, "8"),
+        SynthesisedLoop("peelvit_top", "copy_fields", 1, 49, "8", 56),
         SynthesisedLoop("multiply", "outer_tiles_inner_steps", 2, 12, "192"),
     ]
 
@@ -33,18 +35,48 @@ def test_a_folder_of_reports(tmp_path: Path) -> None:
     assert len(read_report(tmp_path)) == 2 * len(read_report(REPORT))
 
 
-def test_differences_are_named() -> None:
+def test_differences_of_more_than_a_tenth_are_named() -> None:
     lines = loop_table(STATED, read_report(REPORT)).splitlines()
-    assert lines[1].split()[:2] == ["peelvit_top:", "copy_fields"]
-    assert lines[1].split()[2:6] == ["1", "48", "1", "49"]
-    assert lines[1].endswith("larger depth than stated")
-    assert lines[2].endswith("larger II than stated")
+    # Eight trips: 48 + 7 stated, 56 reported. 192 trips at an interval of 2 instead of 1: 394 instead of 203.
+    assert lines[1].split() == ["peelvit_top:", "copy_fields", "1", "1", "48", "49", "55", "56", "+2%"]
+    assert lines[2].split()[2:] == ["1", "2", "12", "12", "203", "394", "+94%"]
     assert lines[3].startswith("1 loops")
+    assert lines[4] == "over 10% from the model: multiply: outer_tiles_inner_steps (+94%)"
 
 
-def test_loops_of_one_label_that_differ_are_not_compared() -> None:
+def test_a_baseline_gives_the_same_loops(tmp_path: Path) -> None:
+    loops = read_report(REPORT)
+    path = tmp_path / "toy.json"
+    path.write_text(json.dumps({"synthesis": {"loops": [dataclasses.asdict(loop) for loop in loops]}}))
+    assert read_report(path) == loops
+    path.write_text("{}")
+    with pytest.raises(PeelVitError, match="no baseline"):
+        read_report(path)
+
+
+@pytest.mark.parametrize("latency, expected", [("30 ~ 541", 541), ("undef", None), ("7", 7)])
+def test_latencies_that_depend_on_data_count_at_most(tmp_path: Path, latency: str, expected: int | None) -> None:
+    path = tmp_path / "csynth.xml"
+    path.write_text(REPORT.read_text().replace("<Latency>56</Latency>", f"<Latency>{latency}</Latency>"))
+    assert read_report(path)[1].latency == expected
+
+
+@pytest.mark.parametrize(
+    "pairs, expected",
+    [
+        ([(1, 1), (10, 12), (100, 105)], 0.05),  # cycles decide where both are known
+        ([(1, 2), (10, 12), (None, None)], 1.0),
+        ([(1, 1), (10, 5), (None, 90)], -0.5),
+        ([(None, 1), (None, 5), (None, 90)], None),
+    ],
+)
+def test_what_a_difference_is_taken_of(pairs: list[tuple[int | None, int | None]], expected: float | None) -> None:
+    assert difference(pairs) == (pytest.approx(expected) if expected is not None else None)
+
+
+def test_loops_of_one_label_that_differ_are_compared_by_interval_alone() -> None:
     line = loop_table(STATED, [SynthesisedLoop("load", "words", 1, 9, "8")]).splitlines()[1]
-    assert line.split() == ["load:", "words", "1", "-", "1", "9"]
+    assert line.split() == ["load:", "words", "1", "1", "-", "9", "-", "16", "+0%"]
 
 
 @pytest.mark.parametrize("text", ["no XML", "<profile/>"])

@@ -1,0 +1,185 @@
+"""The scripts under tclsh, planted mistakes, registers; and the test bench as csim_design would run it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hls.spec.registers import REGISTERS
+from host.errors import PeelVitError
+from vitis_project.check.__main__ import check_project, projects
+from vitis_project.check.bench import BUILDS, run_bench
+from vitis_project.check.config_file import ConfigFileError, as_tcl, read
+from vitis_project.check.interface import check_component, check_handoff, expected
+from vitis_project.check.scripts import RefusedError, run_script, run_scripts
+from vitis_project.mistakes import caught, plant
+from vitis_project.planted import MISTAKES, PROJECTS, Mistake
+from vitis_project.project import CASES, Project, make, write
+
+Checked = Callable[[str], tuple[Path, Project]]
+
+
+@pytest.fixture
+def no_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scripts name vectors and read none: leave out what takes seconds a configuration."""
+    monkeypatch.setattr("vitis_project.project._vectors", lambda config: dict.fromkeys(CASES, b""))
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Checked:
+    """A rendered project whose scripts have run, by its name in `PROJECTS`."""
+    made: dict[str, tuple[Path, Project]] = {}
+
+    def get(name: str) -> tuple[Path, Project]:
+        if name not in made:
+            project = make(**PROJECTS[name])  # type: ignore[arg-type]
+            folder = tmp_path_factory.mktemp(name)
+            with pytest.MonkeyPatch.context() as patch:
+                if name != "plain":  # the one whose test bench runs
+                    patch.setattr("vitis_project.project._vectors", lambda config: dict.fromkeys(CASES, b""))
+                write(folder, project.files())
+            run_scripts(project, folder)
+            made[name] = (folder, project)
+        return made[name]
+
+    return get
+
+
+@pytest.mark.usefixtures("no_vectors")
+@pytest.mark.parametrize(
+    "config, board, version, clock",
+    [("toy", "zcu102", "2021.1", 300), ("toy", "zcu104", "2022.2", 150), ("zcu102", "zcu102", "2023.2", 200),
+     ("zcu102", "zcu102", "2024.2", 150)],
+)  # fmt: skip
+def test_scripts_of_a_project(tmp_path: Path, config: str, board: str, version: str, clock: int) -> None:
+    check_project(make(config, board, version, clock, "all"), tmp_path)
+
+
+def test_all_boards_tools_and_clocks_are_checked() -> None:
+    found = list(projects(["toy", "zcu102"]))
+    assert len({project.folder for project in found}) == len(found) == 2 * 4 * 3 + 4 * 3
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+def test_planted_mistakes_are_caught(mistake: Mistake, checked: Checked) -> None:
+    if mistake.file.startswith("tb/"):
+        pytest.skip("planted in test_the_test_bench_fails_on_another_value, which has compiled the bench")
+    base, project = checked(mistake.project)
+    good, said = caught(base, project, mistake)
+    assert good, said
+
+
+def test_at_least_fifteen_mistakes_of_different_kinds() -> None:
+    assert len({mistake.name for mistake in MISTAKES}) == len(MISTAKES) >= 15
+    assert len({mistake.file for mistake in MISTAKES}) >= 5
+
+
+def test_a_mistake_without_its_place_is_an_error(checked: Checked, tmp_path: Path) -> None:
+    (tmp_path / "hls.tcl").write_text("exit 0\n")
+    with pytest.raises(PeelVitError, match="cannot be planted"):
+        plant(tmp_path, Mistake("x", "hls.tcl", "csynth_design", "", ""))
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_the_test_bench_passes_as_csim_and_as_cosim(build: str, tmp_path: Path) -> None:
+    project = make("toy", cosim_cases=CASES)
+    write(tmp_path, project.files())
+    records = run_scripts(project, tmp_path)
+    for script, kind in (("hls.tcl", "csim"), ("cosim.tcl", "cosim")):
+        printed = run_bench(tmp_path, records[script], kind, build)
+        assert [f"{case}: PASS" in printed for case in CASES] == [True] * 3
+
+
+def test_the_test_bench_fails_on_another_value(checked: Checked) -> None:
+    base, project = checked("plain")
+    (mistake,) = (mistake for mistake in MISTAKES if mistake.file.startswith("tb/"))
+    good, said = caught(base, project, mistake)
+    assert good, said
+
+
+def test_the_file_list_is_complete_in_a_fresh_folder(checked: Checked, tmp_path: Path) -> None:
+    base, _ = checked("plain")
+    shutil.copytree(base, tmp_path / "copy")
+    (tmp_path / "copy" / "src" / "gemm" / "job.hpp").unlink()
+    record = run_script(tmp_path / "copy", "hls.tcl", "2021.1")
+    with pytest.raises(RefusedError, match="does not compile"):
+        run_bench(tmp_path / "copy", record, "csim", "native")
+
+
+def test_a_script_must_end(checked: Checked, tmp_path: Path) -> None:
+    base, _ = checked("plain")
+    shutil.copytree(base, tmp_path / "copy")
+    script = tmp_path / "copy" / "hls.tcl"
+    script.write_text(script.read_text().replace("exit 0\n", ""))
+    with pytest.raises(RefusedError, match="does not end with exit"):
+        run_script(tmp_path / "copy", "hls.tcl", "2021.1")
+
+
+def test_a_catch_does_not_hide_a_mistake(checked: Checked, tmp_path: Path) -> None:
+    base, _ = checked("plain")
+    shutil.copytree(base, tmp_path / "copy")
+    script = tmp_path / "copy" / "design.tcl"
+    script.write_text(script.read_text().replace("validate_bd_design", "catch {save_bd_design -x}"))
+    with pytest.raises(RefusedError, match="no option -x"):
+        run_script(tmp_path / "copy", "design.tcl", "2021.1")
+
+
+def test_the_block_design_has_the_system_of_the_specification(checked: Checked) -> None:
+    base, project = checked("plain")
+    record = run_script(base, "design.tcl", project.tool.version)
+    addresses = {(space, segment): int(offset) for space, segment, offset, _ in record.of("address")}
+    assert addresses["zynq_ultra_ps_e_0/Data", "peelvit/s_axi_control/Reg"] == 0xA000_0000
+    assert len(addresses) == 4 + 3 * 2
+
+
+def test_registers_of_the_ip_are_those_of_the_map(checked: Checked, tmp_path: Path) -> None:
+    base, project = checked("plain")
+    path = base / project.solution / "impl/ip/component.xml"
+    assert check_component(path) == []
+    wanted = expected()
+    assert wanted["CTRL"] == 0
+    assert wanted["mem1_2"] == next(r.offset for r in REGISTERS if r.name == "mem1") + 4
+    changed = tmp_path / "component.xml"
+    changed.write_text(path.read_text().replace("m_axi_gmem2", "m_axi_gmem3").replace(">100<", ">96<"))
+    assert check_component(changed) == [
+        "the IP has register hash_low at 0x60, the register map at 0x64",
+        "the IP lacks the interface m_axi_gmem2",
+    ]
+
+
+@pytest.mark.parametrize("text", ["no XML", None])
+def test_what_is_no_ip(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "component.xml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(PeelVitError, match="no IP-XACT file"):
+        check_component(path)
+    with pytest.raises(PeelVitError, match="no hardware handoff file"):
+        check_handoff(path)
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        ("part=x\n[hls]\nclock\n", "line 3: clock is not of the form"),
+        ("clock=1\n[hls]\n", "line 1: clock stands below"),
+        ("part=x\n[hls]\nsyn.top=a\nsyn.top=b\n", "line 4: syn.top is given twice"),
+        ("part=x\n[connectivity]\n", "there is no section"),
+    ],
+)
+def test_configuration_files_that_the_tool_refuses(text: str, sentence: str) -> None:
+    with pytest.raises(ConfigFileError, match=sentence):
+        read(text)
+
+
+def test_a_configuration_file_without_an_option(checked: Checked) -> None:
+    base, _ = checked("unified")
+    text = (base / "hls_config.cfg").read_text()
+    assert "csynth_design" in as_tcl(text, base)
+    with pytest.raises(ConfigFileError, match="the option clock is missing"):
+        as_tcl(text.replace("clock=6.667ns\n", ""), base)
+    with pytest.raises(ConfigFileError, match=r"folder must be \. and not /vectors"):
+        as_tcl(text.replace("csim.argv=. ", "csim.argv=/vectors "), base)

@@ -1,0 +1,98 @@
+"""``python -m vitis_project.check``: what `make hw-check` runs; the first fault ends it with a sentence and code 1."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import tempfile
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+from hls.spec.config import CONFIGS
+from host.errors import PeelVitError, run_main
+from vitis_project.boards import BOARDS, CLOCKS_MHZ
+from vitis_project.check.bench import BUILDS, run_bench
+from vitis_project.check.interface import check_component
+from vitis_project.check.scripts import RefusedError, run_scripts, tclsh
+from vitis_project.mistakes import run_mistakes
+from vitis_project.planted import MISTAKES
+from vitis_project.project import CASES, Project, make, write
+from vitis_project.stages import check_commands
+from vitis_project.tools import TOOLS
+
+
+def shipped() -> list[str]:
+    """Names of the shipped hardware configurations."""
+    return sorted(path.stem for path in CONFIGS.glob("*.json"))
+
+
+def projects(configs: list[str]) -> Iterator[Project]:
+    """Every board, tool version and clock with every configuration that fits the board's device."""
+    for name, board, version, clock in product(configs, BOARDS, TOOLS, CLOCKS_MHZ):
+        try:
+            yield make(name, board, version, clock, strategies="all")
+        except PeelVitError as error:
+            if "do not fit" not in str(error):
+                raise
+
+
+def check_project(project: Project, folder: Path) -> None:
+    """Scripts, registers and the timing gate of one project; `RefusedError` or `PeelVitError` names the first fault."""
+    files = project.files()
+    if files != dataclasses.replace(project).files():
+        raise RefusedError("rendering twice gives different bytes")
+    write(folder, files)
+    run_scripts(project, folder)
+    differences = check_component(folder / project.solution / "impl/ip/component.xml")
+    if differences:
+        raise RefusedError("; ".join(differences))
+    check_commands(project)
+    faults = (({"CHECK_SLACK": "-0.25"}, "timing fails"), ({"CHECK_RUN": "synth_1"}, "run synth_1 stopped"))
+    for settings, sentence in faults:
+        try:
+            run_scripts(project, folder, settings)
+        except RefusedError as error:
+            if sentence not in str(error):
+                raise
+        else:
+            raise RefusedError(f"the scripts go on although {sentence}")
+
+
+def check_bench(config: str, folder: Path) -> None:
+    """The test bench of a configuration in both builds, every case, as csim_design and as cosim_design run it."""
+    project = make(config, cosim_cases=CASES)
+    write(folder, project.files())
+    records = run_scripts(project, folder)
+    for build, (script, kind) in product(BUILDS, (("hls.tcl", "csim"), ("cosim.tcl", "cosim"))):
+        printed = run_bench(folder, records[script], kind, build)
+        passed = printed.count(": PASS")
+        print(f"test bench of {config}, {build}, {kind}: {passed} of {len(CASES)} cases pass", flush=True)
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m vitis_project.check", description="Checks without vendor tools.")
+    parser.add_argument("--configs", nargs="+", default=shipped(), help="hardware configurations (all shipped ones)")
+    options = parser.parse_args()
+    tclsh()
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            chosen = list(projects(options.configs))
+            for project in chosen:
+                check_project(project, Path(scratch) / project.folder.name)
+                print(f"scripts of {project.folder.name} on {project.board.name}: pass", flush=True)
+            for config in options.configs:
+                check_bench(config, Path(scratch) / f"bench-{config}")
+            missed = run_mistakes(MISTAKES, Path(scratch) / "mistakes")
+    except RefusedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{len(chosen)} projects pass ({len(BOARDS)} boards, {len(TOOLS)} tool versions, {len(CLOCKS_MHZ)} clocks)")
+    print(f"{len(MISTAKES) - len(missed)} of {len(MISTAKES)} planted mistakes caught")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    run_main(main)
