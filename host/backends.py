@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     from host.options import Options
 
 _ROOT = Path(__file__).resolve().parents[1]
-_PLANNED = ("pynq",)
 
 
 def backend_names() -> tuple[str, ...]:
-    """All backends: those whose files are here, and the board, which is named in every message."""
+    """All backends: those whose files are here."""
     files = (_ROOT / "host/devices").glob("[a-z]*.py")
     folders = (_ROOT / "sim").glob("*/device.py")
-    return tuple(sorted({path.stem for path in files} | {path.parent.name for path in folders} | set(_PLANNED)))
+    return tuple(sorted({path.stem for path in files} | {path.parent.name for path in folders}))
 
 
 def load_config(name: str) -> HardwareConfig:
@@ -47,10 +46,11 @@ def open_device(options: Options) -> Device:
         return device_class(
             config,
             bitfile=options.bitfile,
+            board=options.board,
             platform=options.platform,
             clk_mhz=options.clk_mhz,
-            power=options.power,
             timeout=options.timeout,
+            interrupts=options.interrupts,
         )
     return device_class(config)
 
@@ -64,8 +64,6 @@ def _device_class(name: str) -> Any:
                 raise PeelVitError(
                     f"the {name} backend needs the Python package {error.name}; install it, or choose another --backend"
                 ) from None
-    if name in _PLANNED:
-        raise PeelVitError(f"the {name} backend comes with a later version; choose --backend csim")
     raise PeelVitError(f"there is no backend {name}; choose {', '.join(backend_names())}")
 
 

@@ -90,11 +90,19 @@ class Options:
     memory_mib: int = _option(
         DEFAULT_LIMIT >> 20, "--memory-mib", convert=int, modes=_MODEL, help="device memory there is, in MiB"
     )
-    bitfile: Path | None = _option(None, "--bitfile", convert=Path, backends=_BOARD, help="bitstream to load")
+    board: str | None = _option(
+        None, "--board", backends=_BOARD, help="ADDRESS or ADDRESS:PORT of a board; default: this machine"
+    )
+    bitfile: Path | None = _option(
+        None, "--bitfile", convert=Path, backends=_BOARD, help="bitstream to load; default: deployed or built"
+    )
     platform: str | None = _option(None, "--platform", backends=_BOARD, help="board platform")
     clk_mhz: float | None = _option(None, "--clk-mhz", convert=float, backends=_BOARD, help="clock of the fabric")
     power: bool = _option(False, "--power", convert=None, backends=_BOARD, help="measure power")
     timeout: float | None = _option(None, "--timeout", convert=float, backends=_BOARD, help="seconds a run may take")
+    interrupts: bool = _option(
+        False, "--interrupts", convert=None, backends=_BOARD, help="wait for interrupts instead of polling"
+    )
 
     # Model and data
     model: str = _option(

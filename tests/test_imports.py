@@ -18,7 +18,7 @@ PROJECT = {"hls", "host", "sim", "trainer", "vitis_project", "tests", "tools"}
 ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "hls/spec": ({"hls.spec"}, set()),
     "hls": ({"hls"}, {"jinja2", "clang"}),
-    "host": ({"hls.spec", "host"}, {"numpy", "tqdm", "PIL", "pynq", "grpc"}),  # grpc comes with pynq
+    "host": ({"hls.spec", "host"}, {"numpy", "tqdm", "PIL", "pynq", "grpc", "pyxrt"}),  # two come with pynq
     "sim/parity": ({"hls", "host", "sim", "trainer"}, None),  # a program: compares golden with the float trainer
     "sim/optimizers": ({"hls", "host", "sim", "trainer"}, None),  # a program: compares with the float trainer
     "sim": ({"hls", "host", "sim"}, None),
@@ -120,7 +120,7 @@ def test_an_allowed_import_passes(file: str, source: str) -> None:
     [
         # -S leaves third-party packages unreachable: the specification is the standard library alone.
         (["-S"], "hls.spec", []),
-        ([], "host", ["torch", "tqdm", "PIL", "pynq", "grpc", "jinja2", "scipy", "sklearn"]),
+        ([], "host", ["torch", "tqdm", "PIL", "pynq", "grpc", "pyxrt", "jinja2", "scipy", "sklearn"]),
     ],
     ids=["hls.spec", "host"],
 )

@@ -39,6 +39,8 @@ class Accelerator:
         self.config = config
         self.cycles = 0
         """Clock cycles that all runs took: what the timer counts."""
+        self.cycles_at_interrupt = 0
+        """Those when the interrupt line last rose."""
         self.kernel_seconds = 0.0
         """Wall time in the kernel."""
         self.runs = 0
@@ -115,5 +117,8 @@ class Accelerator:
         }
         for name, value in outputs.items():
             self._words[BY_NAME[name].offset] = value
+        before = self.interrupt
         self._words[_ISR] = self._words.get(_ISR, 0) | (self._words.get(_IER, 0) & 0b11)
+        if self.interrupt and not before:
+            self.cycles_at_interrupt = self.cycles
         self._state = AP_IDLE | AP_DONE | AP_READY

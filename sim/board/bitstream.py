@@ -57,8 +57,8 @@ def read_binary(data: bytes) -> HardwareConfig | None:
         return None
     try:
         content = json.loads(payload[len(_MAGIC) :])
-    except ValueError:
+        stated = content.pop("hash")
+        config = HardwareConfig(**content | {"without": tuple(content["without"])})
+    except (ValueError, TypeError, KeyError):  # damaged
         return None
-    stated = content.pop("hash")
-    config = HardwareConfig(**content | {"without": tuple(content["without"])})
     return config if f"{config.hash:016x}" == stated else None

@@ -64,7 +64,7 @@ class Board:
         self.on_fault: Callable[[str], None] = lambda _: None
         self.runs = 0
         """Programs run since the board was started."""
-        self._timer = Timer(self._cycles)
+        self._timer: Timer | None = None
         self._kernels: dict[HardwareConfig, Kernel] = {}
         self._words: dict[int, int] = {}
         self._written: dict[str, bytes] = {}
@@ -85,7 +85,7 @@ class Board:
         block, offset = self._fabric(address)
         if block is system.KERNEL:
             return self._loaded().read(offset)
-        if block is system.TIMER:
+        if block is system.TIMER and self._timer is not None:
             return self._timer.read(offset)
         if block is system.PROVENANCE:
             return self._loaded().config.hash & 0xFFFF_FFFF if offset == 8 else 0
@@ -102,7 +102,7 @@ class Board:
         block, offset = self._fabric(address)
         if block is system.KERNEL:
             return self._loaded().write(offset, value)
-        if block is system.TIMER:
+        if block is system.TIMER and self._timer is not None:
             return self._timer.write(offset, value)
         self._words[address] = value
         return None
@@ -117,9 +117,6 @@ class Board:
         if self.accelerator is None:
             raise BusError("no bitstream is loaded")
         return self.accelerator
-
-    def _cycles(self) -> int:
-        return self.accelerator.cycles if self.accelerator is not None else 0
 
     # Runs
 
@@ -163,7 +160,7 @@ class Board:
             blocking=self.options.blocking,
             offset_error=_STALE_BYTES if self.faults.lasts("stale-hwh") else 0,
         )
-        self._timer = Timer(self._cycles)
+        self._timer = Timer(self.accelerator)
         self._manager = "operating"
 
     # Files

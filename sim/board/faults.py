@@ -17,7 +17,7 @@ AT_A_RUN = {
     "bit-flip": "a bit of the run's window flips behind it; ECC counts it as not correctable",
     "bit-flip-corrected": "ECC corrects the bit and counts it: nothing is lost",
     "connection-loss": "the board's server goes away in the middle of the run and comes back after half a second",
-    "no-answer": "the board stops answering in the middle of the run, without closing the connection, for ten seconds",
+    "no-answer": "the board stops answering in the middle of the run, without closing the connection, for five seconds",
 }
 LASTING = {
     "slow-link": "every call takes 2 ms more and data 20 MB/s",

@@ -32,7 +32,7 @@ CHUNK = 2 << 20
 """Bytes of a message of a stream."""
 
 _SLOW_SECONDS, _SLOW_BYTES_PER_SECOND = 0.002, 20e6
-_SILENT_SECONDS = 10.0
+_SILENT_SECONDS = 5.0
 
 
 class Link:
