@@ -20,7 +20,8 @@ COSIM_CASES ?= refused inference
 comma := ,
 PY    := .venv/bin/python
 READY := .venv/.ready-$(subst $(comma),+,$(EXTRAS))
-# What the tests run on: a toy accelerator for every operation, the real one for the real models.
+# What is shipped, and what the tests run on to the last bit: a toy accelerator for every operation, and the ZCU102's.
+CONFIGS      := $(basename $(notdir $(wildcard hls/configs/*.json)))
 TEST_CONFIGS := toy zcu102
 
 # Plots need no screen.
@@ -52,8 +53,8 @@ demo: csim  ## train a tri-level sparse ViT on the simulated accelerator and rep
 
 # The tests share the compiled kernels, so these are built once, before the test processes start.
 csim-test: setup
-	$(PY) -m hls.render $(TEST_CONFIGS)
-	$(PY) -m sim.csim build $(TEST_CONFIGS) --variant fast
+	$(PY) -m hls.render $(CONFIGS)
+	$(PY) -m sim.csim build $(CONFIGS) --variant fast
 	$(PY) -m sim.csim build $(TEST_CONFIGS) --variant fidelity
 
 # One process a core, so one thread a process.
@@ -74,8 +75,8 @@ typecheck: setup  ## check the types of hls/spec, host, sim, tools/deploy, train
 	$(PY) -m mypy
 
 hls-lint: setup  ## check the rendered kernels against the rules of synthesis
-	$(PY) -m hls.render $(TEST_CONFIGS)
-	$(PY) -m hls.lint $(addprefix build/,$(TEST_CONFIGS))
+	$(PY) -m hls.render $(CONFIGS)
+	$(PY) -m hls.lint $(addprefix build/,$(CONFIGS))
 
 snapshot: setup  ## compare the committed rendering of the toy accelerator with a fresh one
 	$(PY) -m hls.render --check

@@ -17,7 +17,7 @@ from pathlib import Path
 import jinja2
 
 from hls.spec import instruction, ops, registers, slots, tables
-from hls.spec.config import CONFIGS, ConfigError, HardwareConfig, load
+from hls.spec.config import SHIPPED, ConfigError, HardwareConfig, load
 from hls.spec.status import SENTENCES, Status
 
 HERE = Path(__file__).resolve().parent
@@ -81,7 +81,7 @@ def sources(config: HardwareConfig) -> dict[str, str]:
 def reference() -> dict[str, str]:
     """Pages of docs/reference by name."""
     env = environment("reference")
-    configs = [load(path.stem) for path in sorted(CONFIGS.glob("*.json"))]
+    configs = [load(name) for name in SHIPPED]
     context = {
         "configs": configs,
         "instruction": instruction,

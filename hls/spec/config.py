@@ -17,6 +17,10 @@ from hls.spec import instruction, ops
 from hls.spec.formats import LANES, MAX_CONTRACTION, WORD_BYTES
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+SHIPPED = tuple(sorted(path.stem for path in CONFIGS.glob("*.json")))
+"""Names of the configurations that come with the source."""
+BOARDS = tuple(name for name in SHIPPED if name != "toy")
+"""Those of boards; `toy` is for tests."""
 
 
 class ConfigError(ValueError):
@@ -170,8 +174,7 @@ def load(name: str | Path) -> HardwareConfig:
     """A shipped configuration by name, or any JSON file by path; `ConfigError` says what does not fit."""
     path = Path(name) if str(name).endswith(".json") else CONFIGS / f"{name}.json"
     if not path.is_file():
-        shipped = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.json")))
-        raise ConfigError(f"there is no hardware configuration {name}; the shipped ones are {shipped}")
+        raise ConfigError(f"there is no hardware configuration {name}; the shipped ones are {', '.join(SHIPPED)}")
     try:
         content = json.loads(path.read_text())
     except json.JSONDecodeError as error:

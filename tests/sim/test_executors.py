@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hls.spec.config import HardwareConfig, load
+from hls.spec.config import BOARDS, HardwareConfig, load
 from hls.spec.status import Status
 from host.device import Device, RunResult
 from host.devices.csim import CsimDevice
@@ -16,7 +16,10 @@ from sim.golden.device import GoldenDevice
 from tests.sim.op_cases import OP_NAMES, Case, random_case
 from tests.sim.windows import Window, first_difference
 
-RUNS = [("toy", "fast", range(60)), ("toy", "fidelity", range(60, 75)), ("zcu102", "fast", range(20))]
+OTHERS = [name for name in BOARDS if name != "zcu102"]
+QUICK = [("toy", "fast", range(60)), ("toy", "fidelity", range(60, 75)), ("zcu102", "fast", range(20))]
+QUICK += [(name, "fast", range(3)) for name in OTHERS]
+SLOW = [(name, "fast", range(3, 20)) for name in OTHERS] + [(name, "fidelity", range(20, 25)) for name in BOARDS]
 """Configuration, variant of the C simulation, and seeds."""
 
 _config = cache(load)
@@ -42,8 +45,9 @@ def outcome(device: Device, case: Case) -> tuple[RunResult, Window]:
 
 
 CASES = [
-    pytest.param(name, config, variant, seeds, id=f"{config}-{variant}-{name}")
-    for config, variant, seeds in RUNS
+    pytest.param(name, config, variant, seeds, id=f"{config}-{variant}-{seeds.start}-{name}", marks=marks)
+    for runs, marks in ((QUICK, ()), (SLOW, pytest.mark.slow))
+    for config, variant, seeds in runs
     for name in OP_NAMES
     if name not in load(config).without
 ]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hls.spec.config import HardwareConfig, load
+from hls.spec.config import BOARDS, HardwareConfig, load
 from host.device import Device
 from host.devices.csim import CsimDevice
 from host.model import PRESETS, Sparsity, ViTConfig, parse_model
@@ -104,9 +104,13 @@ def test_adamw_on_the_fabric(config: str, shape: str) -> None:
     case.assert_same(["fast", "fidelity"])
 
 
-@pytest.mark.parametrize("sparsity", [SPARSITIES["sparse"]], ids=["sparse"])
-def test_small_model_on_the_real_accelerator(sparsity: Sparsity) -> None:
-    Case(load("zcu102"), parse_model(ODD[1]), sparsity, 2, 1, 5).assert_same(["fast", "fidelity"])
+@pytest.mark.parametrize(
+    "config, executors",
+    [pytest.param(name, ["fast", "fidelity"], marks=() if name == "zcu102" else pytest.mark.slow) for name in BOARDS]
+    + [(name, ["fast"]) for name in BOARDS if name != "zcu102"],
+)
+def test_small_model_on_the_real_accelerators(config: str, executors: list[str]) -> None:
+    Case(load(config), parse_model(ODD[1]), SPARSITIES["sparse"], 2, 1, 5).assert_same(executors)
 
 
 @pytest.mark.parametrize(
@@ -120,3 +124,10 @@ def test_small_model_on_the_real_accelerator(sparsity: Sparsity) -> None:
 def test_deit_at_one_image(model: str, executors: list[str]) -> None:
     case = Case(load("zcu102"), PRESETS[model], Sparsity(0.7, 0.6), 1, 1, 11)
     case.assert_same(executors, case.calibrated())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [name for name in BOARDS if name != "zcu102"])
+def test_deit_on_the_other_boards(config: str) -> None:
+    case = Case(load(config), PRESETS["deit_tiny_patch16_224"], Sparsity(0.7, 0.6), 1, 1, 11)
+    case.assert_same(["fast"], case.calibrated())

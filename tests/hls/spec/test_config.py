@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from hls.spec.config import CONFIGS, ConfigError, load
-
-SHIPPED = sorted(path.stem for path in CONFIGS.glob("*.json"))
+from hls.spec.config import CONFIGS, SHIPPED, ConfigError, load
 
 
 def changed(tmp_path: Path, **values: Any) -> Path:
@@ -57,7 +55,7 @@ def test_what_does_not_fit_is_said(tmp_path: Path, values: dict[str, Any], sente
 
 
 def test_a_missing_file_names_the_shipped_ones() -> None:
-    with pytest.raises(ConfigError, match="the shipped ones are toy, zcu102"):
+    with pytest.raises(ConfigError, match=r"the shipped ones are .* zcu102"):
         load("zcu999")
 
 
