@@ -51,8 +51,11 @@ def find_bitfile(config: HardwareConfig) -> Path:
     )
 
 
-def load_overlay(device: Any, bitfile: Path, clk_mhz: float | None) -> Fabric:
-    """Load `bitfile` and its `.hwh` into the fabric of `device` and set the clock."""
+def load_overlay(device: Any, bitfile: Path, config: HardwareConfig, clk_mhz: float | None) -> Fabric:
+    """Load `bitfile` and its `.hwh` into the fabric of `device` and set the clock.
+
+    What the design was timed for stands in `.hwh`; pynq 3 does not show it, then it is what `config` was made for.
+    """
     _check_files(bitfile, local=not is_remote(device))
     pynq = pynq_module()
     pynq.Device.active_device = device  # where pynq itself looks for registers while it loads
@@ -61,7 +64,7 @@ def load_overlay(device: Any, bitfile: Path, clk_mhz: float | None) -> Fabric:
     with quiet(), _scratch_folder():
         overlay = pynq.Overlay(str(bitfile.resolve()), download=False, device=device)
         registers = _checked_registers(overlay.ip_dict, bitfile)
-        timed = float(overlay.clock_dict[0]["frequency"])
+        timed = float(overlay.clock_dict[0].get("frequency") or config.clock_mhz)
         check_wanted(clk_mhz, timed)
         overlay.parser._from_cache = True  # so that pynq does not keep this handoff for the next one
         if is_remote(device):  # a file of that name on the board would be taken for this one

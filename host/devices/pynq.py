@@ -69,7 +69,7 @@ class PynqDevice:
             self.files = files_of(self._device)
             """The board's files, such as sysfs entries."""
             self._flaws = read_number(self.files, _UNCORRECTED)
-            fabric = load_overlay(self._device, self._bitfile, clk_mhz)
+            fabric = load_overlay(self._device, self._bitfile, config, clk_mhz)
             self.clock_mhz = fabric.clock_mhz
             self._pause = self._waiting(interrupts)
             self._accelerator = Accelerator(fabric, self._pause)
@@ -140,7 +140,7 @@ class PynqDevice:
         """See `host.device.Device`. An accelerator that hangs is stopped before its memory is given back."""
         with suppress(PeelVitError), explained(self._where):
             if self._hung:
-                load_overlay(self._device, self._bitfile, self._clk_mhz)
+                load_overlay(self._device, self._bitfile, self.config, self._clk_mhz)
                 self._hung = False
         self._free()
         if isinstance(self._pause, InterruptPause):

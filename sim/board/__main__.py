@@ -7,6 +7,7 @@ Then ``python3 host/train_edge.py --backend pynq --board 127.0.0.1:7967 --config
 from __future__ import annotations
 
 import argparse
+import signal
 from contextlib import closing
 from pathlib import Path
 
@@ -24,6 +25,7 @@ _MIB = 1 << 20
 
 def main() -> None:
     """Command line."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a board in the background ends like one in front
     options = _parser().parse_args()
     config = load_config(options.config)
     bitfile = write_bitstream(config, options.bitfile)

@@ -57,11 +57,13 @@ class BoardServer:
         for add, service in self._services:
             add(service, server)
         try:
+            if not 0 <= port < 1 << 16:  # gRPC would cut it
+                raise RuntimeError
             port = server.add_insecure_port(f"{self.host}:{port}")
         except RuntimeError:
-            port = 0
-        if not port:
-            raise PeelVitError("the port cannot be opened, another program may have it; choose another with --port")
+            raise PeelVitError(
+                f"port {port} cannot be opened, another program may have it; choose another with --port"
+            ) from None
         server.start()
         return server, port
 
