@@ -8,11 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from host.board_files import Files, LocalFiles
+from host.board_files import PYNQ_PORT, Files, LocalFiles
 from host.errors import PeelVitError
-
-PORT = 7967
-"""Of PYNQ's remote server."""
 
 CALL_SECONDS = 120.0
 """What one call to a board elsewhere may take, the longest being the transfer of a whole window."""
@@ -42,7 +39,7 @@ def address_of(board: str) -> tuple[str, int]:
     """Host and port of `ADDRESS` or `ADDRESS:PORT`."""
     host, colon, port = board.rpartition(":")
     if not colon:
-        return board, PORT
+        return board, PYNQ_PORT
     if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
         raise PeelVitError(f"--board {board} is no address; give ADDRESS or ADDRESS:PORT, such as 192.168.2.99:7967")
     return host, int(port)

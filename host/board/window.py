@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.board.link import is_remote
+from host.board.ranges import Range, Ranges
 
 LINE = 64
 """Bytes of a cache line of the processor; no range begins or ends inside one."""
@@ -26,7 +27,6 @@ _MESSAGE = 2 << 20
 _PROBE = 8192
 
 Bytes = NDArray[np.uint8]
-Range = tuple[int, int]
 
 
 class Sync(Protocol):
@@ -51,8 +51,9 @@ class Window:
     def __init__(self, memory: Bytes, sync: Sync) -> None:
         self._memory, self._sync = memory, sync
         self._granule = sync.granule
-        count = -(-memory.size // self._granule)
-        self._fresh, self._dirty = np.ones(count, bool), np.ones(count, bool)
+        self._fresh, self._dirty = Ranges(), Ranges()
+        for known in (self._fresh, self._dirty):
+            known.add(0, memory.size)
         memory[:] = 0
 
     @property
@@ -67,42 +68,38 @@ class Window:
             return
         for edge in {start, stop} - {0, self.size}:
             if edge % self._granule:
-                self._refresh(slice(edge // self._granule, edge // self._granule + 1))
+                self._refresh(*self._granules(edge, edge + 1))
         self._memory[start:stop] = data
         touched = self._granules(start, stop)
-        self._fresh[touched] = self._dirty[touched] = True
+        self._fresh.add(*touched)
+        self._dirty.add(*touched)
 
     def read(self, start: int, stop: int) -> Bytes:
         """A copy of bytes."""
-        self._refresh(self._granules(start, stop))
+        self._refresh(*self._granules(start, stop))
         return self._memory[start:stop].copy()
 
     def publish(self) -> None:
         """Before a run: flush what was written."""
-        ranges = list(self._ranges(self._dirty))
+        ranges = list(self._dirty)
         if ranges:
             self._sync.to_device(ranges)
-        self._dirty[:] = False
+        self._dirty.clear()
 
     def expire(self) -> None:
         """After a run: nothing that the host holds is known to be what is in memory."""
-        self._fresh[:] = False
+        self._fresh.clear()
         self._sync.expire()
 
-    def _refresh(self, granules: slice) -> None:
-        stale = np.zeros_like(self._fresh)
-        stale[granules] = ~self._fresh[granules]
-        ranges = list(self._ranges(stale))
+    def _refresh(self, start: int, stop: int) -> None:
+        ranges = self._fresh.missing(start, stop)
         if ranges:
             self._sync.from_device(ranges)
-            self._fresh[granules] = True
+            self._fresh.add(start, stop)
 
-    def _granules(self, start: int, stop: int) -> slice:
-        return slice(start // self._granule, -(-stop // self._granule))
-
-    def _ranges(self, granules: NDArray[np.bool_]) -> Iterator[Range]:
-        edges = np.flatnonzero(np.diff(granules, prepend=False, append=False)).reshape(-1, 2) * self._granule
-        return ((int(first), min(int(last), self.size)) for first, last in edges)
+    def _granules(self, start: int, stop: int) -> Range:
+        """The whole granules, at most to the window's end, in which the bytes lie."""
+        return start // self._granule * self._granule, min(-(-stop // self._granule) * self._granule, self.size)
 
 
 class WholeSync:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from host.board.ranges import Range, Ranges
+
 LINE = 64
 """Bytes of a cache line."""
 
@@ -31,8 +33,7 @@ class CachedMemory:
         whole = -(-size // LINE) * LINE
         self.ddr = aligned_bytes(whole, 0xA5)
         self._cache = aligned_bytes(whole, 0x5A)
-        self._held = np.zeros(whole // LINE, bool)
-        self._dirty = np.zeros(whole // LINE, bool)
+        self._held, self._dirty = Ranges(), Ranges()
 
     def read(self, start: int, stop: int) -> Bytes:
         """What the processor sees: cached lines, and DDR where none is cached."""
@@ -45,35 +46,28 @@ class CachedMemory:
         for edge in (start, stop - 1):
             self._fill(edge, edge + 1)
         self._cache[start:stop] = data
-        lines = _lines(start, stop)
-        self._held[lines] = self._dirty[lines] = True
+        for lines in (self._held, self._dirty):
+            lines.add(*_lines(start, stop))
 
     def flush(self) -> None:
         """Write all dirty lines to DDR."""
-        self._copy(self._cache, self.ddr, self._dirty)
-        self._dirty[:] = False
+        for first, last in self._dirty:
+            self.ddr[first:last] = self._cache[first:last]
+        self._dirty.clear()
 
     def invalidate(self) -> None:
         """Forget all lines; what was dirty is lost."""
-        self._held[:] = self._dirty[:] = False
+        self._held.clear()
+        self._dirty.clear()
 
     def _fill(self, start: int, stop: int) -> None:
-        """Bring the lines of a range into the cache."""
+        """Bring the lines of a range into the cache, but for those that it holds."""
         lines = _lines(start, stop)
-        if self._held[lines].all():
-            return
-        missing = np.zeros_like(self._held)
-        missing[lines] = ~self._held[lines]
-        self._copy(self.ddr, self._cache, missing)
-        self._held[lines] = True
-
-    @staticmethod
-    def _copy(source: Bytes, target: Bytes, lines: NDArray[np.bool_]) -> None:
-        """Copy whole lines, run by run."""
-        edges = np.flatnonzero(np.diff(lines, prepend=False, append=False))
-        for first, last in edges.reshape(-1, 2) * LINE:
-            target[first:last] = source[first:last]
+        for first, last in self._held.missing(*lines):
+            self._cache[first:last] = self.ddr[first:last]
+        self._held.add(*lines)
 
 
-def _lines(start: int, stop: int) -> slice:
-    return slice(start // LINE, -(-stop // LINE))
+def _lines(start: int, stop: int) -> Range:
+    """The bytes of the lines in which a range lies."""
+    return start // LINE * LINE, -(-stop // LINE) * LINE
