@@ -34,7 +34,10 @@ class TensorMemory:
         tensor = self._layout.tensors[name]
         if values.shape != (tensor.rows, tensor.columns):
             raise ValueError(f"{name} is {tensor.rows}x{tensor.columns}, not {'x'.join(map(str, values.shape))}")
-        padded = np.zeros((tensor.rows, _padded(tensor.columns)), _TYPES[tensor.element])
+        element = _TYPES[tensor.element]
+        if _padded(tensor.columns) == tensor.columns and values.dtype == element:  # as it lies in memory
+            return self._device.write(self._layout.addresses[name], np.ascontiguousarray(values))
+        padded = np.zeros((tensor.rows, _padded(tensor.columns)), element)
         padded[:, : tensor.columns] = values
         self._device.write(self._layout.addresses[name], padded)
 

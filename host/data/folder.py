@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +43,10 @@ class ImageFolder(Dataset):
     def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """See `Dataset.read`; raises `PeelVitError` for a picture that cannot be read."""
         images = np.empty((len(indices), *self.image_shape), np.uint8)
-        for target, index in zip(images, indices, strict=True):
-            target[...] = self._decode(self._paths[index])
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders let go of Python's lock
+            decoded = pool.map(self._decode, [self._paths[index] for index in indices])
+            for target, picture in zip(images, decoded, strict=True):
+                target[...] = picture
         return images
 
     def _decode(self, path: str) -> NDArray[np.uint8]:

@@ -31,7 +31,10 @@ class PixelQuantiser:
         channels = len(self.table)
         if images.shape[-1] != channels:
             raise ValueError(f"images with {images.shape[-1]} channels, normalisation for {channels}")
-        return self.table[np.arange(channels), images]
+        # Channel by channel, as patches want them: indexing neighbours is several times faster than picking them.
+        pixels = np.ascontiguousarray(np.moveaxis(images, -1, 0))
+        planes = np.stack([row.take(plane) for row, plane in zip(self.table, pixels, strict=True)])
+        return np.moveaxis(planes, 0, -1)
 
 
 def to_patches(images: NDArray[np.int16], patch: int) -> NDArray[np.int16]:
