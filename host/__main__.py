@@ -6,6 +6,7 @@ from pathlib import Path
 
 from host.command_line import Parser
 from host.deployment import ROOT, verify, verify_programs
+from host.doctor.command import add_arguments, doctor
 from host.errors import EXIT_OK, run_main
 
 
@@ -15,8 +16,9 @@ def main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     check = verbs.add_parser("verify", help="compare a deployed folder with its checksums, and its programs with ours")
     check.add_argument("folder", nargs="?", type=Path, default=ROOT, help="default: the folder of this program")
+    add_arguments(verbs.add_parser("doctor", help="check whether the board is fit to train, and say what cures it"))
     options = parser.parse_args()
-    return _verify(options.folder)
+    return doctor(options) if options.verb == "doctor" else _verify(options.folder)
 
 
 def _verify(folder: Path) -> int:

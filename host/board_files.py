@@ -7,6 +7,9 @@ from typing import Any, Protocol
 
 from host.errors import PeelVitError
 
+PYNQ_PORT = 7967
+"""Of PYNQ.remote's server."""
+
 _TIMEOUT = 10.0
 """Seconds that a board elsewhere may take to answer."""
 
@@ -33,17 +36,17 @@ class LocalFiles:
 
 
 class RemoteFiles:
-    """The files of the board whose PYNQ.remote server is at `host`:`port`; one connection of its own."""
+    """The files of the board whose PYNQ.remote server is at `address`, HOST or HOST:PORT; a connection of its own."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, address: str) -> None:
         try:
             import grpc
             from pynq.remote import remote_device_pb2, remote_device_pb2_grpc
         except ModuleNotFoundError as error:
             raise PeelVitError(f"a board elsewhere needs the Python package {error.name}; install pynq") from None
         self._messages, self._error = remote_device_pb2, grpc.RpcError
-        self._channel = grpc.insecure_channel(f"{host}:{port}")
-        self._stub: Any = remote_device_pb2_grpc.RemoteDeviceStub(self._channel)
+        self.channel: Any = grpc.insecure_channel(address if ":" in address else f"{address}:{PYNQ_PORT}")
+        self._stub: Any = remote_device_pb2_grpc.RemoteDeviceStub(self.channel)
 
     def read(self, path: str) -> bytes | None:
         """See `Files`."""
@@ -60,7 +63,7 @@ class RemoteFiles:
 
     def close(self) -> None:
         """End the connection."""
-        self._channel.close()
+        self.channel.close()
 
 
 def read_text(files: Files, path: str) -> str | None:

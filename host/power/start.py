@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from host.board_files import Files, LocalFiles
+from host.board_files import Files, LocalFiles, RemoteFiles
 from host.options import Options
 from host.power.meter import IDLE_SECONDS, PowerMeter
 from host.power.rails import find_rails, missing_sentence
@@ -13,7 +13,8 @@ from host.power.rails import find_rails, missing_sentence
 
 def meter_for(options: Options) -> PowerMeter:
     """The meter of a run, started; call it while the accelerator stands still."""
-    return started_meter(LocalFiles(), options.power)
+    files = RemoteFiles(options.board) if options.power and options.board is not None else LocalFiles()
+    return started_meter(files, options.power)
 
 
 def started_meter(
