@@ -100,8 +100,8 @@ experiments: setup  ## train the rows of the paper's tables in the background, r
 perf: csim  ## print the modelled times of the accelerator beside the paper's and the targets [ARGS]
 	$(PY) -m sim.perf --config $(CONFIG) $(ARGS)
 
-explore: csim  ## search the sizes of the accelerator under a device's limits [CONFIG ARGS]
-	$(PY) -m sim.explore --config $(CONFIG) $(ARGS)
+explore: setup  ## search the sizes of the accelerator for every shipped board, under its limits [ARGS]
+	$(PY) -m sim.explore $(ARGS)
 
 area: setup  ## estimate DSP, BRAM, LUT and FF of the rendered kernels by module [CONFIG ARGS]
 	$(PY) -m hls.area $(CONFIG) $(ARGS)

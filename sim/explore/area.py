@@ -1,9 +1,13 @@
-"""Resources in closed form: fitted to estimates of `hls.area` at sizes around a configuration's."""
+"""Resources in closed form: fitted to estimates of `hls.area` around the ZCU102's sizes, moved to go through a board's.
+
+All boards' kernels come from the same templates, so what a row, a column or a lane of them takes is the same; what the
+board's own limits (longest row, most patches) add is the difference at its own sizes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +15,17 @@ from scipy.optimize import nnls
 from tqdm import tqdm
 
 from hls.area.assumptions import A
-from hls.area.estimate import estimate
+from hls.area.estimate import Estimate, estimate
 from hls.area.memory import bram36
-from hls.spec.config import HardwareConfig, resized
+from hls.lint.errors import LintError
+from hls.spec.config import ConfigError, HardwareConfig, resized
 from hls.spec.devices import Resources
+from host.errors import PeelVitError
 
 SIZES = ("row_tile", "column_tile", "step_tiles", "panel_rows", "chunk", "sum_rows", "lanes")
 """What is searched."""
 NAMES = tuple(f.name for f in fields(Resources))
+NOTHING = Resources()
 
 
 @dataclass(frozen=True)
@@ -27,14 +34,28 @@ class ClosedForm:
 
     coefficients: dict[str, NDArray[np.float64]]
     error: dict[str, float]
+    moved: Resources = NOTHING
 
     def resources(self, config: HardwareConfig) -> Resources:
         """Of a configuration."""
-        return Resources(**{name: float(_features(name, config) @ self.coefficients[name]) for name in NAMES})
+        found = {name: float(_features(name, config) @ self.coefficients[name]) for name in NAMES}
+        return Resources(**found) + self.moved
+
+    def through(self, config: HardwareConfig, total: Resources) -> ClosedForm:
+        """The same, exact at a configuration that was estimated."""
+        return replace(self, moved=self.moved + total + self.resources(config) * -1)
+
+
+def estimated(config: HardwareConfig) -> Estimate:
+    """By `hls.area`."""
+    try:
+        return estimate(config)
+    except (ConfigError, LintError) as error:
+        raise PeelVitError(f"the resources of {config.name} cannot be estimated: {error}") from None
 
 
 def around(base: HardwareConfig) -> Iterator[HardwareConfig]:
-    """Sizes that differ from the base in one or two of them."""
+    """The base, and sizes that differ from it in one or two of them: as few as tell the features apart."""
     tile, column, wave = base.row_tile, base.column_tile, 24
     fewer = {"row_tile": tile - 2, "panel_rows": _multiple(base.panel_rows, tile - 2)}
     narrow = {"column_tile": max(wave, column - wave)}
@@ -43,13 +64,10 @@ def around(base: HardwareConfig) -> Iterator[HardwareConfig]:
     for change in (
         fewer,
         narrow,
-        fewer | narrow,
         half,
-        half | narrow,
-        {"chunk": base.chunk * 2},
+        {"chunk": base.chunk // 2},
         {"panel_rows": 2 * base.panel_rows, "sum_rows": 2 * base.panel_rows},
-        {"step_tiles": base.step_tiles + 2},
-        {"sum_rows": 2 * base.sum_rows},
+        {"step_tiles": base.step_tiles + 2, "sum_rows": 2 * base.sum_rows},
     ):
         sizes = {name: getattr(base, name) for name in SIZES} | change
         changed = [f"{key}{value}" for key, value in change.items()]
@@ -64,10 +82,9 @@ def _multiple(value: int, of: int) -> int:
     return value
 
 
-def closed_form(base: HardwareConfig) -> ClosedForm:
-    """Fit to `hls.area` at the sizes around the base."""
-    configs = list(around(base))
-    found = [estimate(config).total for config in tqdm(configs, unit="estimate", desc="resources", disable=None)]
+def closed_form(configs: Sequence[HardwareConfig]) -> ClosedForm:
+    """Fit to `hls.area` at these sizes."""
+    found = [estimated(config).total for config in tqdm(configs, unit="estimate", desc="resources", disable=None)]
     coefficients, error = {}, {}
     for name in NAMES:
         counts = np.array([getattr(total, name) for total in found])

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
 from hls.spec.config import ConfigError, HardwareConfig, check, resized
 from hls.spec.devices import LIMIT, Device, Resources
-from sim.explore.area import NAMES, SIZES, ClosedForm
+from sim.explore.area import NAMES, SIZES, ClosedForm, estimated
 from sim.explore.calibrate import Model
 from sim.perf.run import Run
 
 _COLUMNS = range(24, 217, 24)
-_STEPS = (3, 5, 8)
+_STEPS = (3, 4, 6)
 _CHUNKS = (192, 384, 768)
-_LANES = (4, 6, 8, 12, 16, 24)
-_PANELS = (200, 400)
-"""Rows that a panel should about hold: one image of 197 tokens, or two."""
-_CELLS = 0.4
-"""Least part of the DSP slices that the array takes: below, it is slower whatever else is chosen."""
+_LANES = (3, 4, 6, 8, 12, 16, 24)
+_PANELS = (99, 197, 394)
+"""Rows that a panel should hold at least: half an image of 197 tokens, one, or two."""
+_CELLS = 0.5
+"""Least part of the largest array that fits: a smaller one is slower whatever else is chosen."""
+TRIES = 6
+"""Of the fastest points, those that `hls.area` reads to find one that fits beyond the closed form's error."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Point:
     ms: tuple[float, ...]
     score: float
     """Geometric mean of time by the base's time: lower is better."""
+    is_estimated: bool = False
+    """Whether `hls.area` read the rendered sizes; else the resources are the closed form's."""
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -45,17 +49,21 @@ class Point:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"sizes": self.sizes, "resources": asdict(self.resources), "ms": list(self.ms), "score": self.score}
+        return {
+            "sizes": self.sizes,
+            "resources": asdict(self.resources),
+            "resources_by": "hls.area" if self.is_estimated else "closed form",
+            "ms": list(self.ms),
+            "score": self.score,
+        }
 
 
 def candidates(base: HardwareConfig) -> Iterator[HardwareConfig]:
     """Every combination of sizes that a configuration may have."""
     for columns, rows, steps, chunk, panel in product(_COLUMNS, range(8, 33, 2), _STEPS, _CHUNKS, _PANELS):
-        if not _CELLS * base.dsp <= rows * columns <= base.dsp:
-            continue
         unit = math.lcm(rows, 8)
-        panel_rows = max(unit, round(panel / unit) * unit)
-        for waits, lanes in product((1, 2), _LANES):
+        panel_rows = math.ceil(panel / unit) * unit
+        for waits, lanes in product((1, 2, 3), _LANES):
             sizes = dict(zip(SIZES, (rows, columns, steps, panel_rows, chunk, waits * panel_rows, lanes), strict=True))
             config = resized(base, sizes)
             try:
@@ -66,17 +74,44 @@ def candidates(base: HardwareConfig) -> Iterator[HardwareConfig]:
 
 
 def search(base: HardwareConfig, device: Device, form: ClosedForm, model: Model, runs: Sequence[Run]) -> list[Point]:
-    """Points that fit the device; where none does, those whose shortest resource is least short."""
-    every = [(config, form.resources(config)) for config in candidates(base)]
-    bound = max(1.0, min(Point(c, r, (), 0).excess(device) for c, r in every) * 1.02)
-    fitting = [(c, r) for c, r in every if Point(c, r, (), 0).excess(device) <= bound]
-    return [_timed(config, resources, model, runs) for config, resources in fitting]
+    """Points that fit the device by the closed form; where none does, those whose shortest resource is least short."""
+    every = [Point(config, form.resources(config), (), 0) for config in candidates(base)]
+    bound = max(1.0, min(point.excess(device) for point in every) * 1.02)
+    fitting = [point for point in every if point.excess(device) <= bound]
+    largest = max(_cells(point.config) for point in fitting)
+    return [timed(point, model, runs) for point in fitting if _cells(point.config) >= _CELLS * largest]
 
 
-def _timed(config: HardwareConfig, resources: Resources, model: Model, runs: Sequence[Run]) -> Point:
-    ms = tuple(model.program(run, config) for run in runs)
+def _cells(config: HardwareConfig) -> int:
+    return config.row_tile * config.column_tile
+
+
+def timed(point: Point, model: Model, runs: Sequence[Run]) -> Point:
+    """The point with the times of the programs."""
+    ms = tuple(model.program(run, point.config) for run in runs)
     score = math.exp(sum(math.log(t / run.ms) for t, run in zip(ms, runs, strict=True)) / len(runs))
-    return Point(config, resources, ms, score)
+    return replace(point, ms=ms, score=score)
+
+
+def confirmed(point: Point) -> Point:
+    """The point with the resources that `hls.area` reads from its rendered kernels."""
+    sizes = "-".join(map(str, point.sizes.values()))
+    total = estimated(resized(point.config, point.sizes, f"{point.config.name}-{sizes}")).total
+    return replace(point, resources=total, is_estimated=True)
+
+
+def recommended(points: Sequence[Point], device: Device) -> Point | None:
+    """The fastest of the points that fits by `hls.area`; tried are `TRIES` from the fastest on, 1 % of time apart."""
+    tried, last = 0, 0.0
+    for point in sorted(points, key=lambda p: (p.score, p.excess(device))):
+        if tried and point.score < last * 1.01:
+            continue
+        found, tried, last = confirmed(point), tried + 1, point.score
+        if found.excess(device) <= 1:
+            return found
+        if tried == TRIES:
+            break
+    return None
 
 
 def front(points: Sequence[Point]) -> list[Point]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hls.area.estimate import Estimate, Row
 from hls.spec.config import HardwareConfig, load, resized
 from hls.spec.devices import DEVICES, Resources
 from host.devices.csim import CsimDevice
 from host.model import ViTConfig, parse_model
 from sim.csim import build
+from sim.explore.__main__ import Found
+from sim.explore.area import ClosedForm
 from sim.explore.calibrate import GEMM, calibrate, errors
+from sim.explore.document import page
 from sim.explore.gemm import Fit, Shape, cycles, shape_of, sizes_of, steps
-from sim.explore.search import Point, front
+from sim.explore.search import Point, front, recommended
 from sim.perf.levels import LEVELS
 from sim.perf.measure import measure
 from sim.perf.run import Run
@@ -66,7 +71,7 @@ def board_runs() -> list[Run]:
     config = load("zcu102")
     build(config, "fast")
     tiny, small = (parse_model(f"deit_{size}_patch16_224") for size in ("tiny", "small"))
-    wanted = [(model, "inference", level) for model in (tiny, small) for level in ("dense", "0.7")]
+    wanted = [(tiny, "inference", "dense"), (tiny, "inference", "0.7"), (small, "inference", "dense")]
     wanted += [(tiny, "training", "0.7")]
     device = CsimDevice(config)
     return [
@@ -85,6 +90,7 @@ def test_cycles_follow_the_simulation_at_the_shapes_of_deit(board_runs: list[Run
         assert abs(worst) < 0.05 or name not in GEMM, name
 
 
+@pytest.mark.slow
 def test_cycles_of_another_size_are_predicted() -> None:
     """Calibrated on the toy accelerator, the model predicts one with other sizes, which is then measured."""
     model, other = parse_model("vit_micro_patch4_32"), resized(TOY, OTHER, "toy-other")
@@ -104,6 +110,75 @@ def on(config: HardwareConfig, model: ViTConfig, level: str) -> Run:
 
 def point(score: float, dsp: float, lut: float) -> Point:
     return Point(TOY, Resources(dsp=dsp, bram36=1, lut=lut), (score,), score)
+
+
+def sized(rows: int, score: float, dsp: float) -> Point:
+    config = resized(TOY, {"row_tile": rows})
+    return Point(config, Resources(dsp=dsp), (score,), score)
+
+
+def test_the_fastest_point_that_is_confirmed_is_recommended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The closed form holds all three for fitting, the estimate only the slowest; a twin of the first is not tried."""
+    read: list[int] = []
+
+    def estimated(config: HardwareConfig) -> Estimate:
+        read.append(config.row_tile)
+        total = Resources(dsp=2000 if config.row_tile == 8 else 3000)
+        return Estimate(config.name, config.part, [Row(0, "top", total, total)], [])
+
+    monkeypatch.setattr("sim.explore.search.estimated", estimated)
+    points = [sized(8, 1.2, 2400), sized(14, 1.0, 2500), sized(12, 1.005, 2500), sized(10, 1.1, 2450)]
+    found = recommended(points, DEVICES["xczu9eg"])
+    assert read == [14, 10, 8]
+    assert found is not None
+    assert (found.config.row_tile, found.resources.dsp, found.is_estimated) == (8, 2000, True)
+    assert recommended(points[1:], DEVICES["xczu9eg"]) is None
+
+
+def test_the_closed_form_goes_through_a_board() -> None:
+    ones = {"dsp": [10, 1, 0, 0, 32], "bram36": [5, 0, 0, 0, 0, 0, 0], "lut": [9, 0, 0, 0, 0], "ff": [9, 0, 0, 0, 0]}
+    form = ClosedForm({name: np.array(values) for name, values in ones.items()}, {})
+    board, lanes = resized(TOY, {"lanes": 3}), 3
+    assert form.resources(board).dsp == 10 + TOY.row_tile * TOY.column_tile + 32 * lanes
+    moved = form.through(board, Resources(dsp=500, bram36=20, lut=100, ff=200))
+    assert moved.resources(board) == Resources(dsp=500, bram36=20, lut=100, ff=200)
+    assert moved.resources(resized(TOY, {"lanes": 4})).dsp == 532
+
+
+@pytest.mark.parametrize(
+    "used, best, fault",
+    [
+        (2000, 1.0, ""),
+        (2000, 0.98, ""),
+        (2000, 0.9, "toy is 11% slower than the sizes that were found"),
+        (3000, 0.9, "toy does not fit xczu9eg; other sizes do"),
+        (3000, None, "toy does not fit xczu9eg; nothing found fits either"),
+    ],
+)
+def test_what_is_shipped_is_held_against_the_search(used: float, best: float | None, fault: str) -> None:
+    shipped = Point(TOY, Resources(dsp=used), (1.0,), 1.0, True)
+    other = None if best is None else Point(TOY, Resources(dsp=1), (best,), best, True)
+    assert Found(shipped, DEVICES["xczu9eg"], [], [], other, {}).fault == fault
+
+
+def test_the_page_has_every_board() -> None:
+    limits = {"dsp": 2520, "bram36": 912, "lut": 219_264, "ff": 438_528}
+    used = {name: limit // 2 for name, limit in limits.items()}
+    shipped = {"sizes": {"row_tile": 8}, "resources": used, "score": 1.0}
+    board = {
+        "device": "xczu9eg",
+        "board": "ZCU102",
+        "limits": limits,
+        "fits": True,
+        "fault": "",
+        "programs": [{"model": "deit_tiny_patch16_224", "pass": "inference", "micro_batch": 1, "simulated_ms": 5.25}],
+        "shipped": shipped,
+        "recommended": shipped,
+    }
+    text = page({"boards": {"zcu102": board, "kv260": board | {"recommended": None, "fault": "too large"}}})
+    assert "| zcu102 | ZCU102 (xczu9eg) | 1,260 of 2,520 (50%) |" in text
+    assert "| kv260 | 5.25 |" in text
+    assert "too large" in text
 
 
 def test_front_holds_what_nothing_beats() -> None:
