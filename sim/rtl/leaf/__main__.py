@@ -25,15 +25,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sim.rtl.leaf", description=__doc__.splitlines()[0])
     parser.add_argument("config", nargs="?", default="zcu102", help="a shipped configuration or a JSON file")
     parser.add_argument("--vectors", type=int, default=100_000, help="vectors a leaf; 0: no simulation")
+    parser.add_argument("--seed", type=int, default=1, help="of the vectors (default: %(default)s)")
     parser.add_argument("--leaf", nargs="+", default=[], help="only these leaves")
     parser.add_argument("--area", action="store_true", help="synthesise with yosys (minutes) and write the report")
     parser.add_argument("--report", type=Path, default=REPORT, help="where --area writes (default: %(default)s)")
     options = parser.parse_args()
-    if options.vectors < 0:
-        raise PeelVitError("give 0 vectors or more")
+    if options.vectors < 0 or options.seed < 0:
+        raise PeelVitError("give 0 vectors or more, and a seed of 0 or more")
     config = load_hardware(options.config)
     modules = made(config, options.leaf)
-    faults = simulate(config, modules, FOLDER / config.name, options.vectors) if options.vectors else {}
+    folder = FOLDER / config.name
+    faults = simulate(config, modules, folder, options.vectors, options.seed) if options.vectors else {}
     for module in modules:
         verdict = faults.get(module.leaf.name, f"{options.vectors:,} vectors equal the golden model, one a cycle")
         print(f"{module.leaf.name:20} {module.stages:3} stages  {verdict if options.vectors else ''}".rstrip())

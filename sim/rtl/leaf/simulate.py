@@ -55,8 +55,10 @@ def top(modules: Sequence[Module]) -> str:
     return "\n".join([f"module {TOP} (", "  " + ",\n  ".join(ports), ");", *instances, "endmodule", ""])
 
 
-def simulate(config: HardwareConfig, modules: Sequence[Module], folder: Path, vectors: int) -> dict[str, str]:
-    """Run every leaf on `vectors` vectors; what failed, by leaf. All files go to `folder`."""
+def simulate(
+    config: HardwareConfig, modules: Sequence[Module], folder: Path, vectors: int, seed: int = 1
+) -> dict[str, str]:
+    """Run every leaf on `vectors` vectors of a seed; what failed, by leaf. All files go to `folder`."""
     from cocotb_tools.runner import get_runner
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +69,7 @@ def simulate(config: HardwareConfig, modules: Sequence[Module], folder: Path, ve
             path.write_text(text)
     (folder / "latencies.json").write_text(json.dumps({module.leaf.name: module.latency for module in modules}))
     for module in modules:
-        inputs, outputs = SOURCES[module.leaf.name](Draw(config, vectors))
+        inputs, outputs = SOURCES[module.leaf.name](Draw(config, vectors, seed))
         words = {port.name: packed(port, inputs[port.name]) for port in module.leaf.inputs}
         expected = joined(module.leaf.outputs, outputs)
         (folder / f"{module.leaf.name}.vectors").write_bytes(pickle.dumps((words, expected)))
@@ -91,9 +93,10 @@ def simulate(config: HardwareConfig, modules: Sequence[Module], folder: Path, ve
 
 
 def failures(results: Path, names: Sequence[str]) -> dict[str, str]:
-    """Failed or missing tests by leaf, from cocotb's results (which number the leaves)."""
+    """Failed or missing tests by leaf, from cocotb's results, which name the leaves or, where they are many, number them."""
     found = dict.fromkeys(names, "did not run")
     for case in ElementTree.parse(results).iter("testcase"):
         fault = next((child for child in case if child.tag in ("failure", "error")), None)
-        found[names[int(case.get("name", "").rpartition("=")[2])]] = "" if fault is None else str(fault.attrib)
+        which = case.get("name", "").rpartition("=")[2]
+        found[names[int(which)] if which.isdigit() else which] = "" if fault is None else str(fault.attrib)
     return {name: fault for name, fault in found.items() if fault}

@@ -18,7 +18,7 @@ from sim.rtl.leaf.flow import FOLDER, made, translated
 from sim.rtl.leaf.jit import mismatch
 from sim.rtl.leaf.leaf import Leaf
 from sim.rtl.leaf.report import loop_table, table
-from sim.rtl.leaf.simulate import simulate
+from sim.rtl.leaf.simulate import failures, simulate
 from sim.rtl.leaf.synthesis import Area, synthesise, without_tables
 from sim.rtl.leaf.table import leaves
 from sim.rtl.leaf.vectors import SOURCES
@@ -130,6 +130,18 @@ def test_the_page_quotes_the_report_that_is_kept() -> None:
     page, kept = (DOCS / "rtl.md").read_text(), json.loads((DOCS / "results/leaves.json").read_text())
     assert table(kept) in page
     assert loop_table(kept) in page
+
+
+@pytest.mark.parametrize("names", [["mac", "rsqrt"], [f"leaf{i}" for i in range(12)]])
+@pytest.mark.parametrize("by_number", [False, True])
+def test_failures_are_found_by_name_or_number(tmp_path: Path, names: list[str], by_number: bool) -> None:
+    cases = [
+        f'<testcase name="leaf/name={at if by_number else name}">{"<failure/>" if at == 1 else ""}</testcase>'
+        for at, name in enumerate(names[:-1] if len(names) > 2 else names)
+    ]
+    path = tmp_path / "results.xml"
+    path.write_text(f"<testsuites>{''.join(cases)}</testsuites>")
+    assert list(failures(path, names)) == [names[1], *([names[-1]] if len(names) > 2 else [])]
 
 
 @pytest.mark.slow
