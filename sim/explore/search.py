@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
+from tqdm import tqdm
+
 from hls.spec.config import ConfigError, HardwareConfig, check, resized
 from hls.spec.devices import LIMIT, Device, Resources
 from sim.explore.area import NAMES, SIZES, ClosedForm, estimated
@@ -15,11 +17,13 @@ from sim.explore.calibrate import Model
 from sim.perf.run import Run
 
 _COLUMNS = range(24, 217, 24)
-_STEPS = (3, 4, 6)
+_STEPS = (3, 4)
 _CHUNKS = (192, 384, 768)
 _LANES = (3, 4, 6, 8, 12, 16, 24)
 _PANELS = (99, 197, 394)
 """Rows that a panel should hold at least: half an image of 197 tokens, one, or two."""
+_NEAR = 1.06
+"""How near to the fastest an array with roomy buffers has to be for its other buffers to be looked at."""
 _CELLS = 0.5
 """Least part of the largest array that fits: a smaller one is slower whatever else is chosen."""
 TRIES = 6
@@ -63,7 +67,7 @@ def candidates(base: HardwareConfig) -> Iterator[HardwareConfig]:
     for columns, rows, steps, chunk, panel in product(_COLUMNS, range(8, 33, 2), _STEPS, _CHUNKS, _PANELS):
         unit = math.lcm(rows, 8)
         panel_rows = math.ceil(panel / unit) * unit
-        for waits, lanes in product((1, 2, 3), _LANES):
+        for waits, lanes in product((1, 3), _LANES):
             sizes = dict(zip(SIZES, (rows, columns, steps, panel_rows, chunk, waits * panel_rows, lanes), strict=True))
             config = resized(base, sizes)
             try:
@@ -74,16 +78,32 @@ def candidates(base: HardwareConfig) -> Iterator[HardwareConfig]:
 
 
 def search(base: HardwareConfig, device: Device, form: ClosedForm, model: Model, runs: Sequence[Run]) -> list[Point]:
-    """Points that fit the device by the closed form; where none does, those whose shortest resource is least short."""
+    """Points that fit the device by the closed form; where none does, those whose shortest resource is least short.
+
+    The array is chosen first, with the roomiest buffers that fit beside it, then buffers for the arrays that come near.
+    """
     every = [Point(config, form.resources(config), (), 0) for config in candidates(base)]
     bound = max(1.0, min(point.excess(device) for point in every) * 1.02)
-    fitting = [point for point in every if point.excess(device) <= bound]
-    largest = max(_cells(point.config) for point in fitting)
-    return [timed(point, model, runs) for point in fitting if _cells(point.config) >= _CELLS * largest]
+    arrays: dict[tuple[int, int], list[Point]] = {}
+    for point in every:
+        if point.excess(device) <= bound:
+            arrays.setdefault((point.config.row_tile, point.config.column_tile), []).append(point)
+    largest = max(rows * columns for rows, columns in arrays)
+    first = {
+        array: timed(max(points, key=_room), model, runs)
+        for array, points in tqdm(arrays.items(), unit="array", desc="search", disable=None)
+        if array[0] * array[1] >= _CELLS * largest
+    }
+    near = min(point.score for point in first.values()) * _NEAR
+    found = list(first.values())
+    for array in tqdm([array for array, point in first.items() if point.score <= near], unit="array", disable=None):
+        found += [timed(point, model, runs) for point in arrays[array] if point.config != first[array].config]
+    return found
 
 
-def _cells(config: HardwareConfig) -> int:
-    return config.row_tile * config.column_tile
+def _room(point: Point) -> tuple[int, ...]:
+    config = point.config
+    return config.lanes, config.panel_rows, config.sum_rows, config.chunk, config.step_tiles
 
 
 def timed(point: Point, model: Model, runs: Sequence[Run]) -> Point:

@@ -93,7 +93,7 @@ def simulate(
 
 
 def failures(results: Path, names: Sequence[str]) -> dict[str, str]:
-    """Failed or missing tests by leaf, from cocotb's results, which name the leaves or, where they are many, number them."""
+    """Failed or missing tests by leaf, from cocotb's results (which number the leaves where they are many)."""
     found = dict.fromkeys(names, "did not run")
     for case in ElementTree.parse(results).iter("testcase"):
         fault = next((child for child in case if child.tag in ("failure", "error")), None)
