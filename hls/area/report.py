@@ -19,9 +19,9 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def update(path: Path, parts: Mapping[str, Any]) -> None:
-    """Put parts in, one that is a table of configurations (`estimates`) row by row."""
+    """Put parts in, row by row: other configurations', leaves' and loops' rows stay."""
     content = read(path)
     for name, part in parts.items():
-        content[name] = {**content.get(name, {}), **part} if name == "estimates" else part
+        content[name] = {**content.get(name, {}), **part}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n")

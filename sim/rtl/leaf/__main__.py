@@ -43,7 +43,8 @@ def main() -> None:
     for depth in slow:
         print(f"loop {depth.label}: its leaves need {depth.needed} cycles, it states {depth.stated}")
     if options.area:
-        areas = report(config, modules, 0 if faults else options.vectors)
+        names = [module.leaf.name for module in modules]
+        areas = report(config, modules, {name: 0 if name in faults else options.vectors for name in names})
         update(options.report, areas)
         print(f"{table(areas)}\n{loop_table(areas)}")
     if faults or slow:

@@ -15,9 +15,11 @@ from sim.rtl.leaf.synthesis import RECIPE, synthesise, without_tables
 from sim.rtl.leaf.verilog import DELAY_MODEL, Module, period_ps
 
 
-def report(config: HardwareConfig, modules: list[Module], vectors: int) -> dict[str, Any]:
-    """Synthesise every module. `vectors`: how many each was found right on (0: not simulated). docs/area.md has the
-    schema."""
+def report(config: HardwareConfig, modules: list[Module], vectors: Mapping[str, int]) -> dict[str, Any]:
+    """Synthesise every module. `vectors`: how many each was found right on (0: not simulated, or not right).
+
+    docs/area.md has the schema.
+    """
     folder = FOLDER / config.name
     folder.mkdir(parents=True, exist_ok=True)
     estimated = estimates(config, [m.leaf for m in modules if m.leaf.name not in mac_cell.NAMES], folder)
@@ -35,6 +37,7 @@ def report(config: HardwareConfig, modules: list[Module], vectors: int) -> dict[
             "latency": module.latency,
             "interval": 1,
             "table_bits": module.table_bits,
+            "vectors": vectors[name],
         }
         if name in estimated:
             leaves[name]["estimated"] = {"dsp": round(estimated[name].dsp), "lut": round(estimated[name].lut)}
@@ -43,7 +46,6 @@ def report(config: HardwareConfig, modules: list[Module], vectors: int) -> dict[
         "clock_mhz": config.clock_mhz,
         "synthesis": f"yosys {RECIPE}, constant tables left out",
         "delay_model": f"XLS {DELAY_MODEL}, {period_ps(config)} ps a stage",
-        "vectors": vectors,
     }
     loops = {each.label: {"stated": each.stated, "needed": each.needed} for each in depths(config, stages(modules))}
     return {"origin": origin, "leaves": leaves, "loops": loops}
