@@ -13,6 +13,8 @@
 //     AHEAD(call, blocks)   PROCESS for one whose channels hold so many blocks (`stream type=pipo depth=`) and not two:
 //                     it may run ahead of the task behind it by that many iterations less one
 //     COMPUTE(call)   PROCESS for the task that holds the multiply-accumulate array
+//     FED(call, first, last)   a task that the one before it feeds through a short FIFO: that one takes `first` cycles
+//                     until its first element, this one `last` cycles from the last element to its own end
 //
 // A region whose arrays are all FIFOs (`stream type=fifo`) starts with STREAMING(first) instead: a task begins with the
 // first element it is handed, so filling the region costs the depths of the tasks' first loops, not whole tasks.
@@ -37,6 +39,7 @@
 #define BESIDE(call) call
 #define AHEAD(call, blocks) call
 #define COMPUTE(call) call
+#define FED(call, first, last) call
 #define STRAIGHT(time)
 #define MARK_START()
 #define MARK_INSTRUCTION()
@@ -76,6 +79,10 @@ inline void write_word(word_t* mem, unsigned address, word_t value) {
 #define COMPUTE(call)                                     \
     region.start(#call, peelvit::cycles::kCompute, true); \
     call;                                                 \
+    region.end()
+#define FED(call, first, last)            \
+    region.start_fed(#call, first, last); \
+    call;                                 \
     region.end()
 #define STRAIGHT(time) peelvit::cycles::straight(time)
 #define MARK_START() peelvit::cycles::begin()

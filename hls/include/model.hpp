@@ -18,6 +18,8 @@
 // the iterations one after the other, which holds up the tasks where several of them use the same one. In a region of
 // FIFOs a task starts when
 // the first loops of the tasks before it are filled, and ends when its own first loop has passed on their last element.
+// A task that is FED does both in the times that are stated, and the one before it ends no earlier than the FIFO
+// between them, which is short, lets it.
 //
 // Cycles are booked as compute (loops of the multiply-accumulate array), memory (in other loops: the busiest stream, or
 // the DDR memory, is moving words), vector (the rest of those) and stall (fill and drain of pipelines and regions,
@@ -244,6 +246,14 @@ class Region {
         lead = lead_before_ + std::int64_t(schedule_.began + begins_ - total());
     }
 
+    // A task that the one before it feeds, after `first` cycles, and that needs `last` cycles after its last element.
+    void start_fed(const char* name, count_t first, count_t last) {
+        ready_ = begins_ + first;
+        handed_ = latest_;
+        tail_[task_] = last;
+        start(name, kVector, false);
+    }
+
     void end() {
         settle();
         kind = kVector;
@@ -259,10 +269,14 @@ class Region {
             copy(costs, costs_);
             slowest_ = name_;
         }
-        const count_t ended = begins_ + cost + (cost != 0 ? kHandshake : 0);
+        count_t ended = begins_ + cost + (cost != 0 ? kHandshake : 0);
+        if (tail_[task_] != 0 && cost != 0) ended = larger_count(ended, handed_ + tail_[task_]);
         for (int i = kBlocks - 1; i > 0; --i) schedule_.earlier[i][task_] = schedule_.earlier[i - 1][task_];
         schedule_.earlier[0][task_] = schedule_.last[task_];
         schedule_.last[task_] = streams_ ? larger_count(ended, handed_ + fill) : ended;
+        for (int i = task_; tail_[i] != 0 && schedule_.last[i] > tail_[i]; --i) {
+            schedule_.last[i - 1] = larger_count(schedule_.last[i - 1], schedule_.last[i] - tail_[i]);
+        }
         filled_ = larger_count(filled_, begins_ + fill);
         latest_ = larger_count(latest_, schedule_.last[task_]);
         use_servers(begins_, schedule_.last[task_]);
@@ -336,6 +350,7 @@ class Region {
     count_t begins_ = 0;               // when it starts
     count_t filled_ = 0, latest_ = 0;  // when the first loops of the tasks so far are filled, and all tasks so far end
     count_t handed_ = 0;               // when the tasks before the present one end
+    count_t tail_[kTasks] = {};        // of a task that is fed: cycles from the last element to its end
     count_t cost_ = 0, costs_[kKinds] = {};  // of the slowest task
     const char* slowest_ = "";
     const char* name_ = "";

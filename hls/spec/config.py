@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -40,7 +41,7 @@ class HardwareConfig:
     without: tuple[str, ...]
     """Operations that this accelerator does not have: an instruction with their opcode is refused."""
     row_tile: int
-    """Rows of the multiply-accumulate array: output rows a tile, even and at least 8."""
+    """Rows of the multiply-accumulate array: output rows a tile, even, at least 8, in at most three words of eight."""
     column_tile: int
     """Columns of the array: output columns a tile, a multiple of 24 (a word for each of the three ports)."""
     step_tiles: int
@@ -103,6 +104,31 @@ class HardwareConfig:
         return self.row_tile * self.column_tile + self.lanes * self.max_head_dim
 
     @property
+    def tile_words(self) -> int:
+        """Words of eight rows that hold a row tile, which may begin inside of one."""
+        return -(-(self.row_tile + LANES - math.gcd(self.row_tile, LANES)) // LANES)
+
+    @property
+    def panel_groups(self) -> int:
+        """Groups of a word for each port that hold a panel's rows."""
+        return self._last_group(self.panel_rows // self.row_tile - 1) + 1
+
+    @property
+    def step_groups(self) -> int:
+        """Those that hold what is new in any pass, rounds of a word for each port; the first pass may be one tile long."""
+        tiles, most = self.panel_rows // self.row_tile, 0
+        for start in {*range(0, tiles, self.step_tiles), *range(1, tiles, self.step_tiles)}:
+            end = min(tiles, start + self.step_tiles)
+            first, last = (-(-tile * self.row_tile // LANES) for tile in (start, end))
+            written = (first + -(-(last - first) // self.ports) * self.ports - 1) // self.ports
+            most = max(most, max(written, self._last_group(end - 1)) - first // self.ports + 1)
+        return most
+
+    def _last_group(self, tile: int) -> int:
+        """Group of the last word that a tile of the panel reads."""
+        return (tile * self.row_tile // LANES + self.tile_words - 1) // self.ports
+
+    @property
     def ddr_burst_words(self) -> int:
         """Words that the memory moves at least."""
         return max(1, self.ddr_burst * self.ddr_bytes // WORD_BYTES)
@@ -147,6 +173,7 @@ def check(config: HardwareConfig) -> None:
     for name in ("column_tile", "chunk"):
         need(getattr(config, name) % wave == 0, f"{name} must be a multiple of {wave}")
     need(config.row_tile % 2 == 0 and config.row_tile >= LANES, f"row_tile must be even and at least {LANES}")
+    need(config.tile_words <= config.ports, f"row_tile {config.row_tile} must lie in {config.ports} words of eight rows")
     need(2 <= config.step_buffers <= 5, "step_buffers must be between 2 and 5")
     need(config.panel_rows % config.row_tile == 0, "panel_rows must be a multiple of row_tile")
     need(config.sum_rows >= config.panel_rows, "sum_rows must be at least panel_rows")

@@ -88,6 +88,14 @@ static void loads_side_by_side() {
     PROCESS(work(30, 1, 0));
 }
 
+static void fed_region(int iterations, int made, int taken) {
+    for (int i = 0; i < iterations; ++i) {
+        DATAFLOW(i == 0);
+        PROCESS(work(made, 1, 0));
+        FED(work(taken, 1, 0), 10, 20);
+    }
+}
+
 static void loads_on_one_port() {
     DATAFLOW(true);
     PROCESS(load<0>(0, 200));
@@ -142,4 +150,6 @@ int main() {
     CASE("loads on one port", loads_on_one_port());
     CASE("shared port", shared_port(10));
     CASE("region in a task", outer_region(3));
+    CASE("task that is fed", fed_region(3, 100, 30));
+    CASE("slow task that is fed", fed_region(3, 30, 100));
 }

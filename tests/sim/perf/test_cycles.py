@@ -62,6 +62,10 @@ CASES = {
     "shared port": (0, 0, 10 * 128 - 96, 224 - 128),
     # 52 cycles, then 68 for each iteration of the region within (12 + 32 + 22, start and end)
     "region in a task": (3 * 30, 0, 0, 52 + 3 * 68 - 3 * 30),
+    # 102 cycles an iteration with start and end, and 20 from the last element to the end
+    "task that is fed": (0, 3 * 100, 0, 3 * 2 + 20),
+    # starts after 10 cycles, then 102 an iteration: the task before it is held up
+    "slow task that is fed": (0, 3 * 100, 0, 10 + 3 * 2),
 }
 """Cycles of compute, vector, memory and stall."""
 

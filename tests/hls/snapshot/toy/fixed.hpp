@@ -71,6 +71,30 @@ inline wide_t requantise(wide_t value, int shift, int bits) {
     return bits == 16 ? wide_t(saturate16(shift_to_16(value, by))) : saturate(shift_to_32(value, by), 32);
 }
 
+// A shift to either side as one to the right, of a value that is raised before: one shifter does both.
+struct RaisedShift {
+    u6 right;  // one less where the half is still to be added
+    bool rounds;
+    bool leaves_nothing;
+};
+
+// Of a value of `bits` bits by `shift`; a negative one is a left shift of at most `raise`.
+inline RaisedShift raised_shift_of(int shift, int bits, int raise) {
+    const int right = smaller(larger(shift, -raise), bits) + raise;
+    RaisedShift by;
+    by.rounds = shift > 0;
+    by.leaves_nothing = shift >= bits;
+    by.right = u6(by.rounds ? right - 1 : right);
+    return by;
+}
+
+// bits + raise is at most 64.
+inline wide_t shift_raised(wide_t value, int raise, const RaisedShift& by) {
+    const wide_t near = wide_t(value << raise) >> by.right;
+    if (by.leaves_nothing) return 0;
+    return by.rounds ? wide_t((near + 1) >> 1) : near;
+}
+
 // Bring a value from one fraction to another.
 inline wide_t align(wide_t value, int from, int to) { return round_shift(value, from - to); }
 

@@ -4,21 +4,20 @@
 //     for column tile, for block of row tiles       a step, in a dataflow region:
 //       load          what is new: rows of the block, the column tile, what the epilogue reads
 //       multiply      a rank-1 update of kRowTile x kColumnTile accumulators each cycle
-//       accumulate    add chunks and segments
-//       finish        epilogue, rounding, store
+//       finish        add chunks and segments; epilogue, rounding
+//       store         write
 //
 // Rows stay on chip over the column tiles of a group, a column tile over the row blocks of a panel. Where the contraction
 // takes several chunks, a group has as many columns as sums can wait on chip.
 #pragma once
 
 #include "../slots.hpp"
-#include "finish.hpp"
+#include "store.hpp"
 
 namespace peelvit {
 
-inline void gemm_steps(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, int steps, GemmWalk& walk,
-                       i16 (&panel)[kPorts][kPanelTiles * kThirdChunk][kRowTile], ColumnBuffer& column_tile,
-                       PartialSums& partial, TotalSums& total, PartialRowSums& row_partial, TotalRowSums& row_total,
+inline void gemm_steps(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, int steps, GemmWalk& walk, RowPanel& panel,
+                       ColumnBuffer& column_tile, PartialSums& partial, TotalSums& total, PartialRowSums& row_partial, TotalRowSums& row_total,
                        GemmStatistics& statistics) {
 #pragma HLS inline off
 gemm_steps:
@@ -27,47 +26,51 @@ gemm_steps:
         DATAFLOW(index == 0);
         GemmStep to_load;
         GemmStep to_multiply;
-        GemmStep to_accumulate;
         GemmStep to_finish;
+        GemmStep to_store;
         RowBuffer rows;
 #pragma HLS array_partition variable=rows type=complete dim=1
-#pragma HLS array_partition variable=rows type=complete dim=3
 #pragma HLS stream variable=rows type=pipo depth=3
         ColumnBuffer columns;
 #pragma HLS array_partition variable=columns type=complete dim=2
+#pragma HLS array_partition variable=columns type=complete dim=3
 #pragma HLS stream variable=columns type=pipo depth=3
         ExtraBuffer extra;
 #pragma HLS array_partition variable=extra type=complete dim=1
-#pragma HLS stream variable=extra type=pipo depth=5
+#pragma HLS stream variable=extra type=pipo depth=4
         SavedBuffer saved;
 #pragma HLS array_partition variable=saved type=complete dim=1
-#pragma HLS stream variable=saved type=pipo depth=5
+#pragma HLS stream variable=saved type=pipo depth=4
         BiasBuffer old_bias;
-#pragma HLS stream variable=old_bias type=pipo depth=5
-        RowSumBuffer row_sums;
-#pragma HLS array_partition variable=row_sums type=cyclic factor=2
+#pragma HLS stream variable=old_bias type=pipo depth=4
         SumBuffer sums;
-#pragma HLS array_partition variable=sums type=cyclic factor=2 dim=1
-#pragma HLS array_partition variable=sums type=complete dim=2
-        FinishedSums finished;
-#pragma HLS array_reshape variable=finished type=complete dim=2
-        TotalRowSums finished_rows;
-        PROCESS(next_step(job, walk, to_load, to_multiply, to_accumulate, to_finish));
+#pragma HLS array_reshape variable=sums type=complete dim=2
+#pragma HLS stream variable=sums type=fifo depth=32
+        RowSumBuffer row_sums;
+#pragma HLS stream variable=row_sums type=fifo depth=32
+        ResultBuffer results;
+#pragma HLS array_partition variable=results type=complete dim=1
+#pragma HLS stream variable=results type=fifo depth=32
+        ResultBuffer inputs;
+#pragma HLS array_partition variable=inputs type=complete dim=1
+#pragma HLS stream variable=inputs type=fifo depth=32
+        BiasBuffer new_bias;
+        PROCESS(next_step(job, walk, to_load, to_multiply, to_finish, to_store));
         AHEAD(load(mem0, mem1, mem2, job, to_load, rows, columns, extra, saved, old_bias), kStepBuffers);
         COMPUTE(multiply(to_multiply, rows, columns, panel, column_tile, sums, row_sums));
-        PROCESS(accumulate(job, to_accumulate, sums, row_sums, partial, total, row_partial, row_total, finished, finished_rows));
-        PROCESS(finish(mem0, mem1, mem2, job, to_finish, finished, finished_rows, extra, saved, old_bias, statistics));
+        FED(finish(job, to_finish, sums, row_sums, extra, saved, old_bias, partial, total, row_partial, row_total, results, inputs, new_bias, statistics), cycles_to_first_sums(to_multiply), cycles_from_last_sums(to_finish));
+        FED(store_results(mem0, mem1, mem2, job, to_store, results, inputs, new_bias), kFinishDepth + kRowBeats, kStoreTail);
     }
 }
 
 // Run a job whose shapes, places and fractions are set.
 inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, Slots& slots) {
 #pragma HLS inline off
-    i16 panel[kPorts][kPanelTiles * kThirdChunk][kRowTile];
+    RowPanel panel;
 #pragma HLS array_partition variable=panel type=complete dim=1
-#pragma HLS array_reshape variable=panel type=complete dim=3
     ColumnBuffer column_tile;
 #pragma HLS array_reshape variable=column_tile type=complete dim=2
+#pragma HLS array_reshape variable=column_tile type=complete dim=3
     PartialSums partial;
     TotalSums total;
 #pragma HLS array_reshape variable=partial type=complete dim=2
@@ -95,6 +98,7 @@ inline GemmJob plain_job(GemmForm form, int rows, int columns, int contraction, 
     job.rows = rows;
     job.columns = columns;
     job.contraction = contraction;
+    job.column_tiles = column_tiles_of(columns);
     job.split = split;
     job.first = first;
     job.second = second;

@@ -1,4 +1,7 @@
-// What becomes of finished sums: the epilogue, rounding and storing.
+// What becomes of sums: they are added over the contraction, then the epilogue, and rounding.
+//
+// Twelve sums a cycle, four columns of each port's: as many as int32 results leave the chip in a cycle, and with int16
+// results still no slower than the multipliers hand them on.
 #pragma once
 
 #include "../functions.hpp"
@@ -6,7 +9,10 @@
 
 namespace peelvit {
 
-constexpr int kFinishDepth = 24;
+constexpr int kFinishDepth = 40;
+
+// Words of a step's results, in the order in which they are written; and of a panel's bias gradients.
+using ResultBuffer = word_t[kPorts][kStepRows * kRowBeats];
 
 struct GemmStatistics {
     Statistics out[2];
@@ -19,139 +25,222 @@ inline void merge(Statistics& statistics, const Statistics& seen) {
     statistics.saturations += seen.saturations;
 }
 
-// `store` of 16 or 32 bits through one shifter, that of 32 bits: what does not fit 16 saturates all the same.
-inline wide_t store_either(wide_t value, const Shift& by, bool is_wide, Statistics& statistics) {
+// A store by `shift` of 16 or 32 bits through one shifter. What a left shift finds beyond 33 bits saturates as well with
+// less.
+struct StoreShift {
+    RaisedShift by;
+    bool is_left;
+};
+
+inline StoreShift store_shift_of(int shift) {
+    StoreShift stored;
+    stored.is_left = shift < 0;
+    stored.by = raised_shift_of(shift, 63, 0);
+    if (stored.is_left) stored.by.right = u6(kMaxAlign - smaller(-shift, kMaxAlign));
+    return stored;
+}
+
+inline i32 store_either(wide_t value, const StoreShift& stored, bool is_wide, Statistics& statistics) {
+#pragma HLS inline
     statistics.bits |= uwide_t(value ^ (value >> 63));
-    const wide_t rounded = shift_to_32(value, by);
-    const wide_t kept = saturate(rounded, is_wide ? 32 : 16);
+    const wide_t raised = stored.is_left ? wide_t(wide_t(bounded33(value)) << kMaxAlign) : value;
+    const i33 near = bounded33(wide_t(raised >> stored.by.right));
+    const i33 rounded = stored.by.leaves_nothing ? i33(0) : (stored.by.rounds ? i33((near + 1) >> 1) : near);
+    const i33 limit = is_wide ? i33(0x7FFFFFFF) : i33(0x7FFF);
+    const i33 least = is_wide ? i33(-0x7FFFFFFF) : i33(-0x7FFF);
+    const i32 kept = i32(rounded > limit ? limit : (rounded < least ? least : rounded));
     if (kept != rounded) ++statistics.saturations;
     return kept;
 }
 
-// Fractions of the rows of a group.
+// How the rows of a group are finished.
 struct Epilogue {
-    int fraction, f_addend, f_out;
-    Shift stored;
+    RaisedShift segment;
+    RaisedShift addend;
+    StoreShift input;  // with GELU
+    StoreShift out;
 };
 
-inline Epilogue epilogue_of(const GemmJob& job, int group) {
+inline Epilogue epilogue_of(const GemmJob& job, const GemmStep& step, int group) {
+    const int fraction = job.fraction[group];
     Epilogue epilogue;
-    epilogue.fraction = job.fraction[group];
-    epilogue.f_addend = job.accumulates ? job.f_out[group] : job.f_residual[group];
-    epilogue.stored = shift_of(job.fraction[group] - (job.has_gelu ? job.f_pre : job.f_out[group]), 32);
-    epilogue.f_out = job.f_out[group];
+    epilogue.segment = segment_shift(job, step, group);
+    epilogue.addend = raised_shift_of((job.accumulates ? job.f_out[group] : job.f_residual[group]) - fraction, 32, kMaxAlign);
+    epilogue.input = store_shift_of(fraction - job.f_pre);
+    epilogue.out = store_shift_of((job.has_gelu ? kGeluBits : fraction) - job.f_out[group]);
     return epilogue;
 }
 
-// One element from its sum. With GELU its input if `is_input`, else its value. `addend` is a residual or the gradient
-// that is added to.
-inline wide_t element(const GemmJob& job, const Epilogue& epilogue, wide_t sum, i16 bias, i32 addend, i16 saved, bool is_input,
-                      Statistics& statistics) {
+// One element from its sum: with GELU also its input. `addend` is a residual or the gradient that is added to.
+struct Finished {
+    i16 input;
+    i32 out;
+};
+
+inline Finished finished_element(const GemmJob& job, const Epilogue& epilogue, total_t total, wide_t bias, i32 addend, i16 saved,
+                       Statistics& seen_input, Statistics& seen_out) {
 #pragma HLS inline
-    wide_t acc = sum;
-    if (job.has_gelu_backward) acc = multiply(acc, i18(gelu_slope(saved, job.f_pre)));
-    if (job.has_bias) acc = acc + align(wide_t(bias), job.f_bias, epilogue.fraction);
-    if (job.has_residual || job.accumulates) acc = acc + align(wide_t(addend), epilogue.f_addend, epilogue.fraction);
-    Statistics seen = no_statistics();
-    const wide_t stored = store_either(acc, epilogue.stored, job.form == kTn, seen);
-    if (!job.has_gelu || is_input) {
-        merge(statistics, seen);
-        return stored;
+    const wide_t added = job.has_residual || job.accumulates ? shift_raised(addend, kMaxAlign, epilogue.addend) : wide_t(0);
+    const wide_t before = total + bias;
+    const wide_t linear = before + added;
+    Finished result;
+    result.input = 0;
+    wide_t acc = linear;
+    if (job.has_gelu) {
+        result.input = i16(store_either(linear, epilogue.input, false, seen_input));
+        acc = gelu_value(result.input, job.f_pre);
     }
-    return store(gelu_value(i16(stored), job.f_pre), kGeluBits - epilogue.f_out, 16, statistics);
+    if (job.has_gelu_backward) acc = multiply(sum_t(total), i18(gelu_slope(saved, job.f_pre))) + added;
+    result.out = store_either(acc, epilogue.out, job.form == kTn, seen_out);
+    return result;
 }
 
-// Each port writes its part of a row. With GELU a row is written twice: the inputs, then the values. Weight gradients
-// are int32, two words for eight columns.
-inline void store_rows(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const FinishedSums& finished,
-                       const ExtraBuffer& extra, const SavedBuffer& saved, GemmStatistics& statistics) {
+// The step's sums, a row in kRowBeats cycles. The bias comes as the line before the first row: it is aligned in the same
+// lanes and kept.
+inline void finish_rows(const GemmJob& job, const GemmStep& step, const SumBuffer& sums, const RowSumBuffer& row_sums,
+                        const ExtraBuffer& extra, const SavedBuffer& saved, PartialSums& partial, TotalSums& total,
+                        PartialRowSums& row_partial, TotalRowSums& row_total, ResultBuffer& results, ResultBuffer& inputs,
+                        GemmStatistics& statistics) {
     const bool is_wide = job.form == kTn;
-    const int width = is_wide ? 2 : 1;  // words for eight columns
-    const int beats = width * port_words(step.columns);
-    const int first_pass = job.has_gelu ? 0 : 1;
-    const int rows = step.closes_sum ? step.rows : 0;
-store_rows:
-    for (int i = 0; i < rows; ++i) {
-#pragma HLS loop_tripcount max = 20
-        const int row = step.row + i;
-        const int group = row_group(job, row);
-        const Epilogue epilogue = epilogue_of(job, group);
-    store_passes:
-        for (int pass = first_pass; pass < 2; ++pass) {
-#pragma HLS loop_tripcount max = 2
-            const bool is_input = pass == 0;
-            const unsigned pitch = unsigned(is_input ? job.pre.pitch : job.out.pitch);
-            const unsigned base = (is_input ? job.pre.address : job.out.address) + unsigned(row) * pitch + unsigned(width * (step.column / kLanes));
-        store_words:
-            for (int beat = 0; beat < beats; ++beat) {
-#pragma HLS loop_tripcount max = 2
-                PIPELINE(i == 0 && pass == first_pass && beat == 0, 1, kFinishDepth);
-                const int w = is_wide ? beat >> 1 : beat;
-                const int half = is_wide ? beat & 1 : 0;
-                word_t word[kPorts];
+    const int beats = 2 * port_words(step.columns);
+    const int first_line = step.closes_sum && job.has_bias ? 0 : 1;
+    const RaisedShift bias_shift = raised_shift_of(job.f_bias - job.fraction[kPatchRows], 16, kMaxAlign);
+    Epilogue epilogues[2];
+#pragma HLS array_partition variable=epilogues type=complete
+    epilogues[kPatchRows] = epilogue_of(job, step, kPatchRows);
+    epilogues[kClassRows] = epilogue_of(job, step, kClassRows);
+    chunk_t row_of_sums[kPorts][kRowBeats][kWideLanes];
+#pragma HLS array_partition variable=row_of_sums type=complete dim=0
+    i48 bias[kRowBeats][kFinishLanes];
+#pragma HLS array_reshape variable=bias type=complete dim=2
+    PortWords word;
 #pragma HLS array_partition variable=word type=complete
-                Statistics seen = no_statistics();
+    PortWords input;
+#pragma HLS array_partition variable=input type=complete
+    int result = 0;  // place of the next result words
+finish_lines:
+    for (int line = first_line; line <= step.rows; ++line) {
+#pragma HLS loop_tripcount max = 21
+    finish_beats:
+        for (int beat = 0; beat < beats; ++beat) {
+#pragma HLS loop_tripcount max = 2
+            PIPELINE(line == first_line && beat == 0, 1, kFinishDepth);
+            const bool is_bias = line == 0;
+            const int i = is_bias ? 0 : line - 1;
+            const int w = beat / 2;
+            const int half = beat % 2;
+            const int group = row_group(job, step.row + i);
+            const Epilogue epilogue = epilogues[group];
+            if (beat == 0 && !is_bias) {
                 for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                    const word_t bias = extra[port][w];
-                    const word_t residual = extra[port][(1 + i) * kPortWords + w];
-                    const word_t before = saved[port][i * kPortWords + w];
-                    const word_t old = half == 0 ? residual : before;
-                    const bool counts = is_first_port(port, w, step.columns);
-                    word[port] = zero_word();
-                    for (int l = 0; l < kLanes; ++l) {
+                    for (int b = 0; b < kRowBeats; ++b) {
 #pragma HLS unroll
-                        const int column = kLanes * (port_start(port, step.columns) + w) + l;
-                        if (column < step.columns && (!is_wide || l / kWideLanes == half)) {
-                            const wide_t sum = finished[i * kPortWords + w][kLanes * port + l];
-                            const i32 addend = is_wide ? get32(old, l % kWideLanes) : i32(get16(residual, l));
-                            Statistics own = no_statistics();
-                            const wide_t value = element(job, epilogue, sum, get16(bias, l), addend, get16(before, l), is_input, own);
-                            if (counts) merge(seen, own);
-                            if (is_wide)
-                                put32(word[port], l % kWideLanes, i32(value));
-                            else
-                                put16(word[port], l, i16(value));
+                        for (int l = 0; l < kWideLanes; ++l) {
+#pragma HLS unroll
+                            row_of_sums[port][b][l] = sums[i][kWideLanes * (port * kRowBeats + b) + l];
                         }
                     }
                 }
-                merge(is_input ? statistics.pre : statistics.out[group], seen);
-                write_word<0>(mem0, base + unsigned(width * port_start(0, step.columns) + beat), word[0]);
-                write_word<1>(mem1, base + unsigned(width * port_start(1, step.columns) + beat), word[1]);
-                write_word<2>(mem2, base + unsigned(width * port_start(2, step.columns) + beat), word[2]);
+                const int place = step.panel_row + i;
+                const RunningSum running = add_chunk(step.chunk, row_sums[i], epilogue.segment, row_partial[place], row_total[place]);
+                if (step.sums_rows) {
+                    row_partial[place] = running.partial;
+                    row_total[place] = running.total;
+                }
+            }
+            const int waiting = step.waits ? (step.sum_row + i) * kRowBeats + beat : 0;
+            Statistics seen_input = no_statistics();
+            Statistics seen_out = no_statistics();
+            for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+                const word_t first = extra[port][line * kPortWords + w];
+                const word_t second = saved[port][i * kPortWords + w];
+                const bool is_first = is_first_port(port, w, step.columns);
+                for (int l = 0; l < kWideLanes; ++l) {
+#pragma HLS unroll
+                    const int lane = kWideLanes * port + l;
+                    const RunningSum running = add_chunk(step.chunk, row_of_sums[port][beat][l], epilogue.segment, partial[waiting][lane], total[waiting][lane]);
+                    if (step.waits && !is_bias) {
+                        partial[waiting][lane] = running.partial;
+                        total[waiting][lane] = running.total;
+                    }
+                    const i16 narrow_addend = get16(first, kWideLanes * half + l);
+                    const i32 addend = is_wide ? get32(half == 0 ? first : second, l) : i32(narrow_addend);
+                    if (is_bias) bias[beat][lane] = i48(shift_raised(narrow_addend, kMaxAlign, bias_shift));
+                    const wide_t aligned_bias = job.has_bias ? wide_t(bias[beat][lane]) : wide_t(0);
+                    const int column = kLanes * (port_start(port, step.columns) + w) + kWideLanes * half + l;
+                    Statistics own_input = no_statistics();
+                    Statistics own_out = no_statistics();
+                    Finished made = finished_element(job, epilogue, running.total, aligned_bias, addend, get16(second, kWideLanes * half + l), own_input, own_out);
+                    if (column >= step.columns) {
+                        made.input = 0;
+                        made.out = 0;
+                    } else if (is_first) {
+                        merge(seen_input, own_input);
+                        merge(seen_out, own_out);
+                    }
+                    put16(input[port], kWideLanes * half + l, made.input);
+                    if (is_wide)
+                        put32(word[port], l, made.out);
+                    else
+                        put16(word[port], kWideLanes * half + l, i16(made.out));
+                }
+            }
+            if (step.closes_sum && !is_bias) {
+                merge(statistics.pre, seen_input);
+                merge(statistics.out[group], seen_out);
+                if (is_wide || half == 1) {
+                    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+                        results[port][result] = word[port];
+                        if (job.has_gelu) inputs[port][result] = input[port];
+                    }
+                    ++result;
+                }
             }
         }
     }
 }
 
 // The bias gradients of a panel, an element a cycle.
-inline void store_bias_gradient(word_t* mem0, const GemmJob& job, const GemmStep& step, const BiasBuffer& old_bias,
-                                const TotalRowSums& finished_rows, Statistics& statistics) {
-    const unsigned address = bias_address(job, step);
+inline void finish_bias_gradient(const GemmJob& job, const GemmStep& step, const BiasBuffer& old_bias, const TotalRowSums& row_total,
+                                 BiasBuffer& new_bias, Statistics& statistics) {
     const int fraction = job.fraction[kPatchRows] - job.f_second;
-store_bias_gradient:
-    for (int w = 0; w < words32(step.stored_sums); ++w) {
-#pragma HLS loop_tripcount max = 10
-        PIPELINE(w == 0, 4, kFinishDepth);
-        word_t word = zero_word();
+    const RaisedShift old_shift = raised_shift_of(job.f_bias - fraction, 32, kMaxAlign);
+    const StoreShift stored = store_shift_of(fraction - job.f_bias);
+    word_t word = zero_word();
+finish_bias_gradient:
+    for (int row = 0; row < kWideLanes * words32(step.stored_sums); ++row) {
+#pragma HLS loop_tripcount max = 40
+        PIPELINE(row == 0, 1, kFinishDepth);
+        const int lane = row % kWideLanes;
+        i32 kept = 0;
+        if (row < step.stored_sums) {
+            const wide_t old = shift_raised(get32(old_bias[row / kWideLanes], lane), kMaxAlign, old_shift);
+            const wide_t sum = row_total[row];
+            kept = store_either(job.accumulates ? wide_t(sum + old) : sum, stored, true, statistics);
+        }
         for (int l = 0; l < kWideLanes; ++l) {
 #pragma HLS unroll
-            const int row = kWideLanes * w + l;
-            if (row < step.stored_sums) {
-                const wide_t old = align(wide_t(get32(old_bias[w], l)), job.f_bias, fraction);
-                const wide_t acc = job.accumulates ? wide_t(finished_rows[row] + old) : finished_rows[row];
-                put32(word, l, i32(store(acc, fraction - job.f_bias, 32, statistics)));
-            }
+            if (lane == l) put32(word, l, kept);
         }
-        write_word<0>(mem0, address + unsigned(w), word);
+        if (lane == kWideLanes - 1) new_bias[row / kWideLanes] = word;
     }
 }
 
-inline void finish(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const FinishedSums& finished,
-                   const TotalRowSums& finished_rows, const ExtraBuffer& extra, const SavedBuffer& saved, const BiasBuffer& old_bias,
-                   GemmStatistics& statistics) {
-    store_rows(mem0, mem1, mem2, job, step, finished, extra, saved, statistics);
-    store_bias_gradient(mem0, job, step, old_bias, finished_rows, statistics.bias);
+// For the schedule: from the start of `multiply` to its first row of sums, and from its end to that of `finish`.
+inline int cycles_to_first_sums(const GemmStep& step) { return turn_of(step.chunk) + kMultiplyDepth; }
+inline int cycles_from_last_sums(const GemmStep& step) {
+    const int rows = step.rows - (step.tiles - 1) * kRowTile;  // of the last tile
+    return rows * kRowBeats + kFinishDepth + (step.stored_sums > 0 ? step.stored_sums + kFinishDepth : 0);
+}
+
+inline void finish(const GemmJob& job, const GemmStep& step, const SumBuffer& sums, const RowSumBuffer& row_sums, const ExtraBuffer& extra,
+                   const SavedBuffer& saved, const BiasBuffer& old_bias, PartialSums& partial, TotalSums& total, PartialRowSums& row_partial,
+                   TotalRowSums& row_total, ResultBuffer& results, ResultBuffer& inputs, BiasBuffer& new_bias, GemmStatistics& statistics) {
+    finish_rows(job, step, sums, row_sums, extra, saved, partial, total, row_partial, row_total, results, inputs, statistics);
+    finish_bias_gradient(job, step, old_bias, row_total, new_bias, statistics.bias);
 }
 
 }  // namespace peelvit

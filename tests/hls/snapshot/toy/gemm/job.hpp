@@ -16,8 +16,14 @@ constexpr int kClassRows = 1;
 
 constexpr int kStepRows = kStepTiles * kRowTile;
 constexpr int kPanelTiles = kPanelRows / kRowTile;
-constexpr int kThirdChunk = kChunk / kPorts;             // contraction steps of every third, of a row tile
 constexpr int kPortWords = kColumnTile / kLanes / kPorts;  // words of a row of a column tile that each port moves
+
+// Rows of the first operand are held as words of eight, counted from the panel's first row. A row tile may begin inside
+// of a word; it lies in kTileWords. Word w of contraction step c is kept in bank (w + c) % kPorts: what is written
+// together (a word each of kPorts steps, or kPorts words of a step), and what a tile reads, lies in different banks.
+constexpr int kTileWords = 2;
+constexpr int kPanelGroups = 2;  // of a word in each bank
+constexpr int kStepGroups = 2;
 
 // A part of the contraction that the buffers of both operands hold at once.
 struct Chunk {
@@ -38,6 +44,7 @@ struct GemmJob {
     bool has_bias, has_residual, has_gelu, has_gelu_backward, accumulates;
     bool sums_rows;   // `bias` is a gradient: the sums of the first operand over the contraction
     int residual_period;
+    int column_tiles;
     int chunks;
     Chunk chunk[kMaxChunks];
     int segment_shift[3][2];  // to the common fraction, by segment and row group
@@ -53,7 +60,7 @@ struct GemmStep {
     int row;            // first output row
     int rows;           // output rows
     int tiles;          // row tiles
-    int panel_tile;     // place of the first row tile in the panel
+    int panel_row;      // place of the first row in the panel
     int column;         // first output column
     int columns;        // output columns
     int sum_row;        // place of the first row among the unfinished sums
@@ -77,11 +84,13 @@ struct GemmWalk {
 
 inline int row_group(const GemmJob& job, int row) { return job.form != kTn && row < job.split ? kClassRows : kPatchRows; }
 
-inline int tiles_of(int rows) { return (rows + kRowTile - 1) / kRowTile; }
-inline int column_tiles(const GemmJob& job) { return (job.columns + kColumnTile - 1) / kColumnTile; }
+inline int tiles_of(int rows) { return (narrow<8>(rows) + kRowTile - 1) / kRowTile; }  // of a panel
+inline int column_tiles_of(int columns) { return (narrow<14>(columns) + kColumnTile - 1) / kColumnTile; }
 
-// Contraction steps of every third of a chunk, padding to whole words included.
-inline int third_of(const Chunk& chunk) { return (kLanes * words16(chunk.count) + kPorts - 1) / kPorts; }
+// Groups of kPorts words, and the bank that a word (or a contraction step) moves to.
+inline int group_of(int word) { return narrow<16>(word) / kPorts; }
+inline int bank_of(int word) { return narrow<16>(word) - kPorts * group_of(word); }
+inline int next_of(int bank) { return bank == kPorts - 1 ? 0 : bank + 1; }
 
 // Each port moves `port_words` neighbouring words of a row of a column tile. Where a row is short the parts overlap, so
 // that every port always moves a whole burst: what is moved twice is the same.
@@ -93,17 +102,20 @@ inline bool is_first_port(int port, int word, int columns) {
     return port == 0 || port_start(port, columns) + word >= port_start(port - 1, columns) + port_words(columns);
 }
 
-// Chunks of [start, start + count) as segment `segment`.
+// Chunks of [start, start + count) as segment `segment`; the last two share what is left, so that none is very short.
 inline void add_segment(GemmJob& job, int start, int count, int segment) {
+    int length = 0;
 add_segment:
-    for (int done = 0; done < count; done += kChunk) {
+    for (int done = 0; done < count; done += length) {
 #pragma HLS loop_tripcount max = 22
         Chunk chunk;
         chunk.start = start + done;
-        chunk.count = smaller(kChunk, count - done);
+        const int rest = count - done;
+        length = rest > kChunk && rest < 2 * kChunk ? kLanes * words16((rest + 1) / 2) : smaller(kChunk, rest);
         chunk.segment = segment;
         chunk.opens = done == 0;
-        chunk.closes = done + kChunk >= count;
+        chunk.count = length;
+        chunk.closes = length == rest;
         job.chunk[job.chunks] = chunk;
         ++job.chunks;
     }
@@ -129,8 +141,8 @@ group_tiles:
 #pragma HLS unroll
         if (more * panel_rows(job, walk) <= kSumRows) tiles = more;
     }
-    const int end = job.chunks == 1 ? column_tiles(job) : walk.group + tiles;
-    return smaller(end, column_tiles(job));
+    const int end = job.chunks == 1 ? job.column_tiles : walk.group + tiles;
+    return smaller(end, job.column_tiles);
 }
 
 // Row tiles of the next step: the job's first step is a short one, as nothing overlaps with its loads.
@@ -151,24 +163,44 @@ inline void advance(const GemmJob& job, GemmWalk& walk) {
     if (walk.chunk < job.chunks) return;
     walk.chunk = 0;
     walk.group = end;
-    if (end == column_tiles(job)) {
+    if (end == job.column_tiles) {
         walk.group = 0;
         walk.row += kPanelRows;
     }
     walk.column_tile = walk.group;
 }
 
+// Passes over the row tiles of a panel for one column tile and one chunk.
+inline int passes_of(int tiles) { return (narrow<7>(tiles) + kStepTiles - 1) / kStepTiles; }
+
 inline int count_steps(const GemmJob& job) {
-    int blocks = 1 + (tiles_of(smaller(kPanelRows, job.rows)) - 1 + kStepTiles - 1) / kStepTiles;
-    blocks -= (tiles_of(smaller(kPanelRows, job.rows)) + kStepTiles - 1) / kStepTiles;  // what the short first step adds
-    int steps = blocks;
+    const int of_first = tiles_of(smaller(kPanelRows, job.rows));
+    const int added = 1 + passes_of(of_first - 1) - passes_of(of_first);  // by the short first step
+    int passes = 0;
 count_panels:
     for (int row = 0; row < job.rows; row += kPanelRows) {
 #pragma HLS loop_tripcount max = 103
-        const int tiles = tiles_of(smaller(kPanelRows, job.rows - row));
-        steps += (tiles + kStepTiles - 1) / kStepTiles * column_tiles(job) * job.chunks;
+        passes += passes_of(tiles_of(smaller(kPanelRows, job.rows - row)));
     }
-    return steps;
+    const int of_chunk = int(multiply(u20(passes), u17(job.column_tiles)));
+    return added + int(multiply(i27(of_chunk), u17(job.chunks)));
+}
+
+// The words of a pass's rows that no earlier pass has brought: those that its first row does not reach back into.
+struct NewRows {
+    int word;   // the first one, in the panel
+    int words;
+    int group;  // of the first word
+    int slot;   // of it in the group
+};
+
+inline NewRows new_rows(const GemmStep& step) {
+    NewRows rows;
+    rows.word = words16(step.panel_row);
+    rows.words = words16(step.panel_row + step.rows) - rows.word;
+    rows.group = group_of(rows.word);
+    rows.slot = bank_of(rows.word);
+    return rows;
 }
 
 // A copy of the step, for each task: a channel has one producer and one consumer.
@@ -176,16 +208,16 @@ inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmSt
     GemmStep step;
     step.chunk = job.chunk[walk.chunk];
     step.tiles = step_tiles(job, walk);
-    step.panel_tile = walk.tile;
-    step.row = walk.row + walk.tile * kRowTile;
+    step.panel_row = narrow<7>(walk.tile) * kRowTile;
+    step.row = walk.row + step.panel_row;
     step.rows = smaller(step.tiles * kRowTile, job.rows - step.row);
     step.column = walk.column_tile * kColumnTile;
     step.columns = smaller(kColumnTile, job.columns - step.column);
-    step.sum_row = (walk.column_tile - walk.group) * panel_rows(job, walk) + walk.tile * kRowTile;
+    step.sum_row = short_product(walk.column_tile - walk.group, panel_rows(job, walk)) + step.panel_row;
     step.loads_rows = walk.column_tile == walk.group;
-    const bool keeps_columns = job.chunks == 1 && column_tiles(job) * step.chunk.count <= kChunk;
+    const bool keeps_columns = job.chunks == 1 && short_product(job.column_tiles, step.chunk.count) <= kChunk;
     step.loads_columns = walk.tile == 0 && (walk.row == 0 || !keeps_columns);
-    step.kept_column = keeps_columns ? walk.column_tile * step.chunk.count : 0;
+    step.kept_column = keeps_columns ? short_product(walk.column_tile, step.chunk.count) : 0;
     step.waits = job.chunks > 1;
     step.closes_sum = walk.chunk == job.chunks - 1;
     step.sums_rows = job.sums_rows && walk.column_tile == 0;

@@ -12,73 +12,104 @@ namespace peelvit {
 
 constexpr int kBurst = 8;  // words of a row read at once in a strip
 
-// Rows of the first operand: by contraction step modulo kPorts, row tile and step / kPorts, lane.
-using RowBuffer = i16[kPorts][kStepTiles * kThirdChunk][kRowTile];
-// Columns of the second operand: by contraction step and lane.
-using ColumnBuffer = i16[kChunk][kColumnTile];
+// Rows of the first operand: the words of a pass that are new, and those of a panel.
+using RowBuffer = word_t[kPorts][kStepGroups * kChunk];
+using RowPanel = word_t[kPorts][kPanelGroups * kChunk];
+// Columns of the second operand, in words of eight: by contraction step, port and word of the port.
+using ColumnBuffer = word_t[kChunk][kPorts][kPortWords];
 // Words of bias and residuals, and of saved values, by port. Weight gradients are in both, one word of two in each.
 using ExtraBuffer = word_t[kPorts][(kStepRows + 1) * kPortWords];
 using SavedBuffer = word_t[kPorts][kStepRows * kPortWords];
 // Words of a panel's bias gradients.
 using BiasBuffer = word_t[kPanelRows / kWideLanes];
 
-// Strips of a block of row tiles: tile by tile, kPorts strips at a time.
-struct RowStrips {
-    static constexpr int kRounds = (kRowTile + kPorts * kLanes - 1) / (kPorts * kLanes);  // of a row tile
-    int row, rows, tiles, third;
-    int tile, part;  // where the walk through them stands
+// A word of each port at once.
+using PortWords = word_t[kPorts];
 
-    int rounds() const { return tiles * kRounds; }
-    void advance() {
-        ++part;
-        if (part == kRounds) {
-            part = 0;
-            ++tile;
-        }
-    }
-    int source(int port, int lane) const {
-        return row + smaller(tile * kRowTile + kLanes * (kPorts * part + port) + lane, rows - 1);
-    }
-    void put(RowBuffer& buffer, int port, int lane, int step, i16 value) const {
-        const int bank = kLanes * (kPorts * part + port) + lane;
-        if (bank < kRowTile) buffer[step % kPorts][tile * third + step / kPorts][bank] = value;
-    }
+inline void read_ports(const word_t* mem0, const word_t* mem1, const word_t* mem2, const unsigned (&address)[kPorts], int w, PortWords& word) {
+#pragma HLS inline
+    word[0] = read_word<0>(mem0, address[0] + unsigned(w));
+    word[1] = read_word<1>(mem1, address[1] + unsigned(w));
+    word[2] = read_word<2>(mem2, address[2] + unsigned(w));
+}
+
+// Strips of eight memory rows, each the source of one word a contraction step: of the pass's new rows, or of its columns.
+struct Strips {
+    Matrix matrix;
+    bool are_columns;
+    int row, rows;        // of the matrix: the first one, and how many
+    int start[kPorts];    // first strip of each port
+    int stride;           // strips from one round to the next
+    int rounds;
+    int slot;             // of the first row word in its group
 };
 
-// Strips of a column tile: each port has kPortWords of them.
-struct ColumnStrips {
-    int column, columns;
-    int part;
+inline Strips strips_of_rows(const GemmJob& job, const GemmStep& step) {
+    const NewRows rows = new_rows(step);
+    Strips strips;
+    strips.matrix = job.first;
+    strips.are_columns = false;
+    strips.row = step.row - step.panel_row + kLanes * rows.word;
+    strips.rows = smaller(kLanes * rows.words, job.rows - strips.row);
+    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+        strips.start[port] = port;
+    }
+    strips.stride = kPorts;
+    strips.rounds = group_of(rows.words + kPorts - 1);
+    strips.slot = rows.slot;
+    return strips;
+}
 
-    int rounds() const { return port_words(columns); }
-    void advance() { ++part; }
-    int source(int port, int lane) const {
-        return column + smaller(kLanes * (port_start(port, columns) + part) + lane, columns - 1);
+inline Strips strips_of_columns(const GemmJob& job, const GemmStep& step) {
+    Strips strips;
+    strips.matrix = job.second;
+    strips.are_columns = true;
+    strips.row = step.column;
+    strips.rows = step.columns;
+    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+        strips.start[port] = port_start(port, step.columns);
     }
-    void put(ColumnBuffer& buffer, int port, int lane, int step, i16 value) const {
-        buffer[step][kLanes * (port * kPortWords + part) + lane] = value;
+    strips.stride = 1;
+    strips.rounds = port_words(step.columns);
+    strips.slot = 0;
+    return strips;
+}
+
+// `word` of port p is that of contraction step c + p (direct) or of row word p of a round (transposed): either way the
+// bank of port 0's word is `bank`, the next port's word is in the next bank, and `slot` tells which group it is in.
+inline void put_rows(RowBuffer& rows, int bank, int slot, int group, int c, const PortWords& word) {
+#pragma HLS inline
+    for (int b = 0; b < kPorts; ++b) {
+#pragma HLS unroll
+        const int port = b < bank ? b - bank + kPorts : b - bank;
+        rows[b][(slot + port < kPorts ? group : group + 1) * kChunk + c] = word[port];
     }
-};
+}
 
 // `words` words from `word` on of the rows of all strips. Blocks of eight rows by kBurst words go through a line buffer.
-template <class Strips, class Buffer>
-inline void load_transposed(const word_t* mem0, const word_t* mem1, const word_t* mem2, const Matrix& matrix, int word,
-                            int words, Strips strips, Buffer& buffer) {
-#pragma HLS inline
-    word_t line[2][kPorts][kLanes][kBurst];
+inline void load_transposed(const word_t* mem0, const word_t* mem1, const word_t* mem2, const Strips& strips, int word,
+                            int words, RowBuffer& rows, ColumnBuffer& columns) {
+#pragma HLS inline off
+    word_t line[kPorts][kLanes][2 * kBurst];  // of this pass and of the one before
 #pragma HLS array_partition variable=line type=complete dim=1
 #pragma HLS array_partition variable=line type=complete dim=2
-#pragma HLS array_partition variable=line type=complete dim=3
     const int burst = smaller(kBurst, words);
     const int blocks = (words + kBurst - 1) / kBurst;
-    const int passes = strips.rounds() * blocks;
-    Strips written_strips = strips;
+    const int passes = short_product(strips.rounds, blocks);
+    int round = 0;
+    int strip = 0;  // how far the ports' strips have moved on
+    int written_round = 0;
     int written_start = 0;
     int block = 0;
 transpose_passes:
     for (int pass = 0; pass <= passes; ++pass) {  // the last one only writes: what it reads is not used
 #pragma HLS loop_tripcount max = 1
         const int start = smaller(block * kBurst, words - burst);  // the last block may overlap the one before
+        int c = kLanes * written_start;
+        int bank = bank_of(strips.slot + c);
+        const int half = (pass & 1) * kBurst;
         int element = 0;
     transpose_rows:
         for (int lane = 0; lane < kLanes; ++lane) {
@@ -86,36 +117,48 @@ transpose_passes:
 #pragma HLS array_partition variable=address type=complete
             for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                address[port] = matrix.address + unsigned(strips.source(port, lane)) * unsigned(matrix.pitch) + unsigned(word + start);
+                const int row = strips.row + smaller(kLanes * (strips.start[port] + strip) + lane, strips.rows - 1);
+                address[port] = row_address(strips.matrix, unsigned(row)) + unsigned(word + start);
             }
         transpose_words:
             for (int w = 0; w < burst; ++w) {
 #pragma HLS loop_tripcount max = 8
                 PIPELINE((pass | lane | w) == 0, 1, kReadLatency);
-                line[pass & 1][0][lane][w] = read_word<0>(mem0, address[0] + unsigned(w));
-                line[pass & 1][1][lane][w] = read_word<1>(mem1, address[1] + unsigned(w));
-                line[pass & 1][2][lane][w] = read_word<2>(mem2, address[2] + unsigned(w));
+                PortWords read;
+#pragma HLS array_partition variable=read type=complete
+                read_ports(mem0, mem1, mem2, address, w, read);
+                PortWords turned;
+#pragma HLS array_partition variable=turned type=complete
+                for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+                    line[port][lane][half + w] = read[port];
+                    turned[port] = zero_word();
+                    for (int l = 0; l < kLanes; ++l) {
+#pragma HLS unroll
+                        put16(turned[port], l, get16(line[port][l][kBurst - half + element / kLanes], element % kLanes));
+                    }
+                }
                 if (pass > 0) {
+                    if (!strips.are_columns) put_rows(rows, bank, strips.slot, written_round, c, turned);
                     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                        for (int l = 0; l < kLanes; ++l) {
-#pragma HLS unroll
-                            const word_t source = line[(pass - 1) & 1][port][l][element / kLanes];
-                            written_strips.put(buffer, port, l, kLanes * written_start + element, get16(source, element % kLanes));
-                        }
+                        if (strips.are_columns) columns[c][port][written_round] = turned[port];
                     }
                 }
                 ++element;
+                ++c;
+                bank = next_of(bank);
             }
         }
-        written_strips = strips;
+        written_round = round;
         written_start = start;
         ++block;
-        if (block == blocks && pass < passes - 1) {
+        if (block == blocks) {
             block = 0;
-            strips.advance();
-        } else if (block == blocks) {
-            block = 0;
+            if (pass < passes - 1) {
+                ++round;
+                strip += strips.stride;
+            }
         }
     }
 }
@@ -123,106 +166,92 @@ transpose_passes:
 // Rows of the first operand whose contraction runs across memory rows: port p brings steps p, p + kPorts, ... whole.
 inline void load_rows_direct(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
                              RowBuffer& rows) {
-    const int first_word = step.row / kLanes;
-    const int words = words16(step.row + step.rows) - first_word;
-    const int third = third_of(step.chunk);
+    const NewRows fresh = new_rows(step);
+    const unsigned first_word = unsigned((step.row - step.panel_row) / kLanes + fresh.word);
+    int source = step.chunk.start;
+    const int last = step.chunk.start + step.chunk.count - 1;
 row_steps:
-    for (int t = 0; t < (step.chunk.count + kPorts - 1) / kPorts; ++t) {
+    for (int c = 0; c < step.chunk.count; c += kPorts) {
 #pragma HLS loop_tripcount max = 8
         unsigned address[kPorts];
 #pragma HLS array_partition variable=address type=complete
         for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-            const int source = step.chunk.start + smaller(kPorts * t + port, step.chunk.count - 1);
-            address[port] = job.first.address + unsigned(source) * unsigned(job.first.pitch) + unsigned(first_word);
+            address[port] = row_address(job.first, unsigned(smaller(source + port, last))) + first_word;
         }
-        int tile = 0;
-        int place = t;  // of the tile
-        int bank = -(step.row % kLanes);  // of the word's first element; the first word may begin before the step's rows
+        int bank = fresh.slot;
+        int group = 0;
     row_words:
-        for (int w = 0; w < words; ++w) {
-#pragma HLS loop_tripcount max = 3
-            PIPELINE((t | w) == 0, 1, kReadLatency);
-            word_t word[kPorts];
+        for (int w = 0; w < fresh.words; ++w) {
+#pragma HLS loop_tripcount max = 6
+            PIPELINE((c | w) == 0, 1, kReadLatency);
+            PortWords word;
 #pragma HLS array_partition variable=word type=complete
-            word[0] = read_word<0>(mem0, address[0] + unsigned(w));
-            word[1] = read_word<1>(mem1, address[1] + unsigned(w));
-            word[2] = read_word<2>(mem2, address[2] + unsigned(w));
-            for (int i = 0; i < kRowTile; ++i) {
+            read_ports(mem0, mem1, mem2, address, w, word);
+            for (int b = 0; b < kPorts; ++b) {
 #pragma HLS unroll
-                const bool is_next = i < bank;  // elements behind the tile's end belong to the next one
-                const int lane = is_next ? i - bank + kRowTile : i - bank;
-                if (lane < kLanes && (is_next ? tile + 1 : tile) < step.tiles) {
-                    for (int port = 0; port < kPorts; ++port) {
-#pragma HLS unroll
-                        rows[port][is_next ? place + third : place][i] = get16(word[port], lane);
-                    }
-                }
+                const int port = b < bank ? b - bank + kPorts : b - bank;
+                rows[b][group * kChunk + c + port] = word[port];
             }
-            bank += kLanes;
-            if (bank >= kRowTile) {
-                bank -= kRowTile;
-                ++tile;
-                place += third;
-            }
+            if (bank == kPorts - 1) ++group;
+            bank = next_of(bank);
         }
+        source += kPorts;
     }
 }
 
 inline void load_columns_direct(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
                                 ColumnBuffer& columns) {
+    unsigned row = row_address(job.second, unsigned(step.chunk.start)) + unsigned(step.column / kLanes);
 column_steps:
     for (int c = 0; c < step.chunk.count; ++c) {
 #pragma HLS loop_tripcount max = 24
-        const unsigned address = job.second.address + unsigned(step.chunk.start + c) * unsigned(job.second.pitch) + unsigned(step.column / kLanes);
+        unsigned address[kPorts];
+#pragma HLS array_partition variable=address type=complete
+        for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+            address[port] = row + unsigned(port_start(port, step.columns));
+        }
     column_words:
         for (int w = 0; w < port_words(step.columns); ++w) {
 #pragma HLS loop_tripcount max = 1
             PIPELINE((c | w) == 0, 1, kReadLatency);
-            word_t word[kPorts];
+            PortWords word;
 #pragma HLS array_partition variable=word type=complete
-            word[0] = read_word<0>(mem0, address + unsigned(port_start(0, step.columns) + w));
-            word[1] = read_word<1>(mem1, address + unsigned(port_start(1, step.columns) + w));
-            word[2] = read_word<2>(mem2, address + unsigned(port_start(2, step.columns) + w));
+            read_ports(mem0, mem1, mem2, address, w, word);
             for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                for (int lane = 0; lane < kLanes; ++lane) {
-#pragma HLS unroll
-                    columns[c][kLanes * (port * kPortWords + w) + lane] = get16(word[port], lane);
-                }
+                columns[c][port][w] = word[port];
             }
         }
+        row += unsigned(job.second.pitch);
     }
 }
 
 inline void load_rows(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
-                      RowBuffer& rows) {
+                      RowBuffer& rows, ColumnBuffer& columns) {
 #pragma HLS inline
-    if (job.form == kTn) {
+    if (job.form == kTn)
         load_rows_direct(mem0, mem1, mem2, job, step, rows);
-    } else {
-        RowStrips strips;
-        strips.row = step.row;
-        strips.rows = step.rows;
-        strips.tiles = step.tiles;
-        strips.third = third_of(step.chunk);
-        strips.tile = 0;
-        strips.part = 0;
-        load_transposed(mem0, mem1, mem2, job.first, step.chunk.start / kLanes, words16(step.chunk.count), strips, rows);
-    }
+    else
+        load_transposed(mem0, mem1, mem2, strips_of_rows(job, step), step.chunk.start / kLanes, words16(step.chunk.count), rows, columns);
 }
 
 inline void load_columns(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
-                         ColumnBuffer& columns) {
+                         RowBuffer& rows, ColumnBuffer& columns) {
 #pragma HLS inline
-    if (job.form == kNt) {
-        ColumnStrips strips;
-        strips.column = step.column;
-        strips.columns = step.columns;
-        strips.part = 0;
-        load_transposed(mem0, mem1, mem2, job.second, step.chunk.start / kLanes, words16(step.chunk.count), strips, columns);
-    } else {
+    if (job.form == kNt)
+        load_transposed(mem0, mem1, mem2, strips_of_columns(job, step), step.chunk.start / kLanes, words16(step.chunk.count), rows, columns);
+    else
         load_columns_direct(mem0, mem1, mem2, job, step, columns);
+}
+
+// Addresses of a row's words of the step's columns, `width` words for eight columns.
+inline void row_part(unsigned row, const GemmStep& step, int width, unsigned (&address)[kPorts]) {
+#pragma HLS inline
+    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+        address[port] = row + unsigned(width * (step.column / kLanes + port_start(port, step.columns)));
     }
 }
 
@@ -230,62 +259,80 @@ inline void load_columns(const word_t* mem0, const word_t* mem1, const word_t* m
 inline void load_residual(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
                           ExtraBuffer& extra) {
     const int lines = job.has_residual ? 1 + step.rows : 1;
-    const unsigned column_word = unsigned(step.column / kLanes);
     int residual_row = step.row % job.residual_period;  // lint: divider
-    unsigned address = job.has_bias ? job.bias.address : job.residual.address;
+    unsigned row = row_address(job.residual, unsigned(residual_row));
+    unsigned line_address = job.has_bias ? job.bias.address : job.residual.address;
 residual_lines:
     for (int line = 0; line < lines; ++line) {
 #pragma HLS loop_tripcount max = 21
+        unsigned address[kPorts];
+#pragma HLS array_partition variable=address type=complete
+        row_part(line_address, step, 1, address);
     residual_words:
         for (int w = 0; w < port_words(step.columns); ++w) {
 #pragma HLS loop_tripcount max = 1
             PIPELINE((line | w) == 0, 1, kReadLatency);
-            const int place = line * kPortWords + w;
-            extra[0][place] = read_word<0>(mem0, address + column_word + unsigned(port_start(0, step.columns) + w));
-            extra[1][place] = read_word<1>(mem1, address + column_word + unsigned(port_start(1, step.columns) + w));
-            extra[2][place] = read_word<2>(mem2, address + column_word + unsigned(port_start(2, step.columns) + w));
+            PortWords word;
+#pragma HLS array_partition variable=word type=complete
+            read_ports(mem0, mem1, mem2, address, w, word);
+            for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+                extra[port][line * kPortWords + w] = word[port];
+            }
         }
-        address = job.residual.address + unsigned(residual_row) * unsigned(job.residual.pitch);
+        line_address = row;
+        row += unsigned(job.residual.pitch);
         ++residual_row;
-        if (residual_row == job.residual_period) residual_row = 0;
+        if (residual_row == job.residual_period) {
+            residual_row = 0;
+            row = job.residual.address;
+        }
     }
 }
 
 // What GELU's backward multiplies with: the values before it.
 inline void load_saved(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
                        SavedBuffer& saved) {
+    unsigned row = row_address(job.pre, unsigned(step.row));
 saved_rows:
     for (int i = 0; i < step.rows; ++i) {
 #pragma HLS loop_tripcount max = 20
-        const unsigned address = job.pre.address + unsigned(step.row + i) * unsigned(job.pre.pitch) + unsigned(step.column / kLanes);
+        unsigned address[kPorts];
+#pragma HLS array_partition variable=address type=complete
+        row_part(row, step, 1, address);
     saved_words:
         for (int w = 0; w < port_words(step.columns); ++w) {
 #pragma HLS loop_tripcount max = 1
             PIPELINE((i | w) == 0, 1, kReadLatency);
-            const int place = i * kPortWords + w;
-            saved[0][place] = read_word<0>(mem0, address + unsigned(port_start(0, step.columns) + w));
-            saved[1][place] = read_word<1>(mem1, address + unsigned(port_start(1, step.columns) + w));
-            saved[2][place] = read_word<2>(mem2, address + unsigned(port_start(2, step.columns) + w));
+            PortWords word;
+#pragma HLS array_partition variable=word type=complete
+            read_ports(mem0, mem1, mem2, address, w, word);
+            for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+                saved[port][i * kPortWords + w] = word[port];
+            }
         }
+        row += unsigned(job.pre.pitch);
     }
 }
 
 // The weight gradients that are added to.
 inline void load_gradients(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
                            ExtraBuffer& extra, SavedBuffer& saved) {
+    unsigned row = row_address(job.out, unsigned(step.row));
 gradient_rows:
     for (int i = 0; i < step.rows; ++i) {
 #pragma HLS loop_tripcount max = 20
-        const unsigned address = job.out.address + unsigned(step.row + i) * unsigned(job.out.pitch) + unsigned(2 * (step.column / kLanes));
+        unsigned address[kPorts];
+#pragma HLS array_partition variable=address type=complete
+        row_part(row, step, 2, address);
     gradient_words:
         for (int w = 0; w < 2 * port_words(step.columns); ++w) {
 #pragma HLS loop_tripcount max = 2
             PIPELINE((i | w) == 0, 1, kReadLatency);
-            word_t word[kPorts];
+            PortWords word;
 #pragma HLS array_partition variable=word type=complete
-            word[0] = read_word<0>(mem0, address + unsigned(2 * port_start(0, step.columns) + w));
-            word[1] = read_word<1>(mem1, address + unsigned(2 * port_start(1, step.columns) + w));
-            word[2] = read_word<2>(mem2, address + unsigned(2 * port_start(2, step.columns) + w));
+            read_ports(mem0, mem1, mem2, address, w, word);
             for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
                 if (w % 2 == 0)
@@ -294,12 +341,13 @@ gradient_rows:
                     saved[port][i * kPortWords + w / 2] = word[port];
             }
         }
+        row += unsigned(job.out.pitch);
     }
 }
 
 // Words of the bias gradients of a panel; the panel's first row is the first element of a word.
 inline unsigned bias_address(const GemmJob& job, const GemmStep& step) {
-    return job.bias.address + unsigned((step.row - step.panel_tile * kRowTile) / kWideLanes);
+    return job.bias.address + unsigned((step.row - step.panel_row) / kWideLanes);
 }
 
 // The bias gradients that are added to.
@@ -315,8 +363,8 @@ load_bias_gradient:
 
 inline void load(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
                  RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra, SavedBuffer& saved, BiasBuffer& old_bias) {
-    if (step.loads_columns) load_columns(mem0, mem1, mem2, job, step, columns);
-    if (step.loads_rows) load_rows(mem0, mem1, mem2, job, step, rows);
+    if (step.loads_columns) load_columns(mem0, mem1, mem2, job, step, rows, columns);
+    if (step.loads_rows) load_rows(mem0, mem1, mem2, job, step, rows, columns);
     if (step.closes_sum && (job.has_bias || job.has_residual)) load_residual(mem0, mem1, mem2, job, step, extra);
     if (step.closes_sum && job.has_gelu_backward) load_saved(mem0, mem1, mem2, job, step, saved);
     if (step.closes_sum && job.accumulates) load_gradients(mem0, mem1, mem2, job, step, extra, saved);

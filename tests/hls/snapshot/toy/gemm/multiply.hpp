@@ -5,92 +5,151 @@
 
 namespace peelvit {
 
-constexpr int kMultiplyDepth = 8;
-constexpr int kDrainRows = 2;  // finished rows handed on in a cycle
-constexpr int kDrainCycles = kRowTile / kDrainRows;
+constexpr int kMultiplyDepth = 12;
 
-// Sums of a step by row and lane.
-using SumBuffer = acc_t[kStepRows][kColumnTile];
+// The sum over a chunk, and that of one operand alone, in as few bits as the longest chunk takes.
+#ifdef PEELVIT_NATIVE
+using chunk_t = acc_t;
+using row_chunk_t = i32;
+#else
+using chunk_t = ap_int<36>;
+using row_chunk_t = ap_int<21>;
+#endif
+
+// Sums of a step by row and lane, handed on row by row.
+using SumBuffer = chunk_t[kStepRows][kColumnTile];
 // Sums of the first operand over the contraction, by row.
-using RowSumBuffer = acc_t[kStepRows];
+using RowSumBuffer = row_chunk_t[kStepRows];
 
 // kRowTile x kColumnTile multiply-accumulates in a cycle; `opens` begins new sums.
-inline void rank_1(acc_t (&acc)[kRowTile][kColumnTile], bool opens, const factor_t (&a)[kRowTile], const factor_t (&b)[kColumnTile]) {
+inline void rank_1(chunk_t (&acc)[kRowTile][kColumnTile], bool opens, const factor_t (&a)[kRowTile], const factor_t (&b)[kColumnTile]) {
 #pragma HLS inline
     for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
         for (int j = 0; j < kColumnTile; ++j) {
 #pragma HLS unroll
-            const acc_t before = opens ? acc_t(0) : acc[i][j];
+            const chunk_t before = opens ? chunk_t(0) : acc[i][j];
             acc[i][j] = before + product(a[i], b[j]);
         }
     }
 }
 
-// One loop over row tiles and contraction steps. A tile's sums drain into `sums` while the next tile is summed. New rows
-// and columns are used as they arrive and kept in `panel` and `column_tile` for the steps that follow.
-inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBuffer& columns,
-                     i16 (&panel)[kPorts][kPanelTiles * kThirdChunk][kRowTile], ColumnBuffer& column_tile, SumBuffer& sums, RowSumBuffer& row_sums) {
-    acc_t acc[kRowTile][kColumnTile];
-    acc_t finished[kRowTile][kColumnTile];
-    acc_t row_acc[kRowTile];
-    acc_t row_finished[kRowTile];
+// Cycles of a row tile.
+inline int turn_of(const Chunk& chunk) { return larger(chunk.count, kRowTile); }
+
+// Where a row tile lies in the panel: its first word, its first element in it, and the bank of that word.
+struct TilePlace {
+    int word;
+    int element;
+    int bank;   // of the present contraction step
+    int group;  // of the first word, with the one in bank 0 of the first step
+    int slot;   // of the first word in the group
+};
+
+inline TilePlace place_of(int panel_row) {
+    TilePlace place;
+    place.word = narrow<8>(panel_row) / kLanes;
+    place.element = narrow<8>(panel_row) % kLanes;
+    place.group = group_of(place.word);
+    place.slot = bank_of(place.word);
+    place.bank = place.slot;
+    return place;
+}
+
+// The factors of a row tile at contraction step `c`: new ones from `rows`, and kept in `panel` for the steps that follow.
+inline void read_rows(const GemmStep& step, const TilePlace& tile, int c, const RowBuffer& rows, RowPanel& panel, factor_t (&a)[kRowTile]) {
+#pragma HLS inline
+    const NewRows fresh = new_rows(step);
+    word_t read[kPorts];
+#pragma HLS array_partition variable=read type=complete
+    for (int bank = 0; bank < kPorts; ++bank) {
+#pragma HLS unroll
+        const int ahead = bank < tile.bank ? bank - tile.bank + kPorts : bank - tile.bank;  // words behind the tile's first
+        const bool is_used = ahead < kTileWords;
+        const int group = is_used && tile.slot + ahead >= kPorts ? tile.group + 1 : tile.group;
+        const bool is_new = step.loads_rows && is_used && tile.word + ahead >= fresh.word;
+        word_t& kept = panel[bank][group * kChunk + c];
+        const word_t word = is_new ? rows[bank][(group - fresh.group) * kChunk + c] : kept;
+        if (is_new) kept = word;
+        read[bank] = word;
+    }
+    i16 element[kTileWords * kLanes];
+#pragma HLS array_partition variable=element type=complete
+    for (int w = 0; w < kTileWords; ++w) {
+#pragma HLS unroll
+        const int bank = tile.bank + w < kPorts ? tile.bank + w : tile.bank + w - kPorts;
+        for (int l = 0; l < kLanes; ++l) {
+#pragma HLS unroll
+            element[kLanes * w + l] = get16(read[bank], l);
+        }
+    }
+    for (int i = 0; i < kRowTile; ++i) {
+#pragma HLS unroll
+        a[i] = element[tile.element + i];
+    }
+}
+
+// One loop over row tiles and contraction steps. A tile's sums are handed on while the next tile is summed. New rows and
+// columns are used as they arrive and kept in `panel` and `column_tile` for the steps that follow.
+inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBuffer& columns, RowPanel& panel, ColumnBuffer& column_tile,
+                     SumBuffer& sums, RowSumBuffer& row_sums) {
+    chunk_t acc[kRowTile][kColumnTile];
+    chunk_t finished[kRowTile][kColumnTile];
+    row_chunk_t row_acc[kRowTile];
+    row_chunk_t row_finished[kRowTile];
 #pragma HLS array_partition variable=row_acc type=complete
 #pragma HLS array_partition variable=row_finished type=complete
 #pragma HLS array_partition variable=acc type=complete dim=0
 #pragma HLS array_partition variable=finished type=complete dim=0
-    const int third = third_of(step.chunk);
-    const int turn = larger(step.chunk.count, kDrainCycles);  // cycles of a row tile
-    const int cycles = step.tiles * turn + kDrainCycles;
+    const int turn = turn_of(step.chunk);
+    const int cycles = short_product(step.tiles, turn) + kRowTile;
     int tile = 0;
-    int c = 0;       // contraction step: kPorts * place + bank
-    int place = 0;
-    int bank = 0;
-    int drained = kDrainCycles;
+    int panel_row = step.panel_row;
+    TilePlace place = place_of(panel_row);
+    int c = 0;           // contraction step
+    int drained = kRowTile;
+    int handed_on = 0;
 multiply_steps:
     for (int cycle = 0; cycle < cycles; ++cycle) {
-#pragma HLS loop_tripcount max = 53
+#pragma HLS loop_tripcount max = 58
         PIPELINE(cycle == 0, 1, kMultiplyDepth);
-        if (drained < kDrainCycles) {
-            for (int row = 0; row < kDrainRows; ++row) {
+        if (drained < kRowTile && handed_on < step.rows) {
+            row_sums[handed_on] = row_finished[drained];
+            for (int j = 0; j < kColumnTile; ++j) {
 #pragma HLS unroll
-                row_sums[(tile - 1) * kRowTile + kDrainRows * drained + row] = row_finished[kDrainRows * drained + row];
-                for (int j = 0; j < kColumnTile; ++j) {
-#pragma HLS unroll
-                    sums[(tile - 1) * kRowTile + kDrainRows * drained + row][j] = finished[kDrainRows * drained + row][j];
-                }
+                sums[handed_on][j] = finished[drained][j];
             }
             ++drained;
+            ++handed_on;
         }
         if (tile < step.tiles && c < step.chunk.count) {
             factor_t a[kRowTile];
             factor_t b[kColumnTile];
 #pragma HLS array_partition variable=a type=complete
 #pragma HLS array_partition variable=b type=complete
+            read_rows(step, place, c, rows, panel, a);
             for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
-                i16& kept = panel[bank][(step.panel_tile + tile) * third + place][i];
-                const i16 value = step.loads_rows ? rows[bank][tile * third + place][i] : kept;
-                if (step.loads_rows) kept = value;
-                a[i] = value;
-                const acc_t before = c == 0 ? acc_t(0) : row_acc[i];
-                row_acc[i] = before + acc_t(value);
+                const row_chunk_t before = c == 0 ? row_chunk_t(0) : row_acc[i];
+                row_acc[i] = before + a[i];
             }
-            for (int j = 0; j < kColumnTile; ++j) {
+            for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                i16& kept = column_tile[step.kept_column + c][j];
-                const i16 value = step.loads_columns ? columns[c][j] : kept;
-                if (step.loads_columns) kept = value;
-                b[j] = value;
+                for (int w = 0; w < kPortWords; ++w) {
+#pragma HLS unroll
+                    word_t& kept = column_tile[step.kept_column + c][port][w];
+                    const word_t word = step.loads_columns ? columns[c][port][w] : kept;
+                    if (step.loads_columns) kept = word;
+                    for (int l = 0; l < kLanes; ++l) {
+#pragma HLS unroll
+                        b[kLanes * (port * kPortWords + w) + l] = get16(word, l);
+                    }
+                }
             }
             rank_1(acc, c == 0, a, b);
         }
+        place.bank = next_of(place.bank);
         ++c;
-        ++bank;
-        if (bank == kPorts) {
-            bank = 0;
-            ++place;
-        }
         if (c == turn && tile < step.tiles) {
             for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
@@ -101,8 +160,8 @@ multiply_steps:
                 }
             }
             c = 0;
-            bank = 0;
-            place = 0;
+            panel_row += kRowTile;
+            place = place_of(panel_row);
             drained = 0;
             ++tile;
         }

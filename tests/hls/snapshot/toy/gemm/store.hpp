@@ -1,0 +1,67 @@
+// Finished words leave the chip: each port writes its part of a row.
+#pragma once
+
+#include "finish.hpp"
+
+namespace peelvit {
+
+constexpr int kStoreRowsDepth = 4;
+constexpr int kStoreTail = 2 * kRowBeats + kStoreRowsDepth + kWriteLatency;  // from the last result to the end
+
+// With GELU a row is written twice: the values, then the inputs. Weight gradients are int32, two words for eight columns.
+inline void store_rows(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const ResultBuffer& results,
+                       const ResultBuffer& inputs) {
+    const int width = job.form == kTn ? 2 : 1;  // words for eight columns
+    const int beats = width * port_words(step.columns);
+    const int passes = job.has_gelu ? 2 : 1;
+    const int rows = step.closes_sum ? step.rows : 0;
+    unsigned out = row_address(job.out, unsigned(step.row));
+    unsigned pre = row_address(job.pre, unsigned(step.row));
+    int place = 0;
+store_rows:
+    for (int i = 0; i < rows; ++i) {
+#pragma HLS loop_tripcount max = 20
+    store_passes:
+        for (int pass = 0; pass < passes; ++pass) {
+#pragma HLS loop_tripcount max = 2
+            unsigned address[kPorts];
+#pragma HLS array_partition variable=address type=complete
+            row_part(pass == 0 ? out : pre, step, width, address);
+        store_words:
+            for (int beat = 0; beat < beats; ++beat) {
+#pragma HLS loop_tripcount max = 2
+                PIPELINE((i | pass | beat) == 0, 1, kStoreRowsDepth);
+                PortWords word;
+#pragma HLS array_partition variable=word type=complete
+                for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+                    word[port] = pass == 0 ? results[port][place + beat] : inputs[port][place + beat];
+                }
+                write_word<0>(mem0, address[0] + unsigned(beat), word[0]);
+                write_word<1>(mem1, address[1] + unsigned(beat), word[1]);
+                write_word<2>(mem2, address[2] + unsigned(beat), word[2]);
+            }
+        }
+        place += beats;
+        out += unsigned(job.out.pitch);
+        pre += unsigned(job.pre.pitch);
+    }
+}
+
+inline void store_bias_gradient(word_t* mem0, const GemmJob& job, const GemmStep& step, const BiasBuffer& new_bias) {
+    const unsigned address = bias_address(job, step);
+store_bias_gradient:
+    for (int w = 0; w < words32(step.stored_sums); ++w) {
+#pragma HLS loop_tripcount max = 10
+        PIPELINE(w == 0, 1, kStoreRowsDepth);
+        write_word<0>(mem0, address + unsigned(w), new_bias[w]);
+    }
+}
+
+inline void store_results(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const ResultBuffer& results,
+                          const ResultBuffer& inputs, const BiasBuffer& new_bias) {
+    store_rows(mem0, mem1, mem2, job, step, results, inputs);
+    store_bias_gradient(mem0, job, step, new_bias);
+}
+
+}  // namespace peelvit
