@@ -115,7 +115,7 @@ class HardwareConfig:
 
     @property
     def step_groups(self) -> int:
-        """Those that hold what is new in any pass, rounds of a word for each port; the first pass may be one tile long."""
+        """Those that hold what any pass brings, in rounds of a word for each port; the first pass may be one tile."""
         tiles, most = self.panel_rows // self.row_tile, 0
         for start in {*range(0, tiles, self.step_tiles), *range(1, tiles, self.step_tiles)}:
             end = min(tiles, start + self.step_tiles)
@@ -173,7 +173,9 @@ def check(config: HardwareConfig) -> None:
     for name in ("column_tile", "chunk"):
         need(getattr(config, name) % wave == 0, f"{name} must be a multiple of {wave}")
     need(config.row_tile % 2 == 0 and config.row_tile >= LANES, f"row_tile must be even and at least {LANES}")
-    need(config.tile_words <= config.ports, f"row_tile {config.row_tile} must lie in {config.ports} words of eight rows")
+    need(
+        config.tile_words <= config.ports, f"row_tile {config.row_tile} must lie in {config.ports} words of eight rows"
+    )
     need(2 <= config.step_buffers <= 5, "step_buffers must be between 2 and 5")
     need(config.panel_rows % config.row_tile == 0, "panel_rows must be a multiple of row_tile")
     need(config.sum_rows >= config.panel_rows, "sum_rows must be at least panel_rows")

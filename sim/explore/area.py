@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from tqdm import tqdm
 
-from hls.area.assumptions import A
 from hls.area.estimate import Estimate, estimate
 from hls.area.memory import bram36
 from hls.lint.errors import LintError
 from hls.spec.config import ConfigError, HardwareConfig, resized
 from hls.spec.devices import Resources
+from hls.spec.formats import LANES
 from host.errors import PeelVitError
 
 SIZES = ("row_tile", "column_tile", "step_tiles", "panel_rows", "chunk", "sum_rows", "lanes")
@@ -98,16 +98,16 @@ def _features(name: str, config: HardwareConfig) -> NDArray[np.float64]:
     rows, columns, ports = config.row_tile, config.column_tile, config.ports
     if name != "bram36":
         return np.array([1.0, rows * columns, rows, columns, config.lanes])
-    half = config.step_tiles * rows // 2  # sums leave two rows a cycle
-    third, waiting = config.chunk // ports, config.sum_rows * columns // (8 * ports)
+    lanes, word = ports * LANES // 2, 16 * LANES
     return np.array(
         [
             1.0,
-            ports * rows * bram36(config.panel_rows // rows * third, 16),
-            ports * rows * bram36(config.step_tiles * third, 16),
-            columns * bram36(config.chunk, 16),
-            8 * ports * bram36(waiting, 64),
-            columns * (bram36(half, 48) if half > A["lutram_depth"] else 0),
+            ports * bram36(config.panel_groups * config.chunk, word),
+            ports * bram36(config.step_groups * config.chunk, word) * config.step_buffers,
+            columns // LANES * bram36(config.chunk, word) * config.step_buffers + bram36(config.chunk, 16 * columns),
+            bram36(config.sum_rows * columns // lanes, lanes * (31 + config.max_contraction.bit_length()))
+            + bram36(config.sum_rows * columns // lanes, lanes * (47 + config.max_contraction.bit_length())),
+            ports * bram36(config.step_tiles * rows * columns // (LANES * ports), word),
             config.lanes,
         ]
     )

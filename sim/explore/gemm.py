@@ -18,10 +18,10 @@ from hls.spec.formats import LANES
 
 BURST = 8
 """Words of a row that a transposing load reads at once."""
-DRAIN_ROWS = 2
-"""Rows of sums that leave the array in a cycle."""
-FINISH_DEPTH = 24
-"""Cycles from a sum to its word; the multipliers' and adders' loops take a third of it."""
+MULTIPLY_DEPTH = 12
+FINISH_DEPTH = 40
+"""Cycles from a sum to its word."""
+STORE_DEPTH = 4
 HANDSHAKE = 2
 WIDE_LANES = LANES // 2
 
@@ -85,15 +85,19 @@ class Step(NamedTuple):
 
     load: Moved
     multiply: int
-    accumulate: int
-    finish: Moved
+    finish: int
+    store: Moved
+    first: int
+    """From the start of `multiply` to its first sums."""
+    last: int
+    """From its end to that of `finish`."""
 
 
 class Fit(NamedTuple):
     """Of one form: what words loaded and stored cost by what they should, and cycles of a task and an instruction."""
 
     load: float = 1
-    finish: float = 1
+    store: float = 1
     task: float = 0
     instruction: float = 0
 
@@ -121,38 +125,47 @@ def cycles(shape: Shape, config: HardwareConfig, fit: Fit) -> float:
 def region(shape: Shape, sizes: Sizes, fit: tuple[float, float, float]) -> float:
     """Of all passes through the dataflow region.
 
-    A task starts when the one before has ended this pass, itself the last one, and the one behind it the pass whose
-    block it overwrites. The last task that uses a stream or the memory ends when that has served the pass.
+    A task starts when the one before has ended this pass (or feeds it, where a FIFO is between them), itself the last
+    one, and the one behind it the pass whose block it overwrites. The last task that uses a stream or the memory ends
+    when that has served the pass.
     """
-    load_scale, finish_scale, task = fit
+    load_scale, store_scale, task = fit
+    beats = 2 * (sizes.column_tile // LANES // sizes.ports)
+    store_tail = 2 * beats + STORE_DEPTH + sizes.write_latency
     rate = sizes.ddr_words_per_thousand_cycles / 1000
     # Ends of the tasks, the latest pass first: the multipliers' of as many passes as operands fit on chip.
-    load = accumulate = finish = accumulate_before = finish_before = 0.0
+    load = finish = store = finish_before = store_before = 0.0
     multiply = [0.0] * sizes.step_buffers
     read = write = memory = 0.0  # when these have served all passes so far
     for step in steps(shape, sizes):
         loading = load_scale * step.load.cycles
         load_start = max(load, multiply[-1])
         load_end = load_start + loading + task * (loading > 0)
-        multiply_end = max(load_end, multiply[0], accumulate_before) + step.multiply + task
-        accumulate_end = max(multiply_end, accumulate, finish_before) + step.accumulate + task
-        finish_start = max(accumulate_end, finish)
-        storing = finish_scale * step.finish.cycles
-        finish_end = finish_start + storing + task * (storing > 0)
+        multiply_start = max(load_end, multiply[0], finish_before)
+        multiply_end = multiply_start + step.multiply + task
+        finish_start = max(multiply_start + step.first, finish, store_before)
+        finish_end = max(finish_start + step.finish + task, multiply_end + step.last)
+        store_start = max(finish_start + FINISH_DEPTH + beats, store)
+        storing = store_scale * step.store.cycles
+        store_end = store_start
+        if storing:
+            store_end = max(store_start + storing + task, finish_end + store_tail)
+        finish_end = max(finish_end, store_end - store_tail)
+        multiply_end = max(multiply_end, finish_end - step.last)
         delay = 0.0
         if loading:
             read = max(read, load_start) + step.load.busy
             delay = max(delay, read - load_end)
         if storing:
-            write = max(write, finish_start) + step.finish.busy
-            delay = max(delay, write - finish_end)
+            write = max(write, store_start) + step.store.busy
+            delay = max(delay, write - store_end)
         if loading or storing:
-            memory = max(memory, load_start if loading else finish_start) + (step.load.words + step.finish.words) / rate
-            delay = max(delay, memory - (finish_end if storing else load_end))
-        accumulate_before, finish_before = accumulate, finish
-        load, accumulate, finish = load_end + delay, accumulate_end + delay, finish_end + delay
+            memory = max(memory, load_start if loading else store_start) + (step.load.words + step.store.words) / rate
+            delay = max(delay, memory - (store_end if storing else load_end))
+        finish_before, store_before = finish, store
+        load, finish, store = load_end + delay, finish_end + delay, store_end + delay
         multiply = [multiply_end + delay, *multiply[:-1]]
-    return max(load, accumulate, finish)
+    return max(load, finish, store)
 
 
 @cache
@@ -170,7 +183,7 @@ def steps(shape: Shape, sizes: Sizes) -> tuple[Step, ...]:
 
 def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
     """From the outermost loop: panels of rows, groups of column tiles, chunks, column tiles, blocks of row tiles."""
-    chunks = [min(sizes.chunk, part - start) for part in shape.segments for start in range(0, part, sizes.chunk)]
+    chunks = [length for part in shape.segments for length in _chunks(part, sizes.chunk)]
     tiles = math.ceil(shape.columns / sizes.column_tile)
     keeps_columns = len(chunks) == 1 and tiles * chunks[0] <= sizes.chunk
     sums_rows = shape.op == "gemm_tn" and "BIAS" in shape.flags
@@ -198,15 +211,28 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
                         done += size
 
 
+def _chunks(part: int, chunk: int) -> Iterator[int]:
+    """Lengths of a segment's chunks; the last two share what is left."""
+    while part > 0:
+        length = min(chunk, part)
+        if chunk < part < 2 * chunk:
+            length = math.ceil(math.ceil(part / 2) / LANES) * LANES
+        yield length
+        part -= length
+
+
 def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
-    drain = math.ceil(sizes.row_tile / DRAIN_ROWS)
-    accumulate = block.rows * (sizes.column_tile // LANES // sizes.ports) + FINISH_DEPTH // 3 + HANDSHAKE
-    if block.sums_rows:
-        accumulate += block.rows + block.stored_sums + FINISH_DEPTH // 3
-    load = _total(_load(shape, sizes, block))
-    finish = _total(_finish(shape, sizes, block))
-    multiply = block.tiles * max(block.length, drain) + drain + FINISH_DEPTH // 3 + HANDSHAKE
-    return Step(load, multiply, accumulate, finish)
+    turn = max(block.length, sizes.row_tile)
+    multiply = block.tiles * turn + sizes.row_tile + MULTIPLY_DEPTH + HANDSHAKE
+    beats = 2 * _port_words(sizes, block)
+    lines = block.rows + (block.closes and "BIAS" in shape.flags and shape.op != "gemm_tn")
+    sums = block.stored_sums and LANES * math.ceil(block.stored_sums / LANES) + FINISH_DEPTH
+    finish = lines * beats + FINISH_DEPTH + sums + HANDSHAKE
+    last_rows = block.rows - (block.tiles - 1) * sizes.row_tile
+    whole_row = 2 * (sizes.column_tile // LANES // sizes.ports)
+    last = last_rows * whole_row + FINISH_DEPTH + (block.stored_sums and block.stored_sums + FINISH_DEPTH)
+    load, store = _total(_load(shape, sizes, block)), _total(_store(shape, sizes, block))
+    return Step(load, multiply, finish, store, turn + MULTIPLY_DEPTH, last)
 
 
 def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
@@ -219,10 +245,9 @@ def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
     elif block.loads_columns:
         yield _bursts(sizes, block.length, words)
     if block.loads_rows and shape.op == "gemm_tn":
-        lines = math.ceil((block.row + block.rows) / LANES) - block.row // LANES
-        yield _bursts(sizes, math.ceil(block.length / sizes.ports), lines)
+        yield _bursts(sizes, math.ceil(block.length / sizes.ports), _new_words(block))
     elif block.loads_rows:
-        rounds = block.tiles * math.ceil(sizes.row_tile / (sizes.ports * LANES))
+        rounds = math.ceil(_new_words(block) / sizes.ports)
         yield _bursts(sizes, (rounds * blocks + 1) * LANES, burst)
     if not block.closes:
         return
@@ -238,8 +263,13 @@ def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
         yield _bursts(sizes, block.rows, words)
 
 
-def _finish(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
-    """The loops of `finish`."""
+def _new_words(block: Block) -> int:
+    """Words of eight rows that no earlier pass of the panel has brought."""
+    return math.ceil((block.row + block.rows) / LANES) - math.ceil(block.row / LANES)
+
+
+def _store(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
+    """The loops of `store_results`."""
     if not block.closes:
         return
     words = _port_words(sizes, block) * (2 if shape.op == "gemm_tn" else 1)
@@ -258,7 +288,7 @@ def _bursts(sizes: Sizes, count: int, words: int, writes: bool = False) -> Moved
     latency = sizes.write_latency if writes else sizes.read_latency
     busy = count * max(words, math.ceil(latency / sizes.outstanding))
     unit = sizes.ddr_burst_words
-    beside = FINISH_DEPTH + latency if writes else latency
+    beside = STORE_DEPTH + latency if writes else latency
     return Moved(busy + beside, busy, sizes.ports * count * math.ceil(words / unit) * unit)
 
 

@@ -93,7 +93,8 @@ void normalise(const S<16>& x, const U<30>& scale, const S<48>& offset, const S<
     y = S<16>(stored(moved, y_shift, 16, 0, 0, y_bits, saturations));
 }
 
-// The epilogue of one element of a GEMM: an activation, or with `is_gradient` a weight gradient of 32 bits.
+// The epilogue of one element of a GEMM: an activation (with GELU its input too), or with `is_gradient` a weight
+// gradient of 32 bits.
 void epilogue(const S<64>& sum, const S<16>& bias, const S<32>& addend, const S<16>& saved, const U<1>& has_bias,
               const U<1>& adds, const U<1>& has_gelu, const U<1>& has_gelu_backward, const U<1>& is_gradient,
               const U<1>& is_input, const S<8>& fraction, const S<8>& f_bias, const S<8>& f_residual, const S<8>& f_pre,
@@ -110,10 +111,22 @@ void epilogue(const S<64>& sum, const S<16>& bias, const S<32>& addend, const S<
     job.f_residual[0] = f_residual;
     job.f_pre = f_pre;
     job.f_out[0] = f_out;
-    peelvit::Statistics statistics = peelvit::no_statistics();
-    mantissa = S<32>(peelvit::element(job, peelvit::epilogue_of(job, 0), wide_t(sum), i16(bias), i32(addend),
-                                      i16(saved), bool(is_input), statistics));
-    bits_of_it = statistics.bits;
+    peelvit::GemmStep step;
+    step.chunk.segment = 0;
+    job.segment_shift[0][0] = 0;
+    const wide_t aligned_bias =
+        has_bias ? peelvit::shift_raised(wide_t(bias), peelvit::kMaxAlign,
+                                         peelvit::raised_shift_of(f_bias - fraction, 16, peelvit::kMaxAlign))
+                 : wide_t(0);
+    peelvit::Epilogue how;
+    peelvit::set_epilogue(job, step, 0, how);
+    peelvit::Statistics seen_input = peelvit::no_statistics();
+    peelvit::Statistics seen_out = peelvit::no_statistics();
+    const peelvit::Finished made =
+        peelvit::finished_element(job, how, wide_t(sum), aligned_bias, i32(addend), i16(saved), seen_input, seen_out);
+    const bool wants_input = has_gelu && is_input;
+    mantissa = wants_input ? S<32>(made.input) : S<32>(made.out);
+    bits_of_it = wants_input ? seen_input.bits : seen_out.bits;
 }
 
 // One digit of all candidates of a selection.
@@ -141,8 +154,8 @@ void look_at_digits(const U<2> (&digits)[peelvit::kMaxPatches], const U<1> (&tie
 
 // The depths that the loops around leaves state, in cycles.
 extern const int depth_multiply_steps = peelvit::kMultiplyDepth;
-extern const int depth_store_words = peelvit::kFinishDepth;
-extern const int depth_store_bias_gradient = peelvit::kFinishDepth;
+extern const int depth_finish_beats = peelvit::kFinishDepth;
+extern const int depth_finish_bias_gradient = peelvit::kFinishDepth;
 extern const int depth_terms = peelvit::kTermDepth;
 extern const int depth_divide = peelvit::kDividerDepth;
 extern const int depth_values = peelvit::kStoreDepth;

@@ -204,6 +204,8 @@ def epilogue(draw: Draw) -> tuple[Ports, Ports]:
     flag = {name: draw.by_block(0, 1) for name in flags}
     wide = flag["is_gradient"] == 1
     flag |= {name: flag[name] * (~wide).long() for name in ("has_gelu", "has_gelu_backward")}
+    forward = 1 - flag["has_gelu_backward"]  # what no other form of GEMM has
+    flag |= {name: flag[name] * forward for name in ("has_gelu", "has_bias")}
     addend = torch.where(wide, draw.integers(-limit(32), limit(32)), draw.integers(-limit(16), limit(16)))
     fractions = {name: draw.by_block(-5, 25) for name in ("fraction", "f_bias", "f_residual", "f_pre", "f_out")}
     fraction, f_bias, f_residual, f_pre, f_out = fractions.values()

@@ -30,6 +30,7 @@ def test_shipped_configurations_load(name: str) -> None:
     [
         ({"row_tile": 9}, "row_tile must be even and at least 8"),
         ({"row_tile": 6}, "row_tile must be even and at least 8"),
+        ({"row_tile": 22, "panel_rows": 88}, "row_tile 22 must lie in 3 words of eight rows"),
         ({"column_tile": 32}, "column_tile must be a multiple of 24"),
         ({"chunk": 32}, "chunk must be a multiple of 24"),
         ({"panel_rows": 24}, "panel_rows must be a multiple of row_tile"),

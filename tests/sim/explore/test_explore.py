@@ -32,16 +32,18 @@ SIZES = sizes_of(TOY)._replace(
 def test_steps_by_hand() -> None:
     """Two column tiles of one panel of three row tiles of eight: the first step is one tile, then two at most."""
     found = steps(Shape("gemm_nt", 24, 48, (40,), frozenset()), SIZES)
-    # Tiles * 40, 4 to drain, 8 deep, 2 for the handshake.
-    assert [step.multiply for step in found] == [54, 94, 94, 54]
+    # Tiles * 40, 8 to drain, 12 deep, 2 for the handshake.
+    assert [step.multiply for step in found] == [62, 102, 102, 62]
     # A column tile: a word a port, one burst of 5 words, twice (the last pass only writes): 2 * 8 * 5 cycles; rows as
-    # much for a tile (one round), 3 * 8 * 5 for two. Each loop waits 48 for its first word.
-    assert [step.load.busy for step in found] == [160, 120, 80, 0]
-    assert [step.load.cycles for step in found] == [160 + 2 * 48 + 2, 120 + 48 + 2, 80 + 48 + 2, 0]
+    # much for one tile or two, which are a round of words. Each loop waits 48 for its first word.
+    assert [step.load.busy for step in found] == [160, 80, 80, 0]
+    assert [step.load.cycles for step in found] == [160 + 2 * 48 + 2, 80 + 48 + 2, 80 + 48 + 2, 0]
     # A word a row and port takes its stream two cycles (a latency of 32 over 16 bursts), and is 4 words to the memory.
-    assert [step.finish.busy for step in found] == [16, 32, 32, 16]
-    assert [step.finish.words for step in found] == [3 * 8 * 4, 3 * 16 * 4, 3 * 16 * 4, 3 * 8 * 4]
-    assert [step.accumulate for step in found] == [8 + 8 + 2, 16 + 8 + 2, 16 + 8 + 2, 8 + 8 + 2]
+    assert [step.store.busy for step in found] == [16, 32, 32, 16]
+    assert [step.store.words for step in found] == [3 * 8 * 4, 3 * 16 * 4, 3 * 16 * 4, 3 * 8 * 4]
+    # Two cycles a row, 40 deep; as long for the rows of the last tile behind the last sums.
+    assert [step.finish for step in found] == [16 + 42, 32 + 42, 32 + 42, 16 + 42]
+    assert [step.last for step in found] == [56, 56, 56, 56]
 
 
 def test_class_rows_are_the_first_segment_of_a_weight_gradient() -> None:
@@ -54,9 +56,9 @@ def test_columns_that_fit_stay_over_all_panels() -> None:
         return steps(Shape("gemm_nn", 48, 48, (contraction,), frozenset()), SIZES)[4].load.busy
 
     # Two column tiles of 24 steps fill a chunk of 48, of 25 they do not. The second panel's first step loads the rows
-    # of two tiles (three passes of 8 bursts), and only in the second case columns (a burst of 3 cycles a step).
-    assert behind_the_first_panel(24) == 3 * 8 * 3
-    assert behind_the_first_panel(25) == 3 * 8 * 4 + 25 * 3
+    # of two tiles (two passes of 8 bursts), and only in the second case columns (a burst of 3 cycles a step).
+    assert behind_the_first_panel(24) == 2 * 8 * 3
+    assert behind_the_first_panel(25) == 2 * 8 * 4 + 25 * 3
 
 
 @given(st.integers(1, 300), st.integers(1, 100), st.integers(1, 120), st.sampled_from(GEMM))

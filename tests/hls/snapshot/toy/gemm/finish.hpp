@@ -61,14 +61,12 @@ struct Epilogue {
     StoreShift out;
 };
 
-inline Epilogue epilogue_of(const GemmJob& job, const GemmStep& step, int group) {
+inline void set_epilogue(const GemmJob& job, const GemmStep& step, int group, Epilogue& epilogue) {
     const int fraction = job.fraction[group];
-    Epilogue epilogue;
     epilogue.segment = segment_shift(job, step, group);
     epilogue.addend = raised_shift_of((job.accumulates ? job.f_out[group] : job.f_residual[group]) - fraction, 32, kMaxAlign);
     epilogue.input = store_shift_of(fraction - job.f_pre);
     epilogue.out = store_shift_of((job.has_gelu ? kGeluBits : fraction) - job.f_out[group]);
-    return epilogue;
 }
 
 // One element from its sum: with GELU also its input. `addend` is a residual or the gradient that is added to.
@@ -107,8 +105,8 @@ inline void finish_rows(const GemmJob& job, const GemmStep& step, const SumBuffe
     const RaisedShift bias_shift = raised_shift_of(job.f_bias - job.fraction[kPatchRows], 16, kMaxAlign);
     Epilogue epilogues[2];
 #pragma HLS array_partition variable=epilogues type=complete
-    epilogues[kPatchRows] = epilogue_of(job, step, kPatchRows);
-    epilogues[kClassRows] = epilogue_of(job, step, kClassRows);
+    set_epilogue(job, step, kPatchRows, epilogues[kPatchRows]);
+    set_epilogue(job, step, kClassRows, epilogues[kClassRows]);
     chunk_t row_of_sums[kPorts][kRowBeats][kWideLanes];
 #pragma HLS array_partition variable=row_of_sums type=complete dim=0
     i48 bias[kRowBeats][kFinishLanes];
