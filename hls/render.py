@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jinja2
 
-from hls.spec import instruction, ops, registers, slots, tables
+from hls.spec import checks, instruction, ops, registers, slots, tables
 from hls.spec.config import SHIPPED, ConfigError, HardwareConfig, load
 from hls.spec.status import SENTENCES, Status
 
@@ -31,18 +31,6 @@ def camel(name: str) -> str:
     return "k" + "".join(part.capitalize() for part in name.split("_"))
 
 
-def words(element: str) -> str:
-    """C++ function that gives the words of a row of this element type."""
-    return {"i16": "words16", "u16": "words16", "i32": "words32"}[element]
-
-
-def span(op: ops.Op, operand: ops.Operand) -> str:
-    """C++ expression for the slots an operand uses (`instruction.slot_span`)."""
-    if operand.slot is ops.Slot.THREE_GRADIENTS and "segments" in op.dimensions:
-        return f"(segments == 1 ? {ops.Slot.GRADIENT.value} : {operand.slot.value})"
-    return str(operand.slot.value)
-
-
 def environment(folder: str = "templates") -> jinja2.Environment:
     """The one kind of Jinja environment of the project."""
     env = jinja2.Environment(
@@ -53,7 +41,7 @@ def environment(folder: str = "templates") -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # C++, not HTML
     )
-    env.filters.update(camel=camel, words=words, span=span)
+    env.filters.update(camel=camel)
     return env
 
 
@@ -62,10 +50,14 @@ def sources(config: HardwareConfig) -> dict[str, str]:
     env = environment()
     context = {
         "config": config,
+        "checks": checks,
+        "check_rules": checks.rules(config.operations),
+        "check_tables": checks.tables(config),
         "instruction": instruction,
         "ops": config.operations,
         "op": ops.BY_NAME,
         "registers": registers.REGISTERS,
+        "set_lanes": tables.set_lanes(),
         "slots": slots,
         "statuses": list(Status),
         "tables": tables.load(),

@@ -20,7 +20,7 @@ FUNCTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rsqrt": (("rsqrt",), ()),
     "gelu_value": (("gelu_value",), ()),
     "gelu_slope": (("gelu_slope",), ()),
-    "look_at_digits": (("look_at_digits",), ()),
+    "look_at_bits": (("look_at_bits",), ()),
     "element": (("epilogue",), ("gelu_value", "gelu_slope")),
     "store": (("requantise16", "requantise32", "probability", "normalise"), ()),  # at 64 bits and as the kernels use it
 }

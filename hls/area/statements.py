@@ -36,12 +36,14 @@ class Statements(Expressions):
         return False
 
     def _statement(self, node: Node) -> bool:
-        """Read a statement; whether it returns."""
+        """Read a statement; whether what follows it is left out, by a return or a jump."""
         if node.line:
             self._line = node.line
         if node.kind == "RETURN_STMT":
             if node.operands:
                 self._return(node.operands[0])
+            return True
+        if node.kind in ("BREAK_STMT", "CONTINUE_STMT"):
             return True
         if node.kind in ("LABEL_STMT", "CASE_STMT", "DEFAULT_STMT"):
             return self._statement(node.children[-1])
@@ -66,7 +68,8 @@ class Statements(Expressions):
 
     def _switch(self, node: Node) -> bool:
         self._value(node.children[0])
-        self._statement(node.children[1])
+        for child in node.children[1].children:  # cases follow each other, each with its jump behind it
+            self._statement(child)
         return False
 
     def _return(self, node: Node) -> None:

@@ -50,3 +50,9 @@ def load() -> dict[str, list[int]]:
 
 if __name__ == "__main__":
     PATH.write_text(json.dumps(compute(), indent=None) + "\n")
+
+
+def set_lanes() -> list[int]:
+    """For each byte the positions of its set bits, the lowest one first, three bits each."""
+    positions = ([bit for bit in range(8) if byte >> bit & 1] for byte in range(256))
+    return [sum(bit << 3 * i for i, bit in enumerate(found)) for found in positions]

@@ -32,7 +32,7 @@ LOOPS = (
     Loop("values", ("probability",)),
     Loop("layernorm_moments", ("rsqrt",), others=6),  # variance: two products and two sums; two products by the root
     Loop("layernorm_rows", ("normalise",)),
-    Loop("select_digits", ("look_at_digits",)),
+    Loop("select_bits", ("look_at_bits",)),
 )
 
 

@@ -129,27 +129,26 @@ void epilogue(const S<64>& sum, const S<16>& bias, const S<32>& addend, const S<
     bits_of_it = wants_input ? seen_input.bits : seen_out.bits;
 }
 
-// One digit of all candidates of a selection.
-void look_at_digits(const U<2> (&digits)[peelvit::kMaxPatches], const U<1> (&tied)[peelvit::kMaxPatches],
-                    const S<10>& ties, U<1> (&chosen)[peelvit::kMaxPatches], U<1> (&still_tied)[peelvit::kMaxPatches],
-                    S<10>& still_wanted) {
+// One bit of all candidates of a selection.
+void look_at_bits(const U<8> (&bits)[peelvit::kBanks], const U<8> (&tied)[peelvit::kBanks], const U<9>& wanted,
+                  U<8> (&chosen)[peelvit::kBanks], U<8> (&still_tied)[peelvit::kBanks], U<9>& still_wanted) {
     peelvit::Choice choice;
-    int next[peelvit::kMaxPatches];
+    peelvit::u8 next[peelvit::kBanks];
 #pragma HLS array_partition variable = next type = complete
 #pragma HLS array_partition variable = choice.tied type = complete
 #pragma HLS array_partition variable = choice.chosen type = complete
-    for (int c = 0; c < peelvit::kMaxPatches; ++c) {
-        next[c] = int(digits[c]);
-        choice.tied[c] = bool(tied[c]);
-        choice.chosen[c] = false;
+    for (int b = 0; b < peelvit::kBanks; ++b) {
+        next[b] = peelvit::u8(bits[b]);
+        choice.tied[b] = peelvit::u8(tied[b]);
+        choice.chosen[b] = 0;
     }
-    choice.ties = int(ties);
-    peelvit::look_at_digits(next, choice);
-    for (int c = 0; c < peelvit::kMaxPatches; ++c) {
-        chosen[c] = choice.chosen[c];
-        still_tied[c] = choice.tied[c];
+    choice.wanted = int(wanted);
+    peelvit::look_at_bits(next, choice);
+    for (int b = 0; b < peelvit::kBanks; ++b) {
+        chosen[b] = choice.chosen[b];
+        still_tied[b] = choice.tied[b];
     }
-    still_wanted = S<10>(choice.ties);
+    still_wanted = U<9>(choice.wanted);
 }
 
 // The depths that the loops around leaves state, in cycles.
@@ -161,5 +160,5 @@ extern const int depth_divide = peelvit::kDividerDepth;
 extern const int depth_values = peelvit::kStoreDepth;
 extern const int depth_layernorm_moments = peelvit::kRsqrtDepth;
 extern const int depth_layernorm_rows = 2 * peelvit::kVectorDepth;
-extern const int depth_select_digits = peelvit::kDigitDepth;
+extern const int depth_select_bits = peelvit::kPlaneDepth;
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hls.spec.config import HardwareConfig
+from hls.spec.formats import LANES
 from sim.rtl.leaf.leaf import Leaf, s, u
 
 
@@ -14,9 +15,15 @@ def _requantise(bits: int) -> Leaf:
     )
 
 
+def selection_banks(config: HardwareConfig) -> int:
+    """Bytes of a bit plane of all candidates (kBanks)."""
+    chunks = -(-config.max_patches // LANES)
+    return int(1 << max(5, (chunks - 1).bit_length()))
+
+
 def leaves(config: HardwareConfig) -> dict[str, Leaf]:
     """All leaves of a configuration, by name."""
-    candidates = config.max_patches
+    banks = selection_banks(config)
     rows = [
         Leaf("mac", (s("a", 16), s("b", 16), u("restart", 1), s("sum", 48)), (s("result", 48),)),
         _requantise(16),
@@ -49,9 +56,9 @@ def leaves(config: HardwareConfig) -> dict[str, Leaf]:
             (s("mantissa", 32), u("bits_of_it", 64)),
         ),
         Leaf(
-            "look_at_digits",
-            (u("digits", 2, candidates), u("tied", 1, candidates), s("ties", 10)),
-            (u("chosen", 1, candidates), u("still_tied", 1, candidates), s("still_wanted", 10)),
+            "look_at_bits",
+            (u("bits", 8, banks), u("tied", 8, banks), u("wanted", 9)),
+            (u("chosen", 8, banks), u("still_tied", 8, banks), u("still_wanted", 9)),
         ),
     ]
     return {leaf.name: leaf for leaf in rows}

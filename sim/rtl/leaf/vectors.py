@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from hls.spec.config import HardwareConfig
-from hls.spec.formats import PROBABILITY_BITS, limit
+from hls.spec.formats import LANES, PROBABILITY_BITS, limit
 from sim.golden.curves import GELU_BITS, exponential, gelu_slope, gelu_value, rsqrt
 from sim.golden.fixed import exact_matmul, round_shift, store
 from sim.golden.selection import largest
 from sim.rtl.leaf.leaf import Port
+from sim.rtl.leaf.table import selection_banks
 
 BLOCK = 500
 
@@ -223,22 +224,28 @@ def epilogue(draw: Draw) -> tuple[Ports, Ports]:
     return inputs, {"mantissa": mantissa, "bits_of_it": magnitude(seen)}
 
 
-def look_at_digits(draw: Draw) -> tuple[Ports, Ports]:
-    """One digit of up to all candidates; the threshold is the digit of the last one that golden would keep."""
-    candidates = draw.config.max_patches
-    digits = draw.uniform(0, 3, candidates) >> draw.uniform(0, 2, 1)
+def look_at_bits(draw: Draw) -> tuple[Ports, Ports]:
+    """A bit of all candidates; golden says which bit the last one wanted has."""
+    candidates = LANES * selection_banks(draw.config)
+    bits = draw.uniform(0, 1, candidates) & draw.uniform(0, 1, candidates) | draw.uniform(0, 1, 1)
     tied = (draw.uniform(0, 15, candidates) <= draw.uniform(0, 15, 1)).long()
-    ties = (draw.by_block(1, candidates)).clamp(max=tied.sum(1)).clamp(min=1)
     tied[:, 0] |= (tied.sum(1) == 0).long()
-    in_question = torch.where(tied == 1, digits, -1)
-    order = torch.zeros_like(digits)
-    for wanted in sorted(set(ties.tolist())):
-        rows = ties == wanted
-        kept = largest(in_question[rows], wanted)
+    wanted = draw.by_block(1, candidates).clamp(max=tied.sum(1)).clamp(min=1)
+    in_question = torch.where(tied == 1, bits, -1)
+    order = torch.zeros_like(bits)
+    for count in sorted(set(wanted.tolist())):
+        rows = wanted == count
+        kept = largest(in_question[rows], count)
         order[rows] = in_question[rows].gather(1, kept).amin(1, keepdim=True).expand(-1, candidates)
     chosen, still_tied = (in_question > order).long(), (in_question == order).long()
-    inputs = {"digits": digits, "tied": tied, "ties": ties}
-    return inputs, {"chosen": chosen, "still_tied": still_tied, "still_wanted": ties - chosen.sum(1)}
+    inputs = {"bits": _bytes(bits), "tied": _bytes(tied), "wanted": wanted}
+    return inputs, {"chosen": _bytes(chosen), "still_tied": _bytes(still_tied), "still_wanted": wanted - chosen.sum(1)}
+
+
+def _bytes(bits: Tensor) -> Tensor:
+    """Eight neighbouring bits as one number, the first one lowest."""
+    weights = 1 << torch.arange(LANES)
+    return (bits.reshape(len(bits), -1, LANES) * weights).sum(2)
 
 
 SOURCES: dict[str, Callable[[Draw], tuple[Ports, Ports]]] = {
@@ -255,7 +262,7 @@ SOURCES: dict[str, Callable[[Draw], tuple[Ports, Ports]]] = {
     "probability": probability,
     "normalise": normalise,
     "epilogue": epilogue,
-    "look_at_digits": look_at_digits,
+    "look_at_bits": look_at_bits,
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from hls.area.cost import dsp_slices
 from hls.area.memory import Array
-from hls.area.module import Module, slices
+from hls.area.module import Module, Multiplier, slices
 from hls.area.reader import Reader
 from hls.lint.check import Options, unit_of
 from hls.spec.devices import Resources
@@ -116,6 +116,29 @@ void @(const i16 x[1024], int out[1024], int count) {
     }
 }
 """
+JUMP = """
+void @(const i16 x[1024], int out[1024], int count) {
+    int a = 0, b = 0;
+    for (int i = 0; i < count; ++i) {
+        if (x[i] == 7) LEAVE;
+        else { a = x[i] + 1; b = x[i] - 1; }
+        out[i] = a;
+        out[i + 1] = b;
+    }
+    out[0] = a + b;
+}
+"""
+SWITCH = """
+int @(const i16 x[1024], int out[1024], int which) {
+    switch (which) {
+        case 0: return x[0] * x[1];
+        case 1: return out[2] * out[3];
+        default: break;
+    }
+    return 0;
+}
+"""
+PERIOD = 5.0
 LIMIT = "#pragma HLS allocation operation instances=mul limit=1"
 TWO = "sum = int(x[c] * y[c]) + int(x[c] * x[c]);"
 
@@ -160,6 +183,9 @@ inline int leaf_@(int a, int b) { return a + b; }
     "moving_lanes": BANKS.replace("INDEX", "first + lane"),
     "ports": PORTS.replace("PRAGMA", "#pragma HLS array_partition variable=store.word type=complete dim=1"),
     "one_bank": PORTS.replace("PRAGMA", ""),
+    "cases": SWITCH,
+    "jump": JUMP.replace("LEAVE", "break"),
+    "no_jump": JUMP.replace("LEAVE", "out[2] = 1"),
     "table": TABLE.replace("NUMBERS", ", ".join(map(str, range(256)))),
 }
 HEAD = """
@@ -287,3 +313,15 @@ def test_constant_indices_name_a_bank(kernels: dict[str, Module], kernel: str, b
 def test_a_table_takes_the_width_of_its_numbers(kernels: dict[str, Module]) -> None:
     table = array(kernels["table"], "kTable")
     assert (table.is_rom, table.bits, table.resources().bram36) == (True, 8, 0.5)
+
+
+def test_all_cases_are_read(kernels: dict[str, Module]) -> None:
+    assert {(m.a, m.b) for _, m in multipliers(kernels["cases"])} == {(16, 16), (32, 32)}
+
+
+def test_what_a_jump_leaves_behind_is_not_chosen_between(kernels: dict[str, Module]) -> None:
+    assert kernels["jump"].own(PERIOD).lut + 16 <= kernels["no_jump"].own(PERIOD).lut
+
+
+def multipliers(module: Module) -> list[tuple[str, Multiplier]]:
+    return [(m.name, found) for _, m in module.walk() for s in m.sections for found in s.operators.multipliers]

@@ -106,11 +106,14 @@ def test_gelu_on_the_toy_accelerator() -> None:
     device.write(program, np.frombuffer(code, np.uint8))
     assert device.run(program).status is Status.OK
     fetch = INSTRUCTION_WORDS + config.read_latency
-    dispatch = 96
+    checks = 10 + 8 * 4  # dimensions one a cycle, operands one in four
+    dispatch = 32 + checks + 4 + 16
     load_block, compute, store_block = 32 + config.read_latency + 2, 32 + 24 + 2, 32 + 4 + config.write_latency + 2
     region = load_block + compute + store_block + 4 * load_block
     counters = device.counters()
     assert counters.instruction_cycles.tolist() == [fetch + dispatch + region]
-    assert counters.instruction_kinds.tolist() == [[0, 0, INSTRUCTION_WORDS + 5 * 32, fetch + dispatch + region - 168]]
+    assert counters.instruction_kinds.tolist() == [
+        [0, checks, INSTRUCTION_WORDS + 5 * 32, fetch + dispatch + region - 168 - checks]
+    ]
     assert counters.instruction_words.tolist() == [[INSTRUCTION_WORDS, 160, 0, 0, 0, 160]]
     assert counters.instruction_bounds == ("load_block<1>",)

@@ -52,7 +52,7 @@ inline int first_row(const Blocks& blocks, int b) { return b << blocks.row_bits;
 inline int rows_in(const Blocks& blocks, int b) {
     return smaller(1 << blocks.row_bits, blocks.rows - first_row(blocks, b));
 }
-inline int words_in(const Blocks& blocks, int b) { return rows_in(blocks, b) * blocks.words; }
+inline int words_in(const Blocks& blocks, int b) { return short_product(rows_in(blocks, b), blocks.words); }
 
 // Elements of word `word` of a row; lanes from there on are padding.
 inline int lanes_in(const Blocks& blocks, int word) { return smaller(kLanes, blocks.columns - kLanes * word); }
@@ -91,9 +91,9 @@ inline Bursts bursts_of(const Matrix& matrix, const Blocks& blocks, int b) {
     const bool is_dense = matrix.pitch == blocks.words;
     Bursts bursts;
     bursts.pitch = unsigned(matrix.pitch);
-    bursts.address = matrix.address + unsigned(first_row(blocks, b)) * bursts.pitch;
+    bursts.address = matrix.address + unsigned(multiply(u17(unsigned(first_row(blocks, b))), u32(bursts.pitch)));
     bursts.count = is_dense ? 1 : rows;
-    bursts.words = is_dense ? rows * blocks.words : blocks.words;
+    bursts.words = is_dense ? short_product(rows, blocks.words) : blocks.words;
     return bursts;
 }
 
@@ -172,6 +172,7 @@ inline void observe(Observed& observed, const Statistics& statistics, int fracti
 }
 
 inline void record(Slots& slots, int slot, const Observed& observed) {
+#pragma HLS inline off
     slots.peak[slot] = larger(slots.peak[slot], observed.peak);
     slots.saturations[slot] += observed.saturations;
 }

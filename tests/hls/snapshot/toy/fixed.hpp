@@ -34,6 +34,15 @@ inline wide_t round_shift(wide_t value, int shift) {
     return shift > 0 ? round_right(value, shift) : wide_t(value << smaller(-shift, kMaxAlign));
 }
 
+// value * 2^-shift, rounded half up, for a shift of at least -kLift: one shifter serves both directions. The value has
+// at most 63 - kLift bits with its sign.
+template <int kLift>
+inline wide_t round_from(wide_t value, int shift) {
+    const u6 places = u6(unsigned(smaller(larger(shift + kLift, 0), 63)));
+    const wide_t twice = wide_t(value << (kLift + 1)) >> places;
+    return (twice + 1) >> 1;
+}
+
 // How far a store shifts, in as few bits as it takes: lanes of a loop share it.
 struct Shift {
     u6 right;  // one less where the half is still to be added

@@ -27,21 +27,21 @@
 
 namespace peelvit {
 
-// Cycles of an instruction outside its loops, an assumption until a synthesis report tells: eight operands are checked
-// one after the other (a product, a sum and a comparison of 64 bits each: 8 cycles), then slots are looked up, the job is
-// set up and a divider runs (32).
-constexpr unsigned kDispatchCycles = 96;
+// Cycles of an instruction outside its loops, an assumption until a synthesis report tells: slots are looked up, the job
+// is set up and a divider runs.
+constexpr unsigned kDispatchCycles = 32;
 
 // Run one legal instruction. An opcode branch stands here, outside every dataflow region.
 inline void execute(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
 #pragma HLS inline off
     // The three GEMM forms share one array, attention and its backward one unit, both selections another, and so do the
-    // optimizers and the two ways to copy tokens.
+    // optimizers, the two ways to copy tokens, and whoever stores sums.
 #pragma HLS allocation function instances=gemm limit=1
 #pragma HLS allocation function instances=attend limit=1
 #pragma HLS allocation function instances=select_in_rows limit=1
 #pragma HLS allocation function instances=copy_listed_rows limit=1
 #pragma HLS allocation function instances=update_tensor limit=1
+#pragma HLS allocation function instances=store_sums limit=1
     switch (in.opcode) {
         case kOpGemmNt:
             gemm_nt(mem0, mem1, mem2, in, slots);

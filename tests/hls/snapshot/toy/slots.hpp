@@ -23,6 +23,7 @@ struct Slots {
 
 // Enter what a store saw at fraction `fraction` into the slot.
 inline void record(Slots& slots, int slot, const Statistics& statistics, int fraction) {
+#pragma HLS inline off
     const int length = bit_length(wide_t(statistics.bits));
     if (length > 0) {
         const int peak = larger(-127, smaller(127, length - fraction));

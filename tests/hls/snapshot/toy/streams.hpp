@@ -50,7 +50,7 @@ inline Bursts bursts_of(const Matrix& matrix, const Part& part, int words) {
     bursts.pitch = unsigned(matrix.pitch);
     bursts.address = row_address(matrix, unsigned(part.first));
     bursts.count = is_dense ? smaller(part.rows, 1) : part.rows;
-    bursts.words = is_dense ? part.rows * words : words;
+    bursts.words = is_dense ? short_product(part.rows, words) : words;
     return bursts;
 }
 

@@ -8,10 +8,11 @@ namespace peelvit {
 // Row by row, a short row stretched to kSumDistance cycles so that additions to one sum stay apart.
 inline void add_rows(const word_t block[kBlockWords], const Blocks& blocks, int b, int split, ColumnSums& sums) {
     const int steps = larger(blocks.words, kSumDistance);
+    const int cycles = short_product(rows_in(blocks, b), steps);
     Cursor at = start_of_block();
     int place = 0;
 add_rows:
-    for (int i = 0; i < rows_in(blocks, b) * steps; ++i) {
+    for (int i = 0; i < cycles; ++i) {
 #pragma HLS loop_tripcount max = 64
         PIPELINE(i == 0, 1, kCopyDepth);
 #pragma HLS dependence variable=sums type=inter direction=raw distance=4 dependent=true
@@ -74,6 +75,7 @@ rows_at_once:
 }
 
 inline void column_sum(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+#pragma HLS inline  // so that the unit that stores sums is shared
     const Matrix dy = operand(in, 0);
     const Matrix dw = operand(in, 1);
     const int rows = int(in.dimension[0]);
@@ -97,12 +99,12 @@ output_rows:
         const int width = smaller(group, period - p);
         Matrix long_rows = dy;  // one from each period
         long_rows.address = row_address(dy, unsigned(p));
-        long_rows.pitch = period == 1 ? dy.pitch : int(unsigned(period) * unsigned(dy.pitch));
+        long_rows.pitch = period == 1 ? dy.pitch : int(unsigned(multiply(u20(unsigned(period)), u17(unsigned(dy.pitch)))));
         clear(sums, width * words);
         sum_rows(mem1, long_rows, cut(periods.count, width * words, n), split, sums);
         const int rest = larger(0, smaller(width, periods.rest - p));
         Matrix last_row = long_rows;  // of the period that the rows do not fill
-        last_row.address = long_rows.address + unsigned(periods.count) * unsigned(long_rows.pitch);
+        last_row.address = long_rows.address + unsigned(multiply(u17(unsigned(periods.count)), u32(unsigned(long_rows.pitch))));
         if (rest > 0) sum_rows(mem1, last_row, cut(1, rest * words, n), 0, sums);
         store_sums(mem0, mem2, dw, p, width, n, sums, joined, has_accumulate, f_dw, statistics);
     }

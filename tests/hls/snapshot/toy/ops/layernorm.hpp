@@ -50,10 +50,11 @@ inline void layernorm_sums(const word_t first_in[kStreamWords], const word_t sec
                            word_t second_kept[kStreamWords], PowerSums sums[kStreamRows]) {
     const Part first = part_of(job.blocks, b, job.parts, 0);
     const Part second = part_of(job.blocks, b, job.parts, 1);
+    const int words = short_product(first.rows, job.blocks.words);
     Cursor at = start_of_block();
     PowerSums running;
 layernorm_sums:
-    for (int i = 0; i < first.rows * job.blocks.words; ++i) {
+    for (int i = 0; i < words; ++i) {
 #pragma HLS loop_tripcount max = 256
         PIPELINE(i == 0, 1, 8);
         word_t x[2] = {first_in[i], zero_word()};
@@ -112,13 +113,14 @@ inline void layernorm_rows(const word_t first_kept[kStreamWords], const word_t s
                            Observed& normalised_observed, Statistics& y_statistics) {
     const Part first = part_of(job.blocks, b, job.parts, 0);
     const Part second = part_of(job.blocks, b, job.parts, 1);
+    const int words = short_product(first.rows, job.blocks.words);
     const int f_product = job.f_gamma + job.f_normalised;
     Cursor at = start_of_block();
     Moments row;
     Statistics statistics[2];
 #pragma HLS array_partition variable=statistics type=complete
 layernorm_rows:
-    for (int i = 0; i < first.rows * job.blocks.words; ++i) {
+    for (int i = 0; i < words; ++i) {
 #pragma HLS loop_tripcount max = 256
         PIPELINE(i == 0, 1, 2 * kVectorDepth);
         const bool has_second = has_row(second, at.row);

@@ -46,12 +46,13 @@ inline void layernorm_backward_sums(const word_t gradients[kStreamWords], const 
                                     word_t kept_normals[kStreamWords], RowSums row_sums[kStreamRows],
                                     ColumnSums& gamma_sums, ColumnSums& beta_sums) {
     const int steps = larger(blocks.words, kSumDistance);
+    const int cycles = short_product(rows_in(blocks, b), steps);
     Cursor at = start_of_block();
     int place = 0;
     wide_t plain = 0;
     wide_t weighted = 0;
 layernorm_backward_sums:
-    for (int i = 0; i < rows_in(blocks, b) * steps; ++i) {
+    for (int i = 0; i < cycles; ++i) {
 #pragma HLS loop_tripcount max = 256
         PIPELINE(i == 0, 1, 16);
 #pragma HLS dependence variable=gamma_sums type=inter direction=raw distance=4 dependent=true
@@ -96,12 +97,13 @@ inline void layernorm_backward_rows(const word_t gradients[kStreamWords], const 
                                     const LayerNormBackwardFractions& f, word_t dx_stream[kStreamWords],
                                     Observed observed[2]) {
     const u17 columns = u17(unsigned(blocks.columns));
+    const int words = words_in(blocks, b);
     Cursor at = start_of_block();
     Statistics statistics = no_statistics();
     RowSums sums;
     word_t rstd_word = zero_word();
 layernorm_backward_rows:
-    for (int i = 0; i < words_in(blocks, b); ++i) {
+    for (int i = 0; i < words; ++i) {
 #pragma HLS loop_tripcount max = 256
         PIPELINE(i == 0, 1, blocks.words + 2 * kVectorDepth);  // the first row's sums are known after so many words
         if (at.word == 0) {

@@ -31,11 +31,12 @@ select_key_images:
 #pragma HLS array_partition variable=rows type=complete
         load_list(mem0, row_address(kept, unsigned(image)), keep, patches, columns);
         const unsigned first_map_row = unsigned(image * (1 + patches) + 1);
+        RowPlace place = first_map_place();
     place_rows:
         for (int i = 0; i < keep; ++i) {
 #pragma HLS loop_tripcount max = 80
             PIPELINE(i == 0, 1, 6);
-            place_row(rows, i, map.address + (first_map_row + unsigned(int(columns[i]))) * unsigned(map.pitch));
+            place_row(rows, place, row_address(map, first_map_row + unsigned(int(columns[i]))));
         }
         job.first_list = unsigned(image * keep);
         select_in_rows(mem0, mem1, mem2, job, (keep + kSelectPorts - 1) / kSelectPorts, columns, rows);

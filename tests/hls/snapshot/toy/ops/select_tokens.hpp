@@ -35,11 +35,15 @@ all_columns:
             if (column < kMaxPatches) columns[column] = i16(column);
         }
     }
+    const unsigned image_pitch = unsigned(multiply(u17(unsigned(map_rows)), u17(unsigned(map.pitch))));
+    unsigned address = map.address;
+    RowPlace place = first_map_place();
 place_images:
     for (int image = 0; image < batch; ++image) {
 #pragma HLS loop_tripcount max = 8
         PIPELINE(image == 0, 1, 6);
-        place_row(rows, image, map.address + unsigned(image) * unsigned(map_rows) * unsigned(map.pitch));
+        place_row(rows, place, address);
+        address += image_pitch;
     }
     select_in_rows(mem0, mem1, mem2, job, (batch + kSelectPorts - 1) / kSelectPorts, columns, rows);
 }
