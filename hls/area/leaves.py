@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hls.area.report import REPORT, read
 
@@ -27,19 +28,19 @@ FUNCTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """By function of the kernels: the leaves that hold it, and those of them that are functions of their own."""
 
 
-def report() -> Path:
-    """The report of `make leaf` where it is newer than the one that is kept with the source."""
+def counted() -> dict[str, Any]:
+    """The rows of all leaves: those of a report of `make leaf` that is newer than the one kept with the source."""
     is_newer = REPORT.is_file() and REPORT.stat().st_mtime > KEPT.stat().st_mtime
-    return REPORT if is_newer and "leaves" in read(REPORT) else KEPT
+    return read(KEPT)["leaves"] | (read(REPORT).get("leaves", {}) if is_newer else {})
 
 
-def scales(path: Path | None = None) -> Mapping[str, float]:
-    """Counted over estimated LUTs by function of the kernels; `path` of a report (default: that of `report()`)."""
-    counts = read(path or report())["leaves"]
+def scales(counts: Mapping[str, Any] | None = None) -> Mapping[str, float]:
+    """Counted over estimated LUTs by function of the kernels; from `counts` of leaves (default: `counted()`)."""
+    counts = counted() if counts is None else counts
     found = {}
     for function, (leaves, inner) in FUNCTIONS.items():
         if counts.keys() >= {*leaves, *inner}:
-            counted = sum(counts[leaf]["lut"] for leaf in leaves) - sum(counts[leaf]["lut"] for leaf in inner)
+            cells = [sum(counts[leaf]["lut"] for leaf in part) for part in (leaves, inner)]
             estimated = [sum(counts[leaf]["estimated"]["lut"] for leaf in part) for part in (leaves, inner)]
-            found[function] = counted / (estimated[0] - estimated[1])
+            found[function] = (cells[0] - cells[1]) / (estimated[0] - estimated[1])
     return found
