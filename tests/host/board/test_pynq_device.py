@@ -74,6 +74,14 @@ def test_cycles_are_those_of_the_c_simulation(opened: Open) -> None:
     assert all(cycles[0])
 
 
+@pytest.mark.parametrize("faults, kind", [((), window.RemoteSync), (("no-ranges",), window.WholeSync)])
+def test_ranges_move_where_they_are_understood(faults: tuple[str, ...], kind: type, opened: Open) -> None:
+    device = opened(board(*faults))
+    device.allocate(256)
+    assert device._window is not None
+    assert type(device._window._sync) is kind
+
+
 # Coherence: each of these lines, taken out, is noticed
 
 
