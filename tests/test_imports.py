@@ -23,7 +23,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "sim/optimizers": ({"hls", "host", "sim", "trainer"}, None),  # a program: compares with the float trainer
     "sim": ({"hls", "host", "sim"}, None),
     "trainer": ({"hls.spec", "host", "sim", "trainer"}, None),
-    "vitis_project": ({"hls", "host", "sim", "vitis_project"}, {"jinja2", "numpy"}),
+    "vitis_project": ({"hls", "host", "sim", "vitis_project"}, {"jinja2", "numpy", "pynqmetadata"}),
     "tools": ({"hls", "host", "sim", "trainer", "tools"}, None),
 }
 # Python's -c program: import every module of a package with the modules named in sys.argv refused.

@@ -14,7 +14,7 @@ from hls.spec.config import CONFIGS
 from host.errors import PeelVitError, run_main
 from vitis_project.boards import BOARDS, CLOCKS_MHZ
 from vitis_project.check.bench import BUILDS, run_bench
-from vitis_project.check.interface import check_component
+from vitis_project.check.interface import check_component, check_virtual_board
 from vitis_project.check.scripts import RefusedError, run_scripts, tclsh
 from vitis_project.mistakes import run_mistakes
 from vitis_project.planted import MISTAKES
@@ -60,11 +60,15 @@ def check_project(project: Project, folder: Path) -> None:
             raise RefusedError(f"the scripts go on although {sentence}")
 
 
-def check_bench(config: str, folder: Path) -> None:
-    """The test bench of a configuration in both builds, every case, as csim_design and as cosim_design run it."""
+def check_config(config: str, folder: Path) -> None:
+    """Registers of the virtual board, and the test bench in both builds, every case, as csim and cosim run it."""
     project = make(config, cosim_cases=CASES)
     write(folder, project.files())
     records = run_scripts(project, folder)
+    differences = check_virtual_board(project.config, folder)
+    if differences:
+        raise RefusedError("; ".join(differences))
+    print(f"registers of {config}: kernels, IP-XACT, .hwh and register map agree", flush=True)
     for build, (script, kind) in product(BUILDS, (("hls.tcl", "csim"), ("cosim.tcl", "cosim"))):
         printed = run_bench(folder, records[script], kind, build)
         passed = printed.count(": PASS")
@@ -84,7 +88,7 @@ def main() -> int:
                 check_project(project, Path(scratch) / project.folder.name)
                 print(f"scripts of {project.folder.name} on {project.board.name}: pass", flush=True)
             for config in options.configs:
-                check_bench(config, Path(scratch) / f"bench-{config}")
+                check_config(config, Path(scratch) / f"bench-{config}")
             missed = run_mistakes(MISTAKES, Path(scratch) / "mistakes")
     except RefusedError as error:
         print(f"error: {error}", file=sys.stderr)

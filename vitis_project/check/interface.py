@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
 from hls.spec import system
-from hls.spec.registers import REGISTERS
+from hls.spec.config import HardwareConfig
 from host.errors import PeelVitError
+from sim.board.hwh import hardware_words, render_hwh
 
-NAMES = {"ap_ctrl": "CTRL", "gie": "GIER", "ier": "IP_IER", "isr": "IP_ISR"}
-"""What Vitis HLS calls the control registers."""
-IN_TIMER = ("cycles_low", "cycles_high")
-"""Registers of simulated boards that Vitis HLS cannot make: the timer beside the kernel counts its cycles."""
 _SPIRIT = re.compile(r"\{[^}]*\}")
 
 
 def expected() -> dict[str, int]:
     """Byte offset of every 32-bit register that the IP must have, by the tool's names."""
-    found: dict[str, int] = {}
-    for register in REGISTERS:
-        name = NAMES.get(register.name, register.name)
-        if register.name in IN_TIMER:
-            continue
-        if register.bits == 64:
-            found |= {f"{name}_1": register.offset, f"{name}_2": register.offset + 4}
-        else:
-            found[name] = register.offset
-    return found
+    return {word.name: word.offset for word in hardware_words()}
 
 
 def read_component(path: Path) -> tuple[dict[str, int], set[str]]:
@@ -106,3 +95,31 @@ def check_handoff(path: Path) -> list[str]:
 
 def _text(addresses: tuple[int, int] | None) -> str:
     return "no address" if addresses is None else f"0x{addresses[0]:X} to 0x{addresses[1]:X}"
+
+
+def check_virtual_board(config: HardwareConfig, folder: Path) -> list[str]:
+    """What differs between the virtual board's `.hwh`, read as PYNQ reads a real one, and `hls.spec`, in sentences."""
+    path = folder / "virtual_board.hwh"
+    path.write_text(render_hwh(config))
+    found = check_handoff(path)
+    blocks, registers = _as_pynq_sees(path)
+    for block in system.BLOCKS:
+        if blocks.get(block.name) != (block.vlnv, block.offset, block.bytes):
+            found.append(f"pynqmetadata reads {block.name} as {blocks.get(block.name)} in the virtual board's .hwh")
+    return found + compare_registers(registers, "pynqmetadata's view of the virtual board")
+
+
+def _as_pynq_sees(path: Path) -> tuple[dict[str, tuple[str, int, int]], dict[str, int]]:
+    """Type, address and size of every block, and the accelerator's registers, by pynqmetadata."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pynqmetadata uses what pydantic calls old
+        try:
+            from pynqmetadata.frontends import Metadata
+            from pynqmetadata.views.runtime import RuntimeMetadataParser
+        except ImportError:
+            raise PeelVitError("reading a .hwh as PYNQ does needs the package pynqmetadata; run `make setup`") from None
+        view = RuntimeMetadataParser(Metadata(input=path))
+    known = {block.name: view.ip_dict[block.name] for block in system.BLOCKS if block.name in view.ip_dict}
+    blocks = {name: (ip["type"], ip["phys_addr"], ip["addr_range"]) for name, ip in known.items()}
+    registers = view.ip_dict[system.KERNEL.name]["registers"]
+    return blocks, {name: register["address_offset"] for name, register in registers.items()}

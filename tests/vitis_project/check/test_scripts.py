@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from hls.spec.config import load
 from hls.spec.registers import REGISTERS
 from host.errors import PeelVitError
 from vitis_project.check.__main__ import check_project, projects
 from vitis_project.check.bench import BUILDS, run_bench
 from vitis_project.check.config_file import ConfigFileError, as_tcl, read
-from vitis_project.check.interface import check_component, check_handoff, expected
+from vitis_project.check.interface import check_component, check_handoff, check_virtual_board, expected
 from vitis_project.check.scripts import RefusedError, run_script, run_scripts
 from vitis_project.mistakes import caught, plant
 from vitis_project.planted import MISTAKES, PROJECTS, Mistake
@@ -147,6 +148,18 @@ def test_registers_of_the_ip_are_those_of_the_map(checked: Checked, tmp_path: Pa
     assert check_component(changed) == [
         "the IP has register hash_low at 0x60, the register map at 0x64",
         "the IP lacks the interface m_axi_gmem2",
+    ]
+
+
+def test_the_virtual_board_has_them_too(tmp_path: Path) -> None:
+    assert check_virtual_board(load("toy"), tmp_path) == []
+    changed = tmp_path / "changed.hwh"
+    text = (tmp_path / "virtual_board.hwh").read_text()
+    changed.write_text(text.replace("0xA0010000", "0xA0050000").replace('NAME="status"', 'NAME="state"'))
+    assert check_handoff(changed) == [
+        "the .hwh lacks register status",
+        "the .hwh has register state, which the register map does not",
+        "the .hwh has timer at 0xA0050000 to 0xA001FFFF, hls.spec at 0xA0010000 to 0xA001FFFF",
     ]
 
 
