@@ -27,6 +27,7 @@ BOARDS = {
     for board in (
         Board("zcu102", "xczu9eg-ffvb1156-2-e", "xilinx.com:zcu102:part0", 1500, 0x8000_0000),
         Board("zcu104", "xczu7ev-ffvc1156-2-e", "xilinx.com:zcu104:part0", 1500, 0),
+        Board("kv260", "xck26-sfvc784-2LV-c", "xilinx.com:kv260_som:part0", 1500, 0x8000_0000),
     )
 }
 CLOCKS_MHZ = (150, 200, 300)
@@ -46,4 +47,7 @@ def board_for(part: str) -> Board:
     for board in BOARDS.values():
         if board.part == part:
             return board
-    raise PeelVitError(f"no board has the part {part}; add one to vitis_project/boards.py (docs/hardware.md)")
+    raise PeelVitError(
+        f"make hw builds for boards with a Zynq UltraScale+ ({', '.join(BOARDS)}), and none has the part {part}; "
+        "docs/hardware.md says how to add one"
+    )

@@ -76,7 +76,8 @@ def run_mistakes(mistakes: tuple[Mistake, ...], scratch: Path) -> list[str]:
         if mistake.project not in bases:
             project = make(**PROJECTS[mistake.project])  # type: ignore[arg-type]
             base = scratch / mistake.project
-            write(base, project.files())
+            # Only the plain project's test bench runs.
+            write(base, project.files(golden=mistake.project == "plain"))
             run_scripts(project, base)
             bases[mistake.project] = (base, project)
         good, said = caught(*bases[mistake.project], mistake)

@@ -105,16 +105,18 @@ class Project:
         hls = ("hls_config.cfg",) if self.tool.unified else ("hls.tcl", "cosim.tcl")
         return (*hls, "design.tcl", "bit.tcl", "reports.tcl")
 
-    def files(self, revision: str | None = None, dirty: bool | None = None) -> dict[str, bytes]:
+    def files(self, revision: str | None = None, dirty: bool | None = None, golden: bool = True) -> dict[str, bytes]:
         """Everything by its path below the folder.
 
         Args:
             revision, dirty: git revision (40 hexadecimal digits) and whether files differ from it; git's if None.
+            golden: make the golden vectors, which takes seconds; else they are empty files.
         """
         if revision is None or dirty is None:
             revision, dirty = git_revision()
         rendered = {f"src/{name}": text.encode() for name, text in self.kernels.items()}
-        rendered |= {f"tb/{name}.bin": data for name, data in _vectors(self.config).items()}
+        made = _vectors(self.config) if golden else dict.fromkeys(CASES, b"")
+        rendered |= {f"tb/{name}.bin": data for name, data in made.items()}
         for name in self.scripts:
             rendered[name] = self._render(name, rendered).encode()
         rendered["tb/test_bench.cpp"] = self._render("test_bench.cpp", rendered).encode()
@@ -274,6 +276,11 @@ def _vectors(config: HardwareConfig) -> dict[str, bytes]:
     if tuple(made) != CASES:
         raise AssertionError(f"the test bench's cases are {list(made)}, the scripts name {CASES}")
     return made
+
+
+def forget_vectors() -> None:
+    """Make the golden vectors again when they are next asked for."""
+    _vectors.cache_clear()
 
 
 @lru_cache(maxsize=1)

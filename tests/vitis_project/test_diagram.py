@@ -6,12 +6,6 @@ import pytest
 
 from hls.spec import system
 from vitis_project import diagram
-from vitis_project.project import CASES
-
-
-@pytest.fixture(autouse=True)
-def no_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vitis_project.project._vectors", lambda config: dict.fromkeys(CASES, b""))
 
 
 def test_the_committed_ones_are_fresh(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

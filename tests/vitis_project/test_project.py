@@ -19,12 +19,6 @@ from vitis_project.tools import TOOLS
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
-@pytest.fixture
-def no_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the golden vectors, which take seconds a configuration."""
-    monkeypatch.setattr("vitis_project.project._vectors", lambda config: dict.fromkeys(CASES, b""))
-
-
 def test_two_processes_render_the_same_bytes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "vitis_project", "render", "--config", "toy", "--out", str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": "1"})
@@ -33,19 +27,17 @@ def test_two_processes_render_the_same_bytes(tmp_path: Path) -> None:
     assert len(other) > 50
 
 
-@pytest.mark.usefixtures("no_vectors")
 def test_a_commit_changes_the_provenance_alone() -> None:
     project = make("toy")
-    before, after = project.files("a" * 40, False), project.files(REVISION, False)
+    before, after = project.files("a" * 40, False, golden=False), project.files(REVISION, False, golden=False)
     assert {name for name in before if before[name] != after[name]} == {"provenance.json", "revision.tcl"}
     assert json.loads(after["provenance.json"])["revision"] == REVISION
     assert b"set revision 0x01234567" in after["revision.tcl"]
 
 
-@pytest.mark.usefixtures("no_vectors")
 def test_provenance_names_the_configuration_and_every_file() -> None:
     project = make("toy")
-    files = project.files(REVISION, True)
+    files = project.files(REVISION, True, golden=False)
     content = json.loads(files["provenance.json"])
     assert content["hash"] == f"{load('toy').hash:016x}"
     assert content["modified"] is True
@@ -53,29 +45,26 @@ def test_provenance_names_the_configuration_and_every_file() -> None:
     assert f"0x{project.config.hash % 2**32:08x}" in files["design.tcl"].decode()
 
 
-@pytest.mark.usefixtures("no_vectors")
 @pytest.mark.parametrize("version", TOOLS)
 def test_every_tool_has_its_scripts(version: str) -> None:
-    files = make("toy", version=version).files(REVISION, False)
+    files = make("toy", version=version).files(REVISION, False, golden=False)
     assert set(make("toy", version=version).scripts) <= set(files)
     assert {f"tb/{case}.bin" for case in CASES} <= set(files)
     assert ("hls_config.cfg" in files) == TOOLS[version].unified
 
 
-@pytest.mark.usefixtures("no_vectors")
 @pytest.mark.parametrize("clock, wizard, pl_mhz", [(150, False, 150), (200, True, 100), (300, False, 300)])
 def test_the_clock_comes_from_the_processor_where_its_pll_can(clock: int, wizard: bool, pl_mhz: int) -> None:
     project = make("toy", clock_mhz=clock)
     assert (project.wizard, project.pl_mhz) == (wizard, pl_mhz)
-    assert ("clk_wiz" in project.files(REVISION, False)["design.tcl"].decode()) == wizard
+    assert ("clk_wiz" in project.files(REVISION, False, golden=False)["design.tcl"].decode()) == wizard
 
 
-@pytest.mark.usefixtures("no_vectors")
 def test_another_clock_or_board_is_another_configuration(tmp_path: Path) -> None:
     project = make("toy", board="zcu104", clock_mhz=300)
     assert project.config.name == "toy-zcu104-300"
     assert project.config.hash != load("toy").hash
-    write(tmp_path, project.files(REVISION, False))
+    write(tmp_path, project.files(REVISION, False, golden=False))
     assert load(tmp_path / "config.json") == project.config  # what the host compiles its programs for
     assert project.memory == system.MEMORY[:1]
 
@@ -84,6 +73,7 @@ def test_another_clock_or_board_is_another_configuration(tmp_path: Path) -> None
     "settings, sentence",
     [
         ({"config": "zcu103"}, "there is no hardware configuration zcu103"),
+        ({"config": "alveo_u200"}, "make hw builds for boards with a Zynq UltraScale"),
         ({"board": "zcu111"}, "there is no board zcu111"),
         ({"config": "zcu102", "board": "zcu104"}, "do not fit the 1728 DSP"),
         ({"clock_mhz": 175}, "175 MHz is not offered"),

@@ -21,7 +21,7 @@ proc create_project {args} {
     set found [check::arguments create_project $args {-force -in_memory} {-part} {1 2}]
     lassign [dict get $found rest] name folder
     if {[file exists $folder/$name.xpr] && ![dict exists $found -force]} { check::refuse "create_project: $folder/$name.xpr exists" }
-    if {![regexp {^xc\w+-\w+-[123]-\w+$} [check::value $found -part ""]]} { check::refuse "create_project: [check::value $found -part {}] is no part" }
+    if {![regexp {^xc\w+-\w+-[123]\w*-\w+$} [check::value $found -part ""]]} { check::refuse "create_project: [check::value $found -part {}] is no part" }
     set project::part [dict get $found -part]
     set project::open 1
     check::touch $folder/$name.xpr
@@ -42,7 +42,7 @@ proc current_fileset {args} { project::need current_fileset; return sources_1 }
 # One board each, with its part and its memory above 4 GiB.
 proc get_board_parts {args} {
     set found [check::arguments get_board_parts $args {-quiet -latest_file_version} {-filter} {0 1}]
-    set known {xilinx.com:zcu102:part0:3.3 xilinx.com:zcu102:part0:3.4 xilinx.com:zcu104:part0:1.1}
+    set known {xilinx.com:zcu102:part0:3.3 xilinx.com:zcu102:part0:3.4 xilinx.com:zcu104:part0:1.1 xilinx.com:kv260_som:part0:1.2}
     return [lsearch -all -inline -glob $known [dict get $found rest]]
 }
 
@@ -62,11 +62,11 @@ proc set_property {args} {
         switch $object/$name {
             current_project/board_part {
                 if {$value ni [get_board_parts *]} { check::refuse "set_property board_part: there is no board $value" }
-                set parts {zcu102 xczu9eg-ffvb1156-2-e zcu104 xczu7ev-ffvc1156-2-e}
+                set parts {zcu102 xczu9eg-ffvb1156-2-e zcu104 xczu7ev-ffvc1156-2-e kv260_som xck26-sfvc784-2LV-c}
                 set board [lindex [split $value :] 1]
                 if {[dict get $parts $board] ne $project::part} { check::refuse "set_property board_part: $board has the part [dict get $parts $board], the project has $project::part" }
                 set project::board_part $value
-                set bd::high [dict get {zcu102 0x80000000 zcu104 0} $board]
+                set bd::high [dict get {zcu102 0x80000000 zcu104 0 kv260_som 0x80000000} $board]
             }
             current_project/ip_repo_paths { set project::repository $value }
             sources_1/top {

@@ -11,7 +11,8 @@ import pytest
 from hls.spec.config import load
 from hls.spec.registers import REGISTERS
 from host.errors import PeelVitError
-from vitis_project.check.__main__ import check_project, projects
+from vitis_project.boards import BOARDS
+from vitis_project.check.__main__ import check_project, projects, shipped
 from vitis_project.check.bench import BUILDS, run_bench
 from vitis_project.check.config_file import ConfigFileError, as_tcl, read
 from vitis_project.check.interface import check_component, check_handoff, check_virtual_board, expected
@@ -23,12 +24,6 @@ from vitis_project.project import CASES, Project, make, write
 Checked = Callable[[str], tuple[Path, Project]]
 
 
-@pytest.fixture
-def no_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scripts name vectors and read none: leave out what takes seconds a configuration."""
-    monkeypatch.setattr("vitis_project.project._vectors", lambda config: dict.fromkeys(CASES, b""))
-
-
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory: pytest.TempPathFactory) -> Checked:
     """A rendered project whose scripts have run, by its name in `PROJECTS`."""
@@ -38,10 +33,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Checked:
         if name not in made:
             project = make(**PROJECTS[name])  # type: ignore[arg-type]
             folder = tmp_path_factory.mktemp(name)
-            with pytest.MonkeyPatch.context() as patch:
-                if name != "plain":  # the one whose test bench runs
-                    patch.setattr("vitis_project.project._vectors", lambda config: dict.fromkeys(CASES, b""))
-                write(folder, project.files())
+            write(folder, project.files(golden=name == "plain"))  # the one whose test bench runs
             run_scripts(project, folder)
             made[name] = (folder, project)
         return made[name]
@@ -49,10 +41,9 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Checked:
     return get
 
 
-@pytest.mark.usefixtures("no_vectors")
 @pytest.mark.parametrize(
     "config, board, version, clock",
-    [("toy", "zcu102", "2021.1", 300), ("toy", "zcu104", "2022.2", 150), ("zcu102", "zcu102", "2023.2", 200),
+    [("toy", "zcu102", "2021.1", 300), ("zcu104", "zcu104", "2022.2", 150), ("kv260", "kv260", "2023.2", 200),
      ("zcu102", "zcu102", "2024.2", 150)],
 )  # fmt: skip
 def test_scripts_of_a_project(tmp_path: Path, config: str, board: str, version: str, clock: int) -> None:
@@ -60,8 +51,10 @@ def test_scripts_of_a_project(tmp_path: Path, config: str, board: str, version: 
 
 
 def test_all_boards_tools_and_clocks_are_checked() -> None:
-    found = list(projects(["toy", "zcu102"]))
-    assert len({project.folder for project in found}) == len(found) == 2 * 4 * 3 + 4 * 3
+    found = list(projects(shipped()))
+    assert {project.board.name for project in found} == set(BOARDS)
+    assert {project.config.name for project in found} >= set(shipped())
+    assert len({project.folder for project in found}) == len(found) == (len(BOARDS) + len(shipped()) - 1) * 4 * 3
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
