@@ -18,6 +18,7 @@ from host.errors import PeelVitError, run_main
 from vitis_project.check.bench import run_bench
 from vitis_project.check.interface import check_component
 from vitis_project.check.scripts import RefusedError, run_script, run_scripts
+from vitis_project.check.system import check_results
 from vitis_project.planted import FLIP, MISTAKES, PROJECTS, Mistake
 from vitis_project.project import Project, make, write
 
@@ -44,10 +45,14 @@ def sentence(project: Project, folder: Path, mistake: Mistake) -> str:
     version = project.tool.version
     try:
         if mistake.file in project.scripts:
+            for left in ("output", "reports"):  # of the run without the mistake
+                shutil.rmtree(folder / left, ignore_errors=True)
             # Vivado's scripts start from a new project, and what one leaves undone may show in the next.
             first = min(project.scripts.index(mistake.file), project.scripts.index("design.tcl"))
-            for script in project.scripts[first:]:
-                run_script(folder, script, version, mistake.settings)
+            records = {
+                script: run_script(folder, script, version, mistake.settings) for script in project.scripts[first:]
+            }
+            check_results(project, folder, records["design.tcl"])
             return ""
         record = run_script(folder, project.scripts[0], version)
         if mistake.file.startswith("src/"):

@@ -192,6 +192,36 @@ MISTAKES = (
         "are on different clocks",
         "wizard",
     ),
+    Mistake(
+        "synthesis for another device",
+        "hls.tcl",
+        "set_part xczu9eg-ffvb1156-2-e",
+        "set_part xczu7ev-ffvc1156-2-e",
+        "was synthesised for xczu7ev",
+    ),
+    Mistake(
+        "half of the memory",
+        "design.tcl",
+        "-offset 0x800000000 -range 0x80000000 -target_address_space $space "
+        "[get_bd_addr_segs zynq_ultra_ps_e_0/SAXIGP5/",
+        "-offset 0x800000000 -range 0x40000000 -target_address_space $space "
+        "[get_bd_addr_segs zynq_ultra_ps_e_0/SAXIGP5/",
+        "HP3_DDR_HIGH is (34359738368, 1073741824)",
+    ),
+    Mistake(
+        "timer does not capture",
+        "design.tcl",
+        " timer/capturetrig0",
+        "",
+        "peelvit/interrupt does not go to timer/capturetrig0",
+    ),
+    Mistake(
+        "hash of another configuration",
+        "design.tcl",
+        "CONFIG.CONST_VAL 0x",
+        "CONFIG.CONST_VAL 0x1",
+        "as the hash",
+    ),
     # Implementation
     Mistake(
         "strategy",
@@ -231,7 +261,25 @@ MISTAKES = (
         "",
         "no bitstream to include",
     ),
+    Mistake(
+        "platform of another run",
+        "bit.tcl",
+        "current_run [get_runs $best]",
+        "current_run [get_runs impl_2]",
+        "no bitstream to include",
+        "wizard",
+    ),
     Mistake("report before the run is open", "bit.tcl", "open_run $best\n", "", "comes before open_run"),
+    Mistake(
+        "stem of another design",
+        "bit.tcl",
+        "output/peelvit_toy.hwh",
+        "output/peelvit.hwh",
+        "end without output/peelvit_toy.hwh",
+    ),
+    Mistake(
+        "report option", "reports.tcl", "report_power -file", "report_power -out", "report_power has no option -out"
+    ),
     # Test bench
     Mistake("another golden value", "tb/training.bin", FLIP, FLIP, "training: FAIL"),
 )

@@ -15,6 +15,7 @@ from vitis_project.boards import BOARDS, CLOCKS_MHZ
 from vitis_project.check.bench import BUILDS, run_bench
 from vitis_project.check.interface import check_component, check_virtual_board
 from vitis_project.check.scripts import RefusedError, run_scripts, tclsh
+from vitis_project.check.system import check_results
 from vitis_project.mistakes import run_mistakes
 from vitis_project.planted import MISTAKES
 from vitis_project.project import CASES, Project, forget_vectors, git_revision, make, write
@@ -40,7 +41,8 @@ def check_project(project: Project, folder: Path) -> None:
     """Scripts, registers and the timing gate of one project; `RefusedError` or `PeelVitError` names the first fault."""
     revision, dirty = git_revision()
     write(folder, project.files(revision, dirty, golden=False))
-    run_scripts(project, folder)
+    records = run_scripts(project, folder)
+    check_results(project, folder, records["design.tcl"])
     differences = check_component(folder / project.solution / "impl/ip/component.xml")
     if differences:
         raise RefusedError("; ".join(differences))

@@ -27,8 +27,11 @@ def run_bench(folder: Path, record: Record, kind: str, build: str) -> str:
     Returns:
         What the test bench printed. `RefusedError` when it does not compile or does not pass.
     """
+    given = [line[1] for line in record.of("arguments") if line[0] == kind]
+    if len(given) != 1:
+        raise RefusedError(f"the script runs {len(given)} {kind} simulations instead of one")
     program = _compiled(folder, [line[1:] for line in record.of("compile") if line[0] == kind], build)
-    (arguments,) = [line[1] for line in record.of("arguments") if line[0] == kind]
+    (arguments,) = given
     result = subprocess.run([program, *arguments.split()], cwd=folder, capture_output=True, text=True, check=False)
     if result.returncode or "TEST BENCH PASSED" not in result.stdout:
         raise RefusedError(f"the test bench fails in the {build} build: {result.stdout.strip() or result.returncode}")

@@ -186,6 +186,7 @@ proc bd::set_parameters {cell settings} {
         if {![regexp {^CONFIG\.(\S+)$} $name - parameter]} { check::refuse "set_property: a cell's property is CONFIG.<parameter>, not $name" }
         catalog::check_value [definition $cell] $parameter $value
         dict set p $parameter $value
+        check::note parameter $cell $parameter $value
     }
     dict set cells $cell [list [definition $cell] $p]
     if {[definition $cell] eq "zynq_ultra_ps_e" && [dict get $p PSU__USE__S_AXI_GP3] && [dict get $p PSU__USE__S_AXI_GP4]} {
@@ -382,6 +383,7 @@ proc bd::check_clock {} {
         if {[definition $cell] eq [dict get $hls name]} {
             set got [frequency [dict get $drivers [dict get $nets $cell/ap_clk]]]
             set wanted [expr {1000.0 / [dict get $hls period]}]
+            if {[dict get $hls part] ne $project::part} { check::refuse "validate_bd_design: $cell was synthesised for [dict get $hls part], the project has $project::part" }
             if {abs($got / $wanted - 1) > 0.001} { check::refuse "validate_bd_design: $cell runs at [format %.1f $got] MHz and was synthesised for [format %.1f $wanted] MHz" }
         }
         if {[definition $cell] eq "clk_wiz"} {

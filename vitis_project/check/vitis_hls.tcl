@@ -192,6 +192,7 @@ proc hls::results {} {
 # IP-XACT of the IP: bus interfaces, and the registers of the control interface.
 proc hls::component {vlnv} {
     variable period
+    variable part
     set buses ""
     set registers "CTRL 0x00 32 GIER 0x04 32 IP_IER 0x08 32 IP_ISR 0x0c 32"
     foreach pragma [pragmas] {
@@ -216,7 +217,7 @@ proc hls::component {vlnv} {
     lappend buses s_axi_control slave
     set text "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
     append text "<spirit:component xmlns:spirit=\"http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009\">\n"
-    foreach tag {vendor library name version} part $vlnv { append text "  <spirit:$tag>$part</spirit:$tag>\n" }
+    foreach tag {vendor library name version} value $vlnv { append text "  <spirit:$tag>$value</spirit:$tag>\n" }
     append text "  <spirit:busInterfaces>\n"
     foreach {name mode} [lsort -stride 2 -unique $buses] {
         append text "    <spirit:busInterface><spirit:name>$name</spirit:name><spirit:$mode/></spirit:busInterface>\n"
@@ -229,6 +230,8 @@ proc hls::component {vlnv} {
     }
     append text "    </spirit:addressBlock></spirit:memoryMap></spirit:memoryMaps>\n"
     append text "  <spirit:parameters><spirit:parameter><spirit:name>clk_period</spirit:name>"
-    append text "<spirit:value>$period</spirit:value></spirit:parameter></spirit:parameters>\n</spirit:component>"
+    append text "<spirit:value>$period</spirit:value></spirit:parameter>"
+    append text "<spirit:parameter><spirit:name>part</spirit:name><spirit:value>$part</spirit:value></spirit:parameter>"
+    append text "</spirit:parameters>\n</spirit:component>"
     return $text
 }

@@ -5,6 +5,7 @@ namespace eval project {
     variable open 0 part "" board_part "" repository "" wrapper "" top "" generated 0
     variable runs {}        ;# name -> {strategy progress bitstream}
     variable opened ""
+    variable active impl_1  ;# the run that a hardware platform takes its bitstream of
 
     proc need {command} {
         variable open
@@ -116,13 +117,14 @@ proc update_ip_catalog {args} {
     set path $project::repository/component.xml
     if {![file exists $path]} { check::refuse "update_ip_catalog: there is no IP in $project::repository" }
     set text [check::content $path]
-    foreach tag {vendor library name version} { regexp "<spirit:$tag>(\[^<\]*)<" $text - part; lappend vlnv $part }
+    foreach tag {vendor library name version} { regexp "<spirit:$tag>(\[^<\]*)<" $text - value; lappend vlnv $value }
     regexp {clk_period</spirit:name><spirit:value>([^<]*)<} $text - period
+    regexp {part</spirit:name><spirit:value>([^<]*)<} $text - part
     set interfaces {}
     foreach {- name mode} [regexp -all -inline {<spirit:busInterface><spirit:name>(\w+)</spirit:name><spirit:(\w+)/>} $text] {
         dict set interfaces $name [list $mode [expr {$mode eq "master" ? 128 : 32}] ap_clk]
     }
-    set bd::hls [dict create name [lindex $vlnv 2] vlnv [join $vlnv :] period $period interfaces $interfaces \
+    set bd::hls [dict create name [lindex $vlnv 2] vlnv [join $vlnv :] period $period part $part interfaces $interfaces \
         pins {ap_clk {in 1 clock} ap_rst_n {in 1 reset} interrupt {out 1 interrupt}}]
 }
 
@@ -210,6 +212,12 @@ proc wait_on_run {args} {
     project::run wait_on_run [dict get [check::arguments wait_on_run $args {-quiet} {-timeout} {1 1}] rest]
 }
 
+proc current_run {args} {
+    set name [dict get [check::arguments current_run $args {-quiet -synthesis -implementation} {} {1 1}] rest]
+    project::run current_run $name
+    set project::active $name
+}
+
 proc open_run {args} {
     set name [dict get [check::arguments open_run $args {-quiet} {-name} {1 1}] rest]
     project::run open_run $name
@@ -241,6 +249,6 @@ proc write_hw_platform {args} {
     if {[file extension $path] ne ".xsa"} { check::refuse "write_hw_platform: $path does not end in .xsa" }
     if {![dict exists $found -fixed]} { check::refuse "write_hw_platform: PYNQ needs a -fixed platform" }
     if {$project::opened eq ""} { check::refuse "write_hw_platform comes before open_run" }
-    if {[dict exists $found -include_bit] && ![lindex [dict get $project::runs $project::opened] 2]} { check::refuse "write_hw_platform: there is no bitstream to include" }
+    if {[dict exists $found -include_bit] && ![lindex [dict get $project::runs $project::active] 2]} { check::refuse "write_hw_platform: there is no bitstream to include" }
     check::touch $path
 }
