@@ -51,8 +51,10 @@ def connect(board: str | None, call_seconds: float = CALL_SECONDS) -> Any:
     if board is None:
         return _local(pynq)
     host, port = address_of(board)
-    from pynq.pl_server.remote_device import RemoteDevice
-
+    try:
+        from pynq.pl_server.remote_device import RemoteDevice
+    except ImportError:
+        raise PeelVitError("a board elsewhere is reached by pynq 4 only; install pynq 4.0.0 here") from None
     try:
         device = RemoteDevice(0, host, port)
     except RuntimeError:

@@ -66,7 +66,8 @@ def load_overlay(device: Any, bitfile: Path, config: HardwareConfig, clk_mhz: fl
         registers = _checked_registers(overlay.ip_dict, bitfile)
         timed = float(overlay.clock_dict[0].get("frequency") or config.clock_mhz)
         check_wanted(clk_mhz, timed)
-        overlay.parser._from_cache = True  # so that pynq does not keep this handoff for the next one
+        if "parser" in vars(overlay):  # pynq 3.1 and later
+            overlay.parser._from_cache = True  # so that pynq does not keep this handoff for the next one
         if is_remote(device):  # a file of that name on the board would be taken for this one
             overlay.binfile_name = f"peelvit_{hashlib.sha256(bitfile.read_bytes()).hexdigest()[:16]}.bin"
         overlay.download()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +19,7 @@ from hls.spec import system
 from hls.spec.config import load
 from host.board import accelerator, overlay, window
 from host.board.accelerator import HangError, InterruptPause
+from host.board.clock import forget_clocks
 from host.board.link import address_of, connect, quiet
 from host.devices.csim import CsimDevice
 from host.devices.pynq import PynqDevice
@@ -211,8 +213,10 @@ def test_pynqs_copy_of_a_handoff_is_not_used(bitfile: Path, opened: Open) -> Non
     import pynq
     from pynq.pl_server.global_state import clear_global_state, global_state_file_exists
 
+    forget_clocks(pynq.Clocks)
+    pynq.Device.active_device = InProcessDevice(board())
     with quiet():
-        pynq.Overlay(str(bitfile), device=InProcessDevice(board()))
+        pynq.Overlay(str(bitfile), device=pynq.Device.active_device)
     if not global_state_file_exists():  # else another test's process was first
         pytest.skip("pynq kept nothing")
     handoff = bitfile.with_suffix(".hwh")
@@ -399,6 +403,18 @@ def test_no_board_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(remote_device, "GrpcChannel", Channel)
     with pytest.raises(PeelVitError, match="no board answers at nowhere:1"):
+        connect("nowhere:1")
+
+
+def test_pynq_3_knows_no_board_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynq.pl_server.remote_device", None)
+    with pytest.raises(PeelVitError, match="pynq 4 only"):
+        connect("nowhere:1")
+
+
+def test_without_pynq_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynq", None)
+    with pytest.raises(PeelVitError, match="needs the Python package pynq; install"):
         connect("nowhere:1")
 
 

@@ -70,6 +70,16 @@ def test_a_fault_stops_with_a_sentence_and_resuming_gives_the_same_bits(
     assert state(run) == state(undisturbed)
 
 
+def test_a_fault_before_the_first_checkpoint_leaves_nothing_and_starting_again_gives_the_same_bits(
+    bitfile: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    arguments = (*RUN, "--output", tmp_path / "run")
+    with closing(serve("bit-flip@1", "axi-slverr@4")) as server:
+        place = on_board(server, bitfile)
+        assert [train(*arguments, *place)[0] for _ in range(3)] == [2, 2, 0]
+    assert state(tmp_path / "run") == state(undisturbed)
+
+
 @pytest.mark.parametrize("fault", REFUSED)
 def test_a_board_that_cannot_work_is_refused(fault: str, bitfile: Path, tmp_path: Path) -> None:
     with closing(serve(fault)) as server:
