@@ -157,4 +157,48 @@ inline wide_t store(wide_t value, int shift, int bits, Statistics& statistics) {
     return kept;
 }
 
+// The same for accumulators below 2^47 - 1 that are stored as 16 bits: what all lanes of a row share, looked up once.
+struct Fit16 {
+    u6 places;      // of a right shift behind a left shift of 16
+    acc_t outside;  // magnitude from which on a value does not fit
+};
+
+inline Fit16 fit16_of(int shift) {
+    const int from = narrow<7>(smaller(larger(shift + 15, 0), 63));
+    Fit16 by;
+    by.places = u6(unsigned(from));
+    by.outside = from < 47 ? acc_t(acc_t(1) << from) : acc_t((acc_t(1) << 46) - 1 + (acc_t(1) << 46));
+    return by;
+}
+
+// What the lanes of a word add to the statistics.
+struct Seen {
+    acc_t bits;
+    int saturations;
+};
+
+inline Seen nothing_seen() {
+    Seen seen;
+    seen.bits = 0;
+    seen.saturations = 0;
+    return seen;
+}
+
+inline void add(Statistics& statistics, const Seen& seen) {
+    statistics.bits |= uwide_t(seen.bits);
+    statistics.saturations += unsigned(seen.saturations);
+}
+
+// One shifter for both directions; what does not fit is told by its magnitude, so that only 17 bits are shifted out.
+inline i16 fit16(acc_t value, const Fit16& by, Seen& seen) {
+    const bool is_negative = value < 0;
+    const acc_t magnitude = value ^ acc_t(is_negative ? -1 : 0);
+    const i18 twice = i18(wide_t(wide_t(value) << 16) >> by.places);
+    const i18 rounded = i18((twice + 1) >> 1);
+    const bool saturates = magnitude >= by.outside || rounded > 32767 || rounded < -32767;
+    seen.bits |= magnitude;
+    seen.saturations += saturates ? 1 : 0;
+    return saturates ? (is_negative ? i16(-32767) : i16(32767)) : i16(rounded);
+}
+
 }  // namespace peelvit

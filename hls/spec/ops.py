@@ -107,6 +107,8 @@ def _inner(name: str, slot: Slot) -> Operand:
 _G = Slot.GRADIENT
 _GEMM_LIMITS = {"rows": (1, "max_rows"), "split": (0, "max_split"), "n": (1, "max_rows"), "k": (1, "max_contraction")}
 _VECTOR_LIMITS = {"rows": (1, "max_rows"), "split": (0, "max_rows"), "n": (1, "max_columns")}
+_NORMALISED = "n < 1024 || n < 2048 && n % 4 == 0"
+"""Columns of a layer norm: n times an inverse deviation is a factor of 26 bits."""
 _TOKENS = "batch * (1 + patches)"
 _QUERIES = "batch * heads * queries"
 _ATTENTION_LIMITS = {
@@ -234,6 +236,7 @@ OPS: tuple[Op, ...] = (
         "y = round(gamma * normalised + beta); with SAVE, for the backward pass, saved keeps normalised and rstd "
         "1 / sqrt(N) as ``e << 20 | mantissa``.",
         flags=("SAVE",),
+        rules=(_NORMALISED,),
         immediates=("epsilon_mantissa", "epsilon_shift"),
     ),
     Op(
@@ -255,7 +258,7 @@ OPS: tuple[Op, ...] = (
         "g = dy * gamma; dx = round(rstd * (g - mean(g) - normalised * mean(g * normalised)) + residual); "
         "dgamma (+)= sum_rows dy * normalised; dbeta (+)= sum_rows dy. The slot of `rstd` is that of the input x.",
         flags=("RESIDUAL", "ACCUMULATE"),
-        rules=("split <= rows",),
+        rules=("split <= rows", _NORMALISED),
     ),
     Op(
         "softmax",

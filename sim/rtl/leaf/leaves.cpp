@@ -82,15 +82,18 @@ void probability(const U<21>& exponential, const U<29>& inverse, const S<8>& shi
 }
 
 // An element of layernorm_rows: normalised, stored, scaled, moved and stored again.
-void normalise(const S<16>& x, const U<30>& scale, const S<48>& offset, const S<8>& shift, const S<16>& gamma,
+void normalise(const S<18>& x, const U<26>& scale, const S<48>& offset, const S<8>& shift, const S<16>& gamma,
                const S<16>& beta, const S<8>& beta_shift, const S<8>& y_shift, S<16>& normalised,
-               U<64>& normalised_bits, S<16>& y, U<64>& y_bits) {
-    U<32> saturations;
-    const wide_t centred = peelvit::centred(i16(x), peelvit::u30(scale), peelvit::acc_t(offset));
-    const i16 mantissa = i16(stored(centred, shift, 16, 0, 0, normalised_bits, saturations));
-    const wide_t moved = peelvit::affine(i16(gamma), mantissa, peelvit::align(wide_t(i16(beta)), beta_shift, 0));
+               U<48>& normalised_bits, S<16>& y, U<48>& y_bits) {
+    peelvit::Seen first = peelvit::nothing_seen();
+    peelvit::Seen second = peelvit::nothing_seen();
+    const peelvit::acc_t acc = peelvit::centred(peelvit::i18(x), peelvit::u26(scale), peelvit::acc_t(offset));
+    const i16 mantissa = peelvit::fit16(acc, peelvit::fit16_of(shift), first);
+    const wide_t moved = peelvit::round_from<peelvit::kMaxAlign>(wide_t(i16(beta)), beta_shift);
+    y = peelvit::fit16(peelvit::affine(i16(gamma), mantissa, moved), peelvit::fit16_of(y_shift), second);
     normalised = mantissa;
-    y = S<16>(stored(moved, y_shift, 16, 0, 0, y_bits, saturations));
+    normalised_bits = U<48>(first.bits);
+    y_bits = U<48>(second.bits);
 }
 
 // The epilogue of one element of a GEMM: an activation (with GELU its input too), or with `is_gradient` a weight
@@ -130,7 +133,7 @@ void epilogue(const S<64>& sum, const S<16>& bias, const S<32>& addend, const S<
 }
 
 // One bit of all candidates of a selection.
-void look_at_bits(const U<8> (&bits)[peelvit::kBanks], const U<8> (&tied)[peelvit::kBanks], const U<9>& wanted,
+void look_at_bits(const U<8> (&next_bits)[peelvit::kBanks], const U<8> (&tied)[peelvit::kBanks], const U<9>& wanted,
                   U<8> (&chosen)[peelvit::kBanks], U<8> (&still_tied)[peelvit::kBanks], U<9>& still_wanted) {
     peelvit::Choice choice;
     peelvit::u8 next[peelvit::kBanks];
@@ -138,7 +141,7 @@ void look_at_bits(const U<8> (&bits)[peelvit::kBanks], const U<8> (&tied)[peelvi
 #pragma HLS array_partition variable = choice.tied type = complete
 #pragma HLS array_partition variable = choice.chosen type = complete
     for (int b = 0; b < peelvit::kBanks; ++b) {
-        next[b] = peelvit::u8(bits[b]);
+        next[b] = peelvit::u8(next_bits[b]);
         choice.tied[b] = peelvit::u8(tied[b]);
         choice.chosen[b] = 0;
     }

@@ -41,10 +41,10 @@ def leaves(config: HardwareConfig) -> dict[str, Leaf]:
         Leaf(
             "normalise",
             (
-                *(s("x", 16), u("scale", 30), s("offset", 48), s("shift", 8)),
+                *(s("x", 18), u("scale", 26), s("offset", 48), s("shift", 8)),
                 *(s("gamma", 16), s("beta", 16), s("beta_shift", 8), s("y_shift", 8)),
             ),
-            (s("normalised", 16), u("normalised_bits", 64), s("y", 16), u("y_bits", 64)),
+            (s("normalised", 16), u("normalised_bits", 48), s("y", 16), u("y_bits", 48)),
         ),
         Leaf(
             "epilogue",
@@ -57,7 +57,7 @@ def leaves(config: HardwareConfig) -> dict[str, Leaf]:
         ),
         Leaf(
             "look_at_bits",
-            (u("bits", 8, banks), u("tied", 8, banks), u("wanted", 9)),
+            (u("next_bits", 8, banks), u("tied", 8, banks), u("wanted", 9)),
             (u("chosen", 8, banks), u("still_tied", 8, banks), u("still_wanted", 9)),
         ),
     ]

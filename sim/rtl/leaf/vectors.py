@@ -184,8 +184,8 @@ def magnitude(value: Tensor) -> Tensor:
 
 def normalise(draw: Draw) -> tuple[Ports, Ports]:
     """(n x - sum) times an inverse deviation, stored, times gamma plus beta, stored."""
-    x, gamma, beta = (draw.integers(-limit(16), limit(16)) for _ in range(3))
-    scale, offset = draw.integers(0, (1 << 29) - 1), draw.integers(-(1 << 46), 1 << 46)
+    x, gamma, beta = (draw.integers(-limit(bits), limit(bits)) for bits in (18, 16, 16))
+    scale, offset = draw.integers(0, (1 << 26) - 1), draw.integers(-(1 << 46), 1 << 46)
     shift, beta_shift, y_shift = draw.by_block(0, 50), draw.by_block(-31, 20), draw.by_block(-20, 40)
     acc = x * scale - offset
     normalised, _ = stored(acc, shift, 16)
@@ -238,7 +238,7 @@ def look_at_bits(draw: Draw) -> tuple[Ports, Ports]:
         kept = largest(in_question[rows], count)
         order[rows] = in_question[rows].gather(1, kept).amin(1, keepdim=True).expand(-1, candidates)
     chosen, still_tied = (in_question > order).long(), (in_question == order).long()
-    inputs = {"bits": _bytes(bits), "tied": _bytes(tied), "wanted": wanted}
+    inputs = {"next_bits": _bytes(bits), "tied": _bytes(tied), "wanted": wanted}
     return inputs, {"chosen": _bytes(chosen), "still_tied": _bytes(still_tied), "still_wanted": wanted - chosen.sum(1)}
 
 
