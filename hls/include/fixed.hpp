@@ -55,8 +55,8 @@ inline Shift shift_of(int shift, int bits) {
     Shift by;
     by.rounds = shift > 0;
     by.leaves_nothing = shift > 62;
-    by.right = u6(by.rounds && !by.leaves_nothing ? shift - 1 : 0);
-    by.left = u6(by.rounds ? 0 : smaller(-shift, bits - 1));
+    by.right = u6(unsigned(by.rounds && !by.leaves_nothing ? narrow<7>(shift - 1) : 0));
+    by.left = u6(unsigned(by.rounds ? 0 : narrow<6>(smaller(-shift, bits - 1))));
     return by;
 }
 
@@ -71,6 +71,13 @@ inline wide_t shift_to_32(wide_t value, const Shift& by) {
     const i33 near = bounded33(wide_t(value >> by.right));
     if (by.leaves_nothing) return 0;
     return by.rounds ? wide_t((near + 1) >> 1) : wide_t(wide_t(near) << by.left);
+}
+
+// round_shift by a shift that was looked up.
+inline wide_t round_by(wide_t value, const Shift& by) {
+    const wide_t near = value >> by.right;
+    if (by.leaves_nothing) return 0;
+    return by.rounds ? wide_t((near + 1) >> 1) : wide_t(near << by.left);
 }
 
 inline i16 saturate16(i32 value) { return value > 32767 ? i16(32767) : (value < -32767 ? i16(-32767) : i16(value)); }
@@ -195,6 +202,36 @@ inline i16 fit16(acc_t value, const Fit16& by, Seen& seen) {
     const acc_t magnitude = value ^ acc_t(is_negative ? -1 : 0);
     const i18 twice = i18(wide_t(wide_t(value) << 16) >> by.places);
     const i18 rounded = i18((twice + 1) >> 1);
+    const bool saturates = magnitude >= by.outside || rounded > 32767 || rounded < -32767;
+    seen.bits |= magnitude;
+    seen.saturations += saturates ? 1 : 0;
+    return saturates ? (is_negative ? i16(-32767) : i16(32767)) : i16(rounded);
+}
+
+// The same for accumulators of 64 bits.
+struct FitWide {
+    u6 right;
+    u6 left;  // behind it
+    bool leaves_nothing;
+    uwide_t outside;
+};
+
+inline FitWide fit_wide_of(int shift) {
+    const int from = narrow<8>(smaller(larger(shift, -15), 63));
+    FitWide by;
+    by.right = u6(unsigned(from > 0 ? smaller(from, 62) - 1 : 0));
+    by.left = u6(unsigned(narrow<6>(from > 0 ? 0 : 1 - from)));
+    by.leaves_nothing = from > 62;
+    by.outside = uwide_t(1) << narrow<7>(smaller(from + 15, 63));
+    return by;
+}
+
+inline i16 fit16(wide_t value, const FitWide& by, Statistics& seen) {
+    const bool is_negative = value < 0;
+    const uwide_t magnitude = uwide_t(value ^ wide_t(is_negative ? -1 : 0));
+    const i18 near = i18(value >> by.right);
+    const i18 twice = i18(near << by.left);
+    const i18 rounded = by.leaves_nothing ? i18(0) : i18((twice + 1) >> 1);
     const bool saturates = magnitude >= by.outside || rounded > 32767 || rounded < -32767;
     seen.bits |= magnitude;
     seen.saturations += saturates ? 1 : 0;

@@ -41,6 +41,8 @@ inline wide_t bounded(wide_t value, wide_t end) { return value < -end ? -end : (
 inline i17 bounded17(wide_t value) { return i17(bounded(value, wide_t(1) << 16)); }
 inline i33 bounded33(wide_t value) { return bounded(value, wide_t(1) << 32); }
 
+inline acc_t low48(wide_t value) { return acc_t(std::uint64_t(value) << 16) >> 16; }
+
 inline word_t zero_word() { return word_t{{0, 0, 0, 0, 0, 0, 0, 0}}; }
 inline i16 get16(const word_t& word, int lane) { return word.lane[lane]; }
 inline void put16(word_t& word, int lane, i16 value) { word.lane[lane] = value; }
@@ -83,6 +85,8 @@ inline i33 bounded33(wide_t value) {
     const i33 highest = i33((wide_t(1) << 32) - 1);
     return low == value ? low : (value < 0 ? i33(~highest) : highest);
 }
+
+inline acc_t low48(wide_t value) { return acc_t(value); }
 
 inline word_t zero_word() { return word_t(0); }
 inline i16 get16(const word_t& word, int lane) { return i16(ap_uint<16>(word.range(16 * lane + 15, 16 * lane))); }

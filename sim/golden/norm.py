@@ -6,6 +6,7 @@ from torch import Tensor
 
 INVERSE_ROOT_BITS = 16
 _EXPONENT_SHIFT = 20
+_MANTISSA_BITS = 17
 
 
 def packed(m: Tensor, e: Tensor) -> Tensor:
@@ -14,5 +15,5 @@ def packed(m: Tensor, e: Tensor) -> Tensor:
 
 
 def unpacked(rstd: Tensor) -> tuple[Tensor, Tensor]:
-    """Mantissa (20 bits) and exponent (0 to 31) of int32 words, as int64."""
-    return rstd.long() & ((1 << _EXPONENT_SHIFT) - 1), (rstd.long() >> _EXPONENT_SHIFT).clamp(0, 31)
+    """Mantissa (17 bits) and exponent (0 to 31) of int32 words, as int64."""
+    return rstd.long() & ((1 << _MANTISSA_BITS) - 1), (rstd.long() >> _EXPONENT_SHIFT).clamp(0, 31)

@@ -14,6 +14,8 @@ from sim.golden.norm import INVERSE_ROOT_BITS, unpacked
 from sim.golden.row_sums import store_gradient, sum_rows
 from sim.golden.tokens import row_parts, store_rows
 
+_MAX_PLACES = 31
+
 
 def layernorm_backward(
     *,
@@ -53,10 +55,15 @@ def layernorm_backward(
 
 
 def _centred(g: Tensor, normal: Tensor, n: int, fn: int) -> Tensor:
-    """n times: g less its mean and less its projection on the normalised row."""
+    """n times: g less its mean and less its projection on the normalised row, in 48 bits."""
+    places = max(0, min(_MAX_PLACES, fn))
     first = g.sum(1, keepdim=True)
-    second = round_shift((g * normal).sum(1, keepdim=True), fn)
-    return (g * n).sub_(first).sub_(round_shift(normal * second, fn))
+    second = _low48(round_shift((g * normal).sum(1, keepdim=True), places))
+    return _low48((g * n).sub_(first).sub_(round_shift(normal * second, places)))
+
+
+def _low48(values: Tensor) -> Tensor:
+    return values << 16 >> 16
 
 
 def _joined(acc: Tensor, fraction: Tensor, residual: Tensor, f: int) -> tuple[Tensor, Tensor]:

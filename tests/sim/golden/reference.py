@@ -30,6 +30,11 @@ def wrap(value: int) -> int:
     return (value + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
+def low48(value: int) -> int:
+    """48-bit two's complement."""
+    return (value + (1 << 47)) % (1 << 48) - (1 << 47)
+
+
 def round_shift(value: int, shift: int) -> int:
     if 0 < shift <= 62:
         return wrap(value + (1 << shift - 1)) >> shift
@@ -317,14 +322,15 @@ class Reference:
         for r, (row, normal) in enumerate(zip(dy, normalised, strict=True)):
             kind = self.kind(r)
             g = [a * b for a, b in zip(row, gamma, strict=True)]
-            a1, a2 = sum(g), round_shift(dot(g, normal), fn)
-            m, e = rstd[r] & 0xFFFFF, max(0, min(31, rstd[r] >> 20))
+            places = max(0, min(31, fn))
+            a1, a2 = sum(g), low48(round_shift(dot(g, normal), places))
+            m, e = rstd[r] & 0x1FFFF, max(0, min(31, rstd[r] >> 20))
             own = fraction = self.f("dy", kind) + fg + 16 + e - fx
             if residual is not None:
                 fraction = reference_fraction([own, self.f("residual", kind)])
             dx.append([])
             for i, (gi, ni) in enumerate(zip(g, normal, strict=True)):
-                w = wrap(d * gi - a1 - round_shift(wrap(ni * a2), fn))
+                w = low48(d * gi - a1 - round_shift(ni * a2, places))
                 acc = wrap(round_shift(wrap(w * m), own - fraction))
                 if residual is not None:
                     acc = wrap(acc + align(residual[r][i], self.f("residual", kind), fraction))
