@@ -55,7 +55,9 @@ inline int rows_in(const Blocks& blocks, int b) {
 inline int words_in(const Blocks& blocks, int b) { return short_product(rows_in(blocks, b), blocks.words); }
 
 // Elements of word `word` of a row; lanes from there on are padding.
-inline int lanes_in(const Blocks& blocks, int word) { return smaller(kLanes, blocks.columns - kLanes * word); }
+inline int lanes_in(const Blocks& blocks, int word) {
+    return narrow<5>(smaller(kLanes, blocks.columns - kLanes * word));
+}
 
 // Where a walk over the words of a block stands.
 struct Cursor {
@@ -184,6 +186,31 @@ inline word_t store_word(const wide_t acc[kLanes], int lanes, int shift, Statist
 #pragma HLS unroll
         if (lane < lanes) put16(word, lane, i16(store(acc[lane], shift, 16, statistics)));
     }
+    return word;
+}
+
+// The same, its lanes sharing what the shift tells.
+inline word_t fit_word(const wide_t acc[kLanes], int lanes, const FitWide& by, Statistics& statistics) {
+    word_t word = zero_word();
+    Statistics seen = no_statistics();
+    for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+        put16(word, lane, fit16(lane < lanes ? acc[lane] : wide_t(0), by, seen));
+    }
+    statistics.bits |= seen.bits;
+    statistics.saturations += seen.saturations & 15u;
+    return word;
+}
+
+// For accumulators of 48 bits.
+inline word_t fit_word(const acc_t acc[kLanes], int lanes, const Fit16& by, Statistics& statistics) {
+    word_t word = zero_word();
+    Seen seen = nothing_seen();
+    for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+        put16(word, lane, fit16(lane < lanes ? acc[lane] : acc_t(0), by, seen));
+    }
+    add(statistics, seen);
     return word;
 }
 

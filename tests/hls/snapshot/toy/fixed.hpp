@@ -55,8 +55,8 @@ inline Shift shift_of(int shift, int bits) {
     Shift by;
     by.rounds = shift > 0;
     by.leaves_nothing = shift > 62;
-    by.right = u6(by.rounds && !by.leaves_nothing ? shift - 1 : 0);
-    by.left = u6(by.rounds ? 0 : smaller(-shift, bits - 1));
+    by.right = u6(unsigned(by.rounds && !by.leaves_nothing ? narrow<7>(shift - 1) : 0));
+    by.left = u6(unsigned(by.rounds ? 0 : narrow<6>(smaller(-shift, bits - 1))));
     return by;
 }
 
@@ -71,6 +71,13 @@ inline wide_t shift_to_32(wide_t value, const Shift& by) {
     const i33 near = bounded33(wide_t(value >> by.right));
     if (by.leaves_nothing) return 0;
     return by.rounds ? wide_t((near + 1) >> 1) : wide_t(wide_t(near) << by.left);
+}
+
+// round_shift by a shift that was looked up.
+inline wide_t round_by(wide_t value, const Shift& by) {
+    const wide_t near = value >> by.right;
+    if (by.leaves_nothing) return 0;
+    return by.rounds ? wide_t((near + 1) >> 1) : wide_t(near << by.left);
 }
 
 inline i16 saturate16(i32 value) { return value > 32767 ? i16(32767) : (value < -32767 ? i16(-32767) : i16(value)); }
@@ -155,6 +162,80 @@ inline wide_t store(wide_t value, int shift, int bits, Statistics& statistics) {
     const wide_t kept = saturate(rounded, bits);
     if (kept != rounded) ++statistics.saturations;
     return kept;
+}
+
+// The same for accumulators below 2^47 - 1 that are stored as 16 bits: what all lanes of a row share, looked up once.
+struct Fit16 {
+    u6 places;      // of a right shift behind a left shift of 16
+    acc_t outside;  // magnitude from which on a value does not fit
+};
+
+inline Fit16 fit16_of(int shift) {
+    const int from = narrow<7>(smaller(larger(shift + 15, 0), 63));
+    Fit16 by;
+    by.places = u6(unsigned(from));
+    by.outside = from < 47 ? acc_t(acc_t(1) << from) : acc_t((acc_t(1) << 46) - 1 + (acc_t(1) << 46));
+    return by;
+}
+
+// What the lanes of a word add to the statistics.
+struct Seen {
+    acc_t bits;
+    int saturations;
+};
+
+inline Seen nothing_seen() {
+    Seen seen;
+    seen.bits = 0;
+    seen.saturations = 0;
+    return seen;
+}
+
+inline void add(Statistics& statistics, const Seen& seen) {
+    statistics.bits |= uwide_t(seen.bits);
+    statistics.saturations += unsigned(seen.saturations);
+}
+
+// One shifter for both directions; what does not fit is told by its magnitude, so that only 17 bits are shifted out.
+inline i16 fit16(acc_t value, const Fit16& by, Seen& seen) {
+    const bool is_negative = value < 0;
+    const acc_t magnitude = value ^ acc_t(is_negative ? -1 : 0);
+    const i18 twice = i18(wide_t(wide_t(value) << 16) >> by.places);
+    const i18 rounded = i18((twice + 1) >> 1);
+    const bool saturates = magnitude >= by.outside || rounded > 32767 || rounded < -32767;
+    seen.bits |= magnitude;
+    seen.saturations += saturates ? 1 : 0;
+    return saturates ? (is_negative ? i16(-32767) : i16(32767)) : i16(rounded);
+}
+
+// The same for accumulators of 64 bits.
+struct FitWide {
+    u6 right;
+    u6 left;  // behind it
+    bool leaves_nothing;
+    uwide_t outside;
+};
+
+inline FitWide fit_wide_of(int shift) {
+    const int from = narrow<8>(smaller(larger(shift, -15), 63));
+    FitWide by;
+    by.right = u6(unsigned(from > 0 ? smaller(from, 62) - 1 : 0));
+    by.left = u6(unsigned(narrow<6>(from > 0 ? 0 : 1 - from)));
+    by.leaves_nothing = from > 62;
+    by.outside = uwide_t(1) << narrow<7>(smaller(from + 15, 63));
+    return by;
+}
+
+inline i16 fit16(wide_t value, const FitWide& by, Statistics& seen) {
+    const bool is_negative = value < 0;
+    const uwide_t magnitude = uwide_t(value ^ wide_t(is_negative ? -1 : 0));
+    const i18 near = i18(value >> by.right);
+    const i18 twice = i18(near << by.left);
+    const i18 rounded = by.leaves_nothing ? i18(0) : i18((twice + 1) >> 1);
+    const bool saturates = magnitude >= by.outside || rounded > 32767 || rounded < -32767;
+    seen.bits |= magnitude;
+    seen.saturations += saturates ? 1 : 0;
+    return saturates ? (is_negative ? i16(-32767) : i16(32767)) : i16(rounded);
 }
 
 }  // namespace peelvit

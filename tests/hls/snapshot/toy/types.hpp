@@ -24,6 +24,7 @@ using u6 = std::uint8_t;
 using u8 = std::uint8_t;
 using u17 = std::uint32_t;  // a 16-bit mantissa up to and with one
 using u20 = std::uint32_t;
+using u26 = std::uint32_t;
 using u30 = std::uint32_t;
 using u32 = std::uint32_t;
 using u34 = std::uint64_t;
@@ -39,6 +40,8 @@ struct alignas(16) word_t {
 inline wide_t bounded(wide_t value, wide_t end) { return value < -end ? -end : (value >= end ? end - 1 : value); }
 inline i17 bounded17(wide_t value) { return i17(bounded(value, wide_t(1) << 16)); }
 inline i33 bounded33(wide_t value) { return bounded(value, wide_t(1) << 32); }
+
+inline acc_t low48(wide_t value) { return acc_t(std::uint64_t(value) << 16) >> 16; }
 
 inline word_t zero_word() { return word_t{{0, 0, 0, 0, 0, 0, 0, 0}}; }
 inline i16 get16(const word_t& word, int lane) { return word.lane[lane]; }
@@ -62,6 +65,7 @@ using u6 = ap_uint<6>;
 using u8 = ap_uint<8>;
 using u17 = ap_uint<17>;
 using u20 = ap_uint<20>;
+using u26 = ap_uint<26>;
 using u30 = ap_uint<30>;
 using u32 = ap_uint<32>;
 using u34 = ap_uint<34>;
@@ -81,6 +85,8 @@ inline i33 bounded33(wide_t value) {
     const i33 highest = i33((wide_t(1) << 32) - 1);
     return low == value ? low : (value < 0 ? i33(~highest) : highest);
 }
+
+inline acc_t low48(wide_t value) { return acc_t(value); }
 
 inline word_t zero_word() { return word_t(0); }
 inline i16 get16(const word_t& word, int lane) { return i16(ap_uint<16>(word.range(16 * lane + 15, 16 * lane))); }

@@ -10,6 +10,7 @@
 namespace peelvit {
 
 constexpr int kRsqrtDepth = 32;
+constexpr int kMomentsInterval = 4;  // rows are longer
 constexpr int kRstdShift = 20;  // rstd = exponent << 20 | mantissa
 
 // Of a row of each part: sum x and sum x^2.
@@ -18,9 +19,9 @@ struct PowerSums {
     acc_t square[2];
 };
 
-// Of a row of each part, for (n * x - sum x) / sqrt(N) = (scale * x - offset) * 2^-fraction.
+// Of a row of each part, for (n * x - sum x) / sqrt(N) = (scale * (x << lift) - offset) * 2^-fraction.
 struct Moments {
-    u30 scale[2];
+    u26 scale[2];
     acc_t offset[2];
     int fraction[2];
 };
@@ -29,6 +30,7 @@ struct LayerNormJob {
     Matrix x, y, second, rstd;  // `second` leaves over port 2: the other part of y, or what is saved
     Blocks blocks;
     int parts, second_part;
+    int lift;  // 2 where n is a multiple of 4: n * mantissa then has two bits less
     bool saves;
     wide_t epsilon;
     int f_normalised, f_gamma, f_beta, f_y;
@@ -40,8 +42,8 @@ struct RstdLine {
 };
 
 // One element on its way: normalised, then scaled and moved.
-inline wide_t centred(i16 x, u30 scale, acc_t offset) { return multiply(x, scale) - wide_t(offset); }
-inline wide_t affine(i16 gamma, i16 normalised, wide_t beta) { return multiply(gamma, normalised) + beta; }
+inline acc_t centred(i18 lifted, u26 scale, acc_t offset) { return acc_t(multiply(lifted, scale) - wide_t(offset)); }
+inline acc_t affine(i16 gamma, i16 normalised, acc_t beta) { return acc_t(multiply(gamma, normalised) + wide_t(beta)); }
 
 inline bool has_row(const Part& part, int row) { return row < part.rows; }
 
@@ -85,10 +87,11 @@ inline void layernorm_moments(const PowerSums sums[kStreamRows], const LayerNorm
                               Moments moments[kStreamRows], i32 rstd[kStreamRows]) {
     const Part first = part_of(job.blocks, b, job.parts, 0);
     const u17 columns = u17(unsigned(job.blocks.columns));
+    const u17 few_columns = u17(columns >> job.lift);
 layernorm_moments:
     for (int row = 0; row < first.rows; ++row) {
 #pragma HLS loop_tripcount max = 256
-        PIPELINE(row == 0, 2, job.blocks.words + kRsqrtDepth);  // the first row is complete after so many words
+        PIPELINE(row == 0, kMomentsInterval, job.blocks.words + kRsqrtDepth);  // the first row is complete after so many words
         const PowerSums own = sums[row];
         Moments result;
         for (int part = 0; part < 2; ++part) {
@@ -96,9 +99,9 @@ layernorm_moments:
             const wide_t spread = multiply(columns, own.square[part]) - multiply(own.sum[part], own.sum[part]);
             const Rsqrt root = rsqrt(spread + job.epsilon);
             const u17 mantissa = u17(unsigned(root.mantissa));
-            result.scale[part] = u30(multiply(columns, mantissa));
+            result.scale[part] = u26(unsigned(multiply(few_columns, mantissa)));
             result.offset[part] = acc_t(multiply(own.sum[part], mantissa));
-            result.fraction[part] = 16 + root.exponent;
+            result.fraction[part] = narrow<7>(16 + root.exponent);
             if (part == 0 && job.saves) rstd[row] = i32(root.exponent << kRstdShift | root.mantissa);
         }
         moments[row] = result;
@@ -115,6 +118,7 @@ inline void layernorm_rows(const word_t first_kept[kStreamWords], const word_t s
     const Part second = part_of(job.blocks, b, job.parts, 1);
     const int words = short_product(first.rows, job.blocks.words);
     const int f_product = job.f_gamma + job.f_normalised;
+    const Fit16 to_y = fit16_of(f_product - job.f_y);
     Cursor at = start_of_block();
     Moments row;
     Statistics statistics[2];
@@ -128,32 +132,34 @@ layernorm_rows:
         word_t x[2] = {first_kept[i], zero_word()};
         if (has_second) x[1] = second_kept[i];
         const int row_lanes[2] = {lanes_in(job.blocks, at.word), has_second ? lanes_in(job.blocks, at.word) : 0};
-        wide_t beta[kLanes];
-#pragma HLS array_partition variable=beta type=complete
+        const word_t gamma = gammas[at.word];
+        const word_t beta = betas[at.word];
+        acc_t moved[kLanes];
+#pragma HLS array_partition variable=moved type=complete
         for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-            beta[lane] = align(wide_t(get16(betas[at.word], lane)), job.f_beta, f_product);
+            moved[lane] = acc_t(round_from<kMaxAlign>(get16(beta, lane), job.f_beta - f_product));
         }
         word_t normalised[2];
         word_t y[2];
         for (int part = 0; part < 2; ++part) {
 #pragma HLS unroll
-            wide_t acc[kLanes];
-            wide_t scaled[kLanes];
+            acc_t acc[kLanes];
+            acc_t scaled[kLanes];
 #pragma HLS array_partition variable=acc type=complete
 #pragma HLS array_partition variable=scaled type=complete
             if (at.word == 0) statistics[part] = no_statistics();
             for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-                acc[lane] = centred(get16(x[part], lane), row.scale[part], row.offset[part]);
+                acc[lane] = centred(i18(i18(get16(x[part], lane)) << job.lift), row.scale[part], row.offset[part]);
             }
-            const int shift = row.fraction[part] - job.f_normalised;
-            normalised[part] = store_word(acc, row_lanes[part], shift, statistics[part]);
+            const Fit16 to_normalised = fit16_of(row.fraction[part] - job.f_normalised);
+            normalised[part] = fit_word(acc, row_lanes[part], to_normalised, statistics[part]);
             for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-                scaled[lane] = affine(get16(gammas[at.word], lane), get16(normalised[part], lane), beta[lane]);
+                scaled[lane] = affine(get16(gamma, lane), get16(normalised[part], lane), moved[lane]);
             }
-            y[part] = store_word(scaled, row_lanes[part], f_product - job.f_y, y_statistics);
+            y[part] = fit_word(scaled, row_lanes[part], to_y, y_statistics);
             if (at.word == job.blocks.words - 1) observe(normalised_observed, statistics[part], row.fraction[part]);
         }
         first_out[i] = y[0];
@@ -242,6 +248,7 @@ inline void layernorm(word_t* mem0, word_t* mem1, word_t* mem2, const Instructio
     job.second = has_save ? saved : y;
     job.rstd = rstd;
     job.parts = has_save ? 1 : 2;
+    job.lift = n % 4 == 0 ? 2 : 0;
     job.second_part = job.parts - 1;
     job.saves = has_save;
     job.blocks = cut_streams(rows, n, job.parts);

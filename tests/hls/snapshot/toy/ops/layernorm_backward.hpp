@@ -11,8 +11,8 @@ constexpr int kRstdReadWords = kStreamRows / kWideLanes;
 
 // Sums over a row: of g, and of g * normalised at the fraction of g.
 struct RowSums {
-    wide_t plain;
-    wide_t weighted;
+    acc_t plain;
+    acc_t weighted;
 };
 
 // Fractions, by row kind where there are two.
@@ -20,6 +20,11 @@ struct LayerNormBackwardFractions {
     int dy[2], residual[2], dx[2];
     int gamma, normalised, x;
 };
+
+// A product with `normalised` brought back to the other factor's fraction; `places` is 0 to 31.
+inline acc_t without_fraction(wide_t product, int places) {
+    return low48(places > 0 ? round_right(product, places) : product);
+}
 
 // The words that hold the rows' rstd, then the block of `normalised`. A block begins at a whole word of rstd.
 inline void load_normalised(const word_t* mem0, const Matrix& normalised, const Matrix& rstd, const Blocks& blocks,
@@ -80,8 +85,8 @@ layernorm_backward_sums:
             kept_normals[place] = normalised;
             if (at.word == blocks.words - 1) {
                 RowSums sums;
-                sums.plain = plain;
-                sums.weighted = round_shift(weighted, f_normalised);
+                sums.plain = acc_t(plain);
+                sums.weighted = without_fraction(weighted, f_normalised);
                 row_sums[at.row] = sums;
             }
             ++place;
@@ -96,7 +101,7 @@ inline void layernorm_backward_rows(const word_t gradients[kStreamWords], const 
                                     const Blocks& blocks, int b, int split, bool has_residual,
                                     const LayerNormBackwardFractions& f, word_t dx_stream[kStreamWords],
                                     Observed observed[2]) {
-    const u17 columns = u17(unsigned(blocks.columns));
+    const i18 columns = i18(narrow<13>(blocks.columns));
     const int words = words_in(blocks, b);
     Cursor at = start_of_block();
     Statistics statistics = no_statistics();
@@ -113,25 +118,29 @@ layernorm_backward_rows:
         }
         const int kind = row_kind(first_row(blocks, b) + at.row, split);
         const int rstd = int(get32(rstd_word, at.row % kWideLanes));
-        const u20 mantissa = u20(unsigned(rstd & 0xFFFFF));
-        const int exponent = larger(0, smaller(31, rstd >> 20));
-        const int own_fraction = f.dy[kind] + f.gamma + 16 + exponent - f.x;
+        const u17 mantissa = u17(unsigned(rstd & 0x1FFFF));
+        const int exponent = narrow<6>(larger(0, smaller(31, rstd >> 20)));
+        const int own_fraction = narrow<10>(f.dy[kind] + f.gamma + 16 + exponent - f.x);
         const int fraction = has_residual ? reference_fraction(own_fraction, f.residual[kind]) : own_fraction;
+        const Shift of_own = shift_of(own_fraction - fraction, kMaxSegmentSpread + 1);
+        const FitWide to_dx = fit_wide_of(fraction - f.dx[kind]);
         const word_t dy = gradients[i];
         const word_t normalised = normals[i];
         const word_t residual = has_residual ? residuals[i] : zero_word();
+        const word_t gamma = gammas[at.word];
         wide_t acc[kLanes];
 #pragma HLS array_partition variable=acc type=complete
         for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-            const i32 g = i32(multiply(get16(dy, lane), get16(gammas[at.word], lane)));
-            const wide_t projection = multiply(get16(normalised, lane), sums.weighted);
-            const wide_t centred = multiply(columns, g) - sums.plain - round_shift(projection, f.normalised);
-            const wide_t own = multiply(centred, mantissa);
-            acc[lane] = align(own, own_fraction, fraction) +
-                        align(wide_t(get16(residual, lane)), f.residual[kind], fraction);
+            const i27 wide_gamma = i27(multiply(columns, get16(gamma, lane)));
+            const acc_t projection =
+                without_fraction(multiply(get16(normalised, lane), sums.weighted), f.normalised);
+            const acc_t centred =
+                low48(multiply(get16(dy, lane), wide_gamma) - wide_t(sums.plain) - wide_t(projection));
+            acc[lane] = round_by(multiply(centred, mantissa), of_own) +
+                        round_from<kMaxSegmentSpread>(get16(residual, lane), f.residual[kind] - fraction);
         }
-        dx_stream[i] = store_word(acc, lanes_in(blocks, at.word), fraction - f.dx[kind], statistics);
+        dx_stream[i] = fit_word(acc, lanes_in(blocks, at.word), to_dx, statistics);
         if (at.word == blocks.words - 1) observe(observed[kind], statistics, fraction);
         advance(at, blocks.words);
     }
@@ -199,7 +208,8 @@ inline void layernorm_backward(word_t* mem0, word_t* mem1, word_t* mem2, const I
     const Blocks blocks = cut_streams(rows, n, 1);
     LayerNormBackwardFractions f;
     f.gamma = slots.f[gamma.slot];
-    f.normalised = slots.f[normalised.slot];
+    const int f_normalised = slots.f[normalised.slot];
+    f.normalised = narrow<6>(larger(0, smaller(31, f_normalised)));
     f.x = slots.f[rstd.slot];
     Observed observed[2];
 #pragma HLS array_partition variable=observed type=complete
@@ -234,7 +244,7 @@ row_kinds:
     record(slots, dx.slot, observed[0]);
     record(slots, dx.slot + 1, observed[1]);
 
-    const Contraction to_gamma = contraction(rows, split, f.dy[0] + f.normalised, f.dy[1] + f.normalised);
+    const Contraction to_gamma = contraction(rows, split, f.dy[0] + f_normalised, f.dy[1] + f_normalised);
     const Contraction to_beta = contraction(rows, split, f.dy[0], f.dy[1]);
     const int f_dgamma = slots.f[dgamma.slot];
     const int f_dbeta = slots.f[dbeta.slot];
