@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,14 +60,13 @@ def load_overlay(device: Any, bitfile: Path, config: HardwareConfig, clk_mhz: fl
     pynq = pynq_module()
     pynq.Device.active_device = device  # where pynq itself looks for registers while it loads
     forget_clocks(pynq.Clocks)
-    _forget_handoff()
-    with quiet(), _scratch_folder():
+    with quiet(), _scratch_folder() as scratch, _own_state(scratch):
         overlay = pynq.Overlay(str(bitfile.resolve()), download=False, device=device)
         registers = _checked_registers(overlay.ip_dict, bitfile)
         timed = float(overlay.clock_dict[0].get("frequency") or config.clock_mhz)
         check_wanted(clk_mhz, timed)
         if "parser" in vars(overlay):  # pynq 3.1 and later
-            overlay.parser._from_cache = True  # so that pynq does not keep this handoff for the next one
+            overlay.parser._from_cache = True  # so that pynq does not write it into its package
         if is_remote(device):  # a file of that name on the board would be taken for this one
             overlay.binfile_name = f"peelvit_{hashlib.sha256(bitfile.read_bytes()).hexdigest()[:16]}.bin"
         overlay.download()
@@ -120,23 +119,33 @@ def _checked_registers(ip_dict: Any, bitfile: Path) -> dict[str, int]:
     return offsets
 
 
-def _forget_handoff() -> None:
-    """Delete what pynq keeps of the last `.hwh`: it would take it for this one when only the `.hwh` has changed."""
-    try:
-        from pynq.pl_server.global_state import clear_global_state
-    except ImportError:
-        return
-    with suppress(FileNotFoundError):  # another process was first
-        clear_global_state()
-
-
 @contextmanager
-def _scratch_folder() -> Iterator[None]:
+def _scratch_folder() -> Iterator[str]:
     """A folder of its own as the current one: pynq leaves a file `loaded.xclbin` there."""
     before = os.getcwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
-            yield
+            yield folder
         finally:
             os.chdir(before)
+
+
+@contextmanager
+def _own_state(folder: str) -> Iterator[None]:
+    """Let pynq keep what it knows of the fabric in `folder` instead of in its package.
+
+    It would take the last `.hwh` that was loaded with the same `.bit` for the one that lies there now, and several
+    processes would write the same files.
+    """
+    try:
+        from pynq.pl_server import global_state
+    except ImportError:  # pynq 3.0 and before keep nothing
+        yield
+        return
+    before = global_state.STATE_DIR
+    global_state.STATE_DIR = folder
+    try:
+        yield
+    finally:
+        global_state.STATE_DIR = before

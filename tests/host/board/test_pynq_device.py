@@ -208,26 +208,24 @@ def test_a_handoff_of_another_build_is_refused(
         opened()
 
 
-def test_pynqs_copy_of_a_handoff_is_not_used(bitfile: Path, opened: Open) -> None:
+def test_pynqs_copy_of_a_handoff_is_not_used(
+    bitfile: Path, opened: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """pynq keeps the `.hwh` that it has loaded, and takes it when it sees the same `.bit` again."""
     import pynq
-    from pynq.pl_server.global_state import clear_global_state, global_state_file_exists
+    from pynq.pl_server import global_state
 
+    monkeypatch.setattr(global_state, "STATE_DIR", str(tmp_path))
     forget_clocks(pynq.Clocks)
     pynq.Device.active_device = InProcessDevice(board())
     with quiet():
         pynq.Overlay(str(bitfile), device=pynq.Device.active_device)
-    if not global_state_file_exists():  # else another test's process was first
-        pytest.skip("pynq kept nothing")
+    assert global_state.global_state_file_exists()
     handoff = bitfile.with_suffix(".hwh")
     handoff.write_text(handoff.read_text().replace('VALUE="0x3C"', 'VALUE="0x40"'))
-    try:
-        with pytest.raises(PeelVitError, match="the register program is at 0x40"):
-            opened()
-    finally:
-        clear_global_state()
-    opened(bitfile=write_bitstream(TOY, bitfile))
-    assert not global_state_file_exists()
+    with pytest.raises(PeelVitError, match="the register program is at 0x40"):
+        opened()
+    assert str(tmp_path) == global_state.STATE_DIR
 
 
 def test_a_bitstream_of_another_configuration_is_refused(tmp_path: Path, opened: Open) -> None:

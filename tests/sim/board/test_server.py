@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,12 @@ def server() -> Iterator[BoardServer]:
     server.close()
 
 
-def test_pynqs_own_selftest_passes(server: BoardServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pynqs_own_selftest_passes(
+    server: BoardServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from pynq.pl_server import global_state
+
+    monkeypatch.setattr(global_state, "STATE_DIR", str(tmp_path))
     bitfile = write_bitstream(load("toy"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
