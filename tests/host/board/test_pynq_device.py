@@ -134,6 +134,20 @@ def test_both_words_of_an_address_are_written_as_plain_ints(opened: Open) -> Non
     assert {type(value) for _, value in written} == {int}
 
 
+def test_memory_is_cacheable_and_one_buffer(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = opened()
+    asked: list[tuple[int, dict[str, Any]]] = []
+    allocate = device._device.allocate
+
+    def recorded(shape: tuple[int], dtype: Any, **more: Any) -> Any:
+        asked.append((shape[0], more))
+        return allocate(shape, dtype, **more)
+
+    monkeypatch.setattr(device._device, "allocate", recorded)
+    device.allocate(1 << 12)
+    assert asked[0] == (1 << 16, {"cacheable": 1})
+
+
 def test_memory_that_is_not_there_is_refused_with_both_figures(opened: Open) -> None:
     device = opened(board(cma_bytes=1 << 20))
     with pytest.raises(PeelVitError, match=re.escape(f"needs {megabytes(2 << 20)} of contiguous memory but 1.0 MiB")):
