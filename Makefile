@@ -7,6 +7,8 @@ TOKENS    ?= 0.7
 ATTENTION ?= 0.7
 STEPS     ?= 1
 OUT       ?= runs/demo
+DUT       ?= shell
+RTL_DIR   ?=
 EXTRAS    ?= test,dev
 JOBS      ?= $(shell nproc)
 ARGS      ?=
@@ -28,7 +30,7 @@ TEST_CONFIGS := toy zcu102
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup render csim csim-test demo test test-all lint style typecheck format hls-lint snapshot parity bench experiments perf area explore leaf deploy hw hls cosim bd bit reports hw-check clean
+.PHONY: help setup render csim csim-test demo test test-all lint style typecheck format hls-lint snapshot parity bench experiments perf area explore leaf rtl deploy hw hls cosim bd bit reports hw-check clean
 
 help:  ## list the verbs and the settings
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -137,6 +139,9 @@ reports: setup  ## stage of hw: write the reports again and keep them as this to
 
 hw-check: setup  ## check all scripts, the test bench and the registers without AMD's tools, and that planted mistakes are caught
 	$(PY) -m vitis_project.check $(ARGS)
+
+rtl: setup  ## run the cocotb benches of the shell, or of exported RTL [DUT=vitis RTL_DIR ARGS]
+	$(PY) -m sim.rtl.bench --config $(if $(RTL_DIR),$(CONFIG),toy) --dut $(DUT) $(if $(RTL_DIR),--rtl-dir $(RTL_DIR)) $(ARGS)
 
 clean:  ## remove what was rendered, compiled and cached (.venv, data and runs stay)
 	rm -rf build reports .pytest_cache .ruff_cache .mypy_cache .hypothesis

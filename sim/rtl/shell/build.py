@@ -19,7 +19,8 @@ from sim.csim.build import FLAGS, compiled, compiler
 from sim.rtl.shell.render import AROUND, HERE, SHELL, sources, write
 
 TOP = "peelvit_bench"
-WARNINGS = ("-Wall", "-Wno-UNUSEDSIGNAL", "-Wno-BLKSEQ", "-Wno-DECLFILENAME", "-Wno-SYMRSVDWORD")
+WARNINGS = ("-Wall", "-Wno-UNUSEDSIGNAL", "-Wno-BLKSEQ", "-Wno-DECLFILENAME", "-Wno-SYMRSVDWORD",
+            "-Wno-PINCONNECTEMPTY")  # fmt: skip
 """All of Verilator's, but: ports that AXI has and nobody needs, the DPI calls in a clocked block, names of files."""
 
 

@@ -299,17 +299,16 @@ EXPORT unsigned char peelvit_clock(unsigned char stops, unsigned char starts, un
         window_words = words;
         program = at_program;
         start();
-    } else if (phase == kIdle) {
         return 0;
-    } else {
-        ++now;
     }
+    if (phase == kIdle) return 0;
+    ++now;
     if (failed) {
         if (!quiet) return 0;  // the bursts that were begun end first
         result[0] = failed == 2 ? peelvit::kStatusBusSlaveError : peelvit::kStatusBusDecodeError;
         result[1] = unsigned(peelvit::cycles::marks.size());
     } else {
-        if (phase == kRunning && (now == 0 || goes_on())) resume();
+        if (phase == kRunning && (now == 1 || goes_on())) resume();
         if (phase == kRunning || now < at() || !quiet) return 0;
     }
     std::memcpy(results, result, sizeof result);
@@ -350,12 +349,13 @@ EXPORT void peelvit_offer(int port, unsigned char read_room, unsigned char write
 }
 
 // Of the last run: modelled cycles; look-aheads, loops whose reads were not as foreseen, reads held for writes under
-// way, and words read in the loop that writes them.
-EXPORT void peelvit_counts(unsigned long long of[5]) {
+// way, words read in the loop that writes them; words by stream (read by port, written by port).
+EXPORT void peelvit_counts(unsigned long long of[5 + peelvit::cycles::kStreams]) {
     using namespace peelvit::bus;
     of[0] = peelvit::cycles::total();
     of[1] = counts.lookaheads;
     of[2] = counts.mispredicted;
     of[3] = counts.held;
     of[4] = counts.hazards;
+    for (int i = 0; i < peelvit::cycles::kStreams; ++i) of[5 + i] = peelvit::cycles::streams[i].words;
 }

@@ -59,4 +59,4 @@ EXPORT void peelvit_offer(int port, unsigned char read_room, unsigned char write
                  strobe);
 }
 
-EXPORT void peelvit_counts(unsigned long long of[5]) { kernel.counts(of); }
+EXPORT void peelvit_counts(unsigned long long* of) { kernel.counts(of); }

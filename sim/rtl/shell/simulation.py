@@ -10,8 +10,12 @@ import numpy.typing as npt
 
 from hls.spec.config import HardwareConfig
 from hls.spec.registers import BY_NAME
+from host.errors import PeelVitError
 from sim.rtl.shell.build import kernel_library, shell_library
 from sim.rtl.shell.watched import RULES
+
+COUNTS = 5
+"""Numbers of `peelvit_counts` before those of the streams."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Schedule:
     """Loops whose reads waited for writes under way to the same words."""
     hazards: int
     """Words read in the loop that had written them before, which hardware would read as they were."""
+    words: tuple[int, ...]
+    """Moved, as the kernel counts them: read by port, then written by port."""
 
 
 class Shell:
@@ -136,15 +142,21 @@ class Shell:
 
     def schedule(self) -> Schedule:
         """Of the last run."""
-        counts = np.zeros(5, np.uint64)
+        counts = np.zeros(COUNTS + 2 * self.config.ports, np.uint64)
         self._library.peelvit_counts(ctypes.c_void_p(counts.ctypes.data))
-        return Schedule(*(int(count) for count in counts))
+        found = [int(count) for count in counts]
+        return Schedule(*found[:COUNTS], words=tuple(found[COUNTS:]))
 
     def breaches(self) -> list[str]:
         """Rules of AXI or of the configuration that were broken."""
         bits = int(self._library.shell_breaches(self._handle))
         places = (divmod(bit, len(RULES)) for bit in range(bits.bit_length()) if bits >> bit & 1)
         return [f"port {port}: {RULES[rule].text}" for port, rule in places]
+
+    def check(self) -> None:
+        """`PeelVitError` when a rule was broken since the last reset."""
+        if broken := self.breaches():
+            raise PeelVitError(f"the accelerator broke a rule of its memory ports: {broken[0]}")
 
     def close(self) -> None:
         """End the simulation."""

@@ -1,55 +1,67 @@
 // A kernel for the benches: copies words between addresses as descriptors in memory say, so that every length,
-// alignment and byte strobe comes by. Each descriptor (a word: see kFields) is a loop of reads and a loop of writes.
+// alignment and byte strobe comes by.
 #define PEELVIT_BUS
-#include "bus.hpp"
 #include "cycles.hpp"
 #include "instruction.hpp"
+//
+#include "bus.hpp"
 
 namespace peelvit::bus {
 
-// 32-bit lanes of a descriptor.
-enum Fields {
-    kHow,
-    kWords,
-    kFrom,
-    kTo
-};  // how: bits 0..1 read port, 2..3 write port, 4 all ports, 16..31 byte strobes
+// A descriptor is a word of four fields: how, words, source, target. `how`: bits 0 and 1 the port that reads, 2 and 3
+// the one that writes, 4 all ports instead (each its own part, one behind the other), 5 each word is written as it
+// comes (and not in a loop of its own), 16 to 31 the byte strobes.
+struct Descriptor {
+    unsigned how, words, source, target;
+    bool all() const { return (how & 16u) != 0; }
+    bool interleaved() const { return (how & 32u) != 0; }
+    bool reads(int port) const { return all() || port == int(how & 3u); }
+    bool writes(int port) const { return all() || port == int(how >> 2 & 3u); }
+    unsigned place(int port, unsigned i) const { return (all() ? unsigned(port) * words : 0) + i; }
+};
 
-constexpr int kMost = 1 << 16;  // words of a descriptor
+constexpr unsigned kMost = 1 << 16;  // words of a descriptor
 static word_t held[kPorts][kMost];
 
-inline void copy_words(const word_t& descriptor) {
-    const unsigned how = unsigned(u32(get32(descriptor, kHow)));
-    const unsigned words = unsigned(u32(get32(descriptor, kWords))) % kMost;
-    const unsigned from = unsigned(u32(get32(descriptor, kFrom)));
-    const unsigned to = unsigned(u32(get32(descriptor, kTo)));
-    const bool all = (how & 16u) != 0;
-    for (unsigned i = 0; i < words; ++i) {
-        PIPELINE(i == 0, 1, kReadLatency);
-        for (int port = 0; port < kPorts; ++port)
-            if (all || port == int(how & 3u)) held[port][i] = bus_read(port, from + (all ? port * words : 0) + i);
-    }
-    for (unsigned i = 0; i < words; ++i) {
-        PIPELINE(i == 0, 1, 4);
-        for (int port = 0; port < kPorts; ++port) {
-            if (!all && port != int(how >> 2 & 3u)) continue;
-            cycles::transfer(kPorts + port, to + (all ? port * words : 0) + i);
-            write(port, to + (all ? port * words : 0) + i, held[all ? port : how & 3u][i], how >> 16);
-        }
+inline void read_next(const Descriptor& d, unsigned i) {
+    for (int port = 0; port < kPorts; ++port)
+        if (d.reads(port)) held[port][i] = bus_read(port, d.source + d.place(port, i));
+}
+
+inline void write_next(const Descriptor& d, unsigned i) {
+    for (int port = 0; port < kPorts; ++port) {
+        if (!d.writes(port)) continue;
+        const unsigned address = d.target + d.place(port, i);
+        if (!looking_ahead) cycles::transfer(kPorts + port, address);
+        write(port, address, held[d.all() ? port : int(d.how & 3u)][i], d.how >> 16);
     }
 }
 
-// `program` is the address of a word whose first lane counts the descriptors behind it.
+inline void copy_words(const Descriptor& d) {
+    for (unsigned i = 0; i < d.words; ++i) {
+        PIPELINE(i == 0, 1, kReadLatency);
+        read_next(d, i);
+        if (d.interleaved()) write_next(d, i);
+    }
+    for (unsigned i = 0; i < d.words && !d.interleaved(); ++i) {
+        PIPELINE(i == 0, 1, 4);
+        write_next(d, i);
+    }
+}
+
+inline unsigned field(const word_t& word, int lane) { return unsigned(u32(get32(word, lane))); }
+
+// `program` is the address of a word whose first field counts the descriptors behind it.
 void body() {
     result[0] = kStatusOk;
     result[2] = kHashLow;
     result[3] = kHashHigh;
     cycles::begin();
-    const unsigned count = unsigned(u32(get32(bus_read(0, program), 0)));
-    for (result[1] = 0; result[1] < count; ++result[1]) {
+    const unsigned count = field(bus_read(0, program), 0);
+    for (unsigned i = 0; i < count; ++i) {
         cycles::straight(8);
-        const word_t descriptor = bus_read(0, program + 1 + result[1]);
-        copy_words(descriptor);
+        const word_t word = bus_read(0, program + 1 + i);
+        copy_words(Descriptor{field(word, 0), field(word, 1) % kMost, field(word, 2), field(word, 3)});
         cycles::mark();
     }
     result[1] = 0;

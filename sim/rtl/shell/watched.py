@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+PORTS = 3
+"""Memory masters (`HardwareConfig.ports`)."""
+
 
 class Watched(NamedTuple):
     """A rule or a coverage bin, as the checker's SystemVerilog names it."""
@@ -25,7 +28,6 @@ RULES: tuple[Watched, ...] = (
     *_both("OUTSIDE", "a burst leaves the memory window"),
     *_both("MANY", "more bursts are under way than the configuration allows"),
     Watched("W_UNSTABLE", "a word changed or was withdrawn before it was taken"),
-    Watched("W_EARLY", "a word came before its address"),
     Watched("W_LAST", "WLAST is not at the last word of its burst"),
     Watched("IN_RESET", "a request was made in reset"),
 )
@@ -43,10 +45,9 @@ BINS: tuple[Watched, ...] = (
     *_both("SEVERAL", "bursts begun with others under way"),
     *_both("MOST", "bursts that made as many under way as allowed"),
     Watched("W_STALLED", "cycles in which a word had to wait"),
-    Watched("W_IDLE", "cycles without a word inside a burst"),
     Watched("W_PARTIAL", "words with not all byte strobes"),
     Watched("W_NOTHING", "words without any byte strobe"),
-    Watched("R_IDLE", "cycles without a word inside a burst"),
+    Watched("R_IDLE", "cycles of a read without a word inside a burst"),
     Watched("BOTH_WAYS", "cycles with a word each way"),
     Watched("R_WHILE_AW_STALLED", "words read while a write request waits"),
     Watched("W_WHILE_AR_STALLED", "words written while a read request waits"),

@@ -28,7 +28,7 @@ module peelvit_axi_checker #(
     input logic [1:0]   rresp,
     input logic         rlast,
 
-    output logic [15:0] breaches  // since the last reset, a bit for each rule
+    output logic [14:0] breaches  // since the last reset, a bit for each rule
 );
     // Rules, by bit of `breaches`:
     localparam int AR_UNSTABLE = 0;  // read: a request changed or was withdrawn before it was taken
@@ -44,9 +44,8 @@ module peelvit_axi_checker #(
     localparam int AR_MANY = 10;  // read: more bursts are under way than the configuration allows
     localparam int AW_MANY = 11;  // write: more bursts are under way than the configuration allows
     localparam int W_UNSTABLE = 12;  // a word changed or was withdrawn before it was taken
-    localparam int W_EARLY = 13;  // a word came before its address
-    localparam int W_LAST = 14;  // WLAST is not at the last word of its burst
-    localparam int IN_RESET = 15;  // a request was made in reset
+    localparam int W_LAST = 13;  // WLAST is not at the last word of its burst
+    localparam int IN_RESET = 14;  // a request was made in reset
 
     // What was seen, how often:
     localparam int AR_SINGLE = 0;  // read: bursts of one beat
@@ -72,18 +71,17 @@ module peelvit_axi_checker #(
     localparam int AR_MOST = 20;  // read: bursts that made as many under way as allowed
     localparam int AW_MOST = 21;  // write: bursts that made as many under way as allowed
     localparam int W_STALLED = 22;  // cycles in which a word had to wait
-    localparam int W_IDLE = 23;  // cycles without a word inside a burst
-    localparam int W_PARTIAL = 24;  // words with not all byte strobes
-    localparam int W_NOTHING = 25;  // words without any byte strobe
-    localparam int R_IDLE = 26;  // cycles without a word inside a burst
-    localparam int BOTH_WAYS = 27;  // cycles with a word each way
-    localparam int R_WHILE_AW_STALLED = 28;  // words read while a write request waits
-    localparam int W_WHILE_AR_STALLED = 29;  // words written while a read request waits
-    localparam int R_SLVERR = 30;  // words answered with SLVERR
-    localparam int R_DECERR = 31;  // words answered with DECERR
-    localparam int B_SLVERR = 32;  // writes answered with SLVERR
-    localparam int B_DECERR = 33;  // writes answered with DECERR
-    int unsigned seen[34] /* verilator public_flat_rd */;
+    localparam int W_PARTIAL = 23;  // words with not all byte strobes
+    localparam int W_NOTHING = 24;  // words without any byte strobe
+    localparam int R_IDLE = 25;  // cycles of a read without a word inside a burst
+    localparam int BOTH_WAYS = 26;  // cycles with a word each way
+    localparam int R_WHILE_AW_STALLED = 27;  // words read while a write request waits
+    localparam int W_WHILE_AR_STALLED = 28;  // words written while a read request waits
+    localparam int R_SLVERR = 29;  // words answered with SLVERR
+    localparam int R_DECERR = 30;  // words answered with DECERR
+    localparam int B_SLVERR = 31;  // writes answered with SLVERR
+    localparam int B_DECERR = 32;  // writes answered with DECERR
+    int unsigned seen[33] /* verilator public_flat_rd */;
 
     function automatic logic crosses(input logic [7:0] word_in_page, input logic [7:0] len);
         return 32'(word_in_page) + 32'(len) > 255;
@@ -93,10 +91,11 @@ module peelvit_axi_checker #(
         return address < window || address + 64'(len) * 16 + 16 > window + window_bytes;
     endfunction
 
-    // Bursts under way.
+    // Bursts under way; lengths of writes as their addresses say and as WLAST says, compared when both are known, since
+    // words may come before their address.
     int unsigned reads, writes, beat;
-    logic [7:0] lengths[256];
-    logic [7:0] head, tail;
+    logic [7:0] lengths[256], sent[256];
+    logic [7:0] head, sent_head, tail;
     logic aw, w, b, ar, r;
     assign aw = awvalid && awready;
     assign w  = wvalid && wready;
@@ -117,7 +116,7 @@ module peelvit_axi_checker #(
             reads <= 0;
             writes <= 0;
             beat <= 0;
-            {head, tail} <= '0;
+            {head, sent_head, tail} <= '0;
             {was_aw, was_w, was_ar, aw_stalled, ar_stalled, in_read} <= '0;
             breaches <= '0;
             breaches[IN_RESET] <= was_reset && (awvalid || wvalid || arvalid);
@@ -150,17 +149,16 @@ module peelvit_axi_checker #(
                 if (reads >= OUTSTANDING) breaches[AR_MANY] <= 1'b1;
             end
             if (w) begin
-                if (head == tail && !aw) begin
-                    breaches[W_EARLY] <= 1'b1;
-                end else begin
-                    if (wlast != (beat == 32'(head == tail ? awlen : lengths[tail]))) breaches[W_LAST] <= 1'b1;
-                    if (beat == 32'(head == tail ? awlen : lengths[tail])) begin
-                        tail <= tail + 8'd1;
-                        beat <= 0;
-                    end else begin
-                        beat <= beat + 1;
-                    end
+                beat <= wlast ? 0 : beat + 1;
+                if (wlast) begin
+                    sent[sent_head] <= 8'(beat);
+                    sent_head <= sent_head + 8'd1;
                 end
+                if (beat >= MAX_BURST) breaches[W_LAST] <= 1'b1;
+            end
+            if (head != tail && sent_head != tail) begin
+                if (sent[tail] != lengths[tail]) breaches[W_LAST] <= 1'b1;
+                tail <= tail + 8'd1;
             end
             reads  <= reads + 32'(ar) - 32'(r && rlast);
             writes <= writes + 32'(aw) - 32'(b);
@@ -197,7 +195,6 @@ module peelvit_axi_checker #(
             if (wvalid && !wready) seen[W_STALLED] <= seen[W_STALLED] + 1;
             if (w && wstrb != 16'hFFFF) seen[W_PARTIAL] <= seen[W_PARTIAL] + 1;
             if (w && wstrb == 16'h0000) seen[W_NOTHING] <= seen[W_NOTHING] + 1;
-            if (!wvalid && beat != 0) seen[W_IDLE] <= seen[W_IDLE] + 1;
             in_read <= r ? !rlast : in_read;
             if (in_read && !rvalid) seen[R_IDLE] <= seen[R_IDLE] + 1;
             if (w && r) seen[BOTH_WAYS] <= seen[BOTH_WAYS] + 1;

@@ -10,7 +10,6 @@ module peelvit_bench (
     output logic [7:0]   m_axi_gmem0_AWLEN,
     output logic [2:0]   m_axi_gmem0_AWSIZE,
     output logic [1:0]   m_axi_gmem0_AWBURST,
-    output logic [1:0]   m_axi_gmem0_AWLOCK,
     output logic [3:0]   m_axi_gmem0_AWCACHE,
     output logic [2:0]   m_axi_gmem0_AWPROT,
     output logic [3:0]   m_axi_gmem0_AWQOS,
@@ -35,7 +34,6 @@ module peelvit_bench (
     output logic [7:0]   m_axi_gmem0_ARLEN,
     output logic [2:0]   m_axi_gmem0_ARSIZE,
     output logic [1:0]   m_axi_gmem0_ARBURST,
-    output logic [1:0]   m_axi_gmem0_ARLOCK,
     output logic [3:0]   m_axi_gmem0_ARCACHE,
     output logic [2:0]   m_axi_gmem0_ARPROT,
     output logic [3:0]   m_axi_gmem0_ARQOS,
@@ -55,7 +53,6 @@ module peelvit_bench (
     output logic [7:0]   m_axi_gmem1_AWLEN,
     output logic [2:0]   m_axi_gmem1_AWSIZE,
     output logic [1:0]   m_axi_gmem1_AWBURST,
-    output logic [1:0]   m_axi_gmem1_AWLOCK,
     output logic [3:0]   m_axi_gmem1_AWCACHE,
     output logic [2:0]   m_axi_gmem1_AWPROT,
     output logic [3:0]   m_axi_gmem1_AWQOS,
@@ -80,7 +77,6 @@ module peelvit_bench (
     output logic [7:0]   m_axi_gmem1_ARLEN,
     output logic [2:0]   m_axi_gmem1_ARSIZE,
     output logic [1:0]   m_axi_gmem1_ARBURST,
-    output logic [1:0]   m_axi_gmem1_ARLOCK,
     output logic [3:0]   m_axi_gmem1_ARCACHE,
     output logic [2:0]   m_axi_gmem1_ARPROT,
     output logic [3:0]   m_axi_gmem1_ARQOS,
@@ -100,7 +96,6 @@ module peelvit_bench (
     output logic [7:0]   m_axi_gmem2_AWLEN,
     output logic [2:0]   m_axi_gmem2_AWSIZE,
     output logic [1:0]   m_axi_gmem2_AWBURST,
-    output logic [1:0]   m_axi_gmem2_AWLOCK,
     output logic [3:0]   m_axi_gmem2_AWCACHE,
     output logic [2:0]   m_axi_gmem2_AWPROT,
     output logic [3:0]   m_axi_gmem2_AWQOS,
@@ -125,7 +120,6 @@ module peelvit_bench (
     output logic [7:0]   m_axi_gmem2_ARLEN,
     output logic [2:0]   m_axi_gmem2_ARSIZE,
     output logic [1:0]   m_axi_gmem2_ARBURST,
-    output logic [1:0]   m_axi_gmem2_ARLOCK,
     output logic [3:0]   m_axi_gmem2_ARCACHE,
     output logic [2:0]   m_axi_gmem2_ARPROT,
     output logic [3:0]   m_axi_gmem2_ARQOS,
@@ -158,13 +152,19 @@ module peelvit_bench (
     output logic         irq,
     input  logic [63:0]  window,
     input  logic [63:0]  window_bytes,
-    output logic [47:0] breaches
+    output logic [44:0] breaches
 );
-    peelvit_top dut (.*, .interrupt(irq));
+    peelvit_top dut (
+        .*,
+        .m_axi_gmem0_AWLOCK(), .m_axi_gmem0_ARLOCK(),
+        .m_axi_gmem1_AWLOCK(), .m_axi_gmem1_ARLOCK(),
+        .m_axi_gmem2_AWLOCK(), .m_axi_gmem2_ARLOCK(),
+        .interrupt(irq)
+    );
 
     peelvit_axi_checker #(.MAX_BURST(16), .OUTSTANDING(16)) checker0 (
         .clk(ap_clk), .rst_n(ap_rst_n), .window(window), .window_bytes(window_bytes),
-        .breaches(breaches[0 +: 16]),
+        .breaches(breaches[0 +: 15]),
         .awvalid(m_axi_gmem0_AWVALID),
         .awready(m_axi_gmem0_AWREADY),
         .awaddr(m_axi_gmem0_AWADDR),
@@ -193,7 +193,7 @@ module peelvit_bench (
 
     peelvit_axi_checker #(.MAX_BURST(16), .OUTSTANDING(16)) checker1 (
         .clk(ap_clk), .rst_n(ap_rst_n), .window(window), .window_bytes(window_bytes),
-        .breaches(breaches[16 +: 16]),
+        .breaches(breaches[15 +: 15]),
         .awvalid(m_axi_gmem1_AWVALID),
         .awready(m_axi_gmem1_AWREADY),
         .awaddr(m_axi_gmem1_AWADDR),
@@ -222,7 +222,7 @@ module peelvit_bench (
 
     peelvit_axi_checker #(.MAX_BURST(16), .OUTSTANDING(16)) checker2 (
         .clk(ap_clk), .rst_n(ap_rst_n), .window(window), .window_bytes(window_bytes),
-        .breaches(breaches[32 +: 16]),
+        .breaches(breaches[30 +: 15]),
         .awvalid(m_axi_gmem2_AWVALID),
         .awready(m_axi_gmem2_AWREADY),
         .awaddr(m_axi_gmem2_AWADDR),

@@ -1,0 +1,1 @@
+"""cocotb benches of the accelerator's ports, for the shell and for exported RTL."""
