@@ -66,13 +66,14 @@ MUTATIONS: tuple[Mutation, ...] = (
             "reset_in_the_middle"),
     _control("window_offset", "WINDOW_WORDS = 12'h034", "WINDOW_WORDS = 12'h038", "arguments|a_run_ends"),
     _control("interrupt_without_gie", "gie && isr != 0", "isr != 0", "interrupts"),
-    _control("done_not_cleared", "                finished <= 1'b0;", "                finished <= finished;", "a_run_ends"),
+    _control("done_not_cleared", "    finished <= 1'b0;", "    finished <= finished;", "a_run_ends"),
     _control("register_strobes_ignored", "wstrb[lane] ? wdata", "1'b1 ? wdata", "byte_strobes"),
     Mutation("port_base_crossed", "peelvit_top.sv", ".base(mem[2])", ".base(mem[1])", "traffic", "each_port"),
     Mutation("status_swapped", "peelvit_top.sv", "{hash_high, hash_low, failed_instruction, status} <= results",
              "{hash_high, hash_low, status, failed_instruction} <= results", "registers", "a_run_ends"),
     Mutation("word_dropped", "peelvit_top.sv", "data_valid[port], data[port], 32'(answered",
-             "data_valid[port], data[port] & ~128'(cycles == 64'd700), 32'(answered", "programs", "equals_golden/case=0"),
+             "data_valid[port], data[port] & ~128'(cycles == 64'd700), 32'(answered", "programs",
+             "equals_golden/case=0"),
 )  # fmt: skip
 BY_NAME = {mutation.name: mutation for mutation in MUTATIONS}
 

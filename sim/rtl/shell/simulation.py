@@ -145,7 +145,7 @@ class Shell:
         counts = np.zeros(COUNTS + 2 * self.config.ports, np.uint64)
         self._library.peelvit_counts(ctypes.c_void_p(counts.ctypes.data))
         found = [int(count) for count in counts]
-        return Schedule(*found[:COUNTS], words=tuple(found[COUNTS:]))
+        return Schedule(*found[:COUNTS], tuple(found[COUNTS:]))  # type: ignore[arg-type]
 
     def breaches(self) -> list[str]:
         """Rules of AXI or of the configuration that were broken."""
