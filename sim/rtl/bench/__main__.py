@@ -44,7 +44,8 @@ def main() -> None:
     modules = options.modules or [name for name in KERNELS if options.dut == "shell" or name != "traffic"]
     if options.dut == "vitis" and "traffic" in modules:
         raise PeelVitError("the traffic tests need the copying kernel behind the shell; exported RTL runs the others")
-    design = build(config, options.dut, exported(options.rtl_dir) if options.rtl_dir else None)
+    own = exported(options.rtl_dir) if options.rtl_dir else None
+    design = build(config, options.dut, own, is_shell=own is None)
     print(f"built {options.dut} of {config.name} in {design.seconds:.1f} s", flush=True)
     report = run(config, design, modules, options.only)
     options.report.parent.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ PERIOD = 2
 """Of the clock, in ns: cycles are what counts."""
 ABOVE_4G = 0x8_0000_0000
 FOLDER = Path(os.environ.get("PEELVIT_BENCH", "."))
-LIMIT = 1_000_000 * PERIOD
+LIMIT = 250_000 * PERIOD
 """Of simulated time, in ns, for every test."""
 IS_SHELL = os.environ.get("PEELVIT_DUT", "shell") == "shell"
 
@@ -105,7 +105,7 @@ class Bench:
         await self.write("ier", 1)
         await self.write("ap_ctrl", AP_START)
 
-    async def finish(self, most_cycles: int = 1_000_000) -> Status:
+    async def finish(self, most_cycles: int = 200_000) -> Status:
         """Wait for the interrupt; the status."""
         if not self.dut.irq.value:
             late = Timer(most_cycles * PERIOD, "ns")
@@ -118,7 +118,7 @@ class Bench:
         assert not self.dut.irq.value, "the interrupt stays high after it was cleared"
         return Status(await self.read("status"))
 
-    async def run(self, program: int, most_cycles: int = 1_000_000) -> Status:
+    async def run(self, program: int, most_cycles: int = 200_000) -> Status:
         """Start and wait."""
         await self.launch(program)
         return await self.finish(most_cycles)

@@ -15,7 +15,7 @@ from hls.spec.status import Status
 from sim.rtl.bench.environment import ABOVE_4G, FOLDER, IS_SHELL, LIMIT, Bench, HungError
 from sim.rtl.bench.recorded import Recorded, load_recorded
 
-MOST_CYCLES = 3_000_000
+MOST_CYCLES = 200_000
 
 
 def recorded(name: str) -> Recorded:

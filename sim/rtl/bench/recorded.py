@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,7 +41,9 @@ def load_recorded(path: Path) -> Recorded:
 def save(path: Path, recorded: Recorded) -> None:
     """Write for the simulator's process."""
     numbers = [recorded.program, recorded.modelled, recorded.instructions]
-    np.savez(path, before=recorded.before, after=recorded.after, numbers=np.array(numbers, np.int64))
+    scratch = path.with_name(f"{path.stem}.{os.getpid()}.npz")
+    np.savez(scratch, before=recorded.before, after=recorded.after, numbers=np.array(numbers, np.int64))
+    os.replace(scratch, path)
 
 
 def record(config: HardwareConfig) -> dict[str, Recorded]:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from hls.spec.config import HardwareConfig
 from host.errors import PeelVitError
-from sim.rtl.shell.build import TOP, WARNINGS, folder_of, kernel_library, verilator_root
+from sim.rtl.shell.build import TOP, WARNINGS, alone, folder_of, kernel_library, verilator_root
 from sim.rtl.shell.render import AROUND, HERE, SHELL, sources, write
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -37,6 +37,8 @@ class Design:
     folder: Path
     seconds: float
     """What the build took."""
+    is_shell: bool = True
+    """Or else exported RTL, which has its kernel inside and no DPI."""
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -57,17 +59,19 @@ def _has(tool: str) -> bool:
     return any((Path(folder) / tool).is_file() for folder in os.environ["PATH"].split(os.pathsep))
 
 
-def build(config: HardwareConfig, name: str = "shell", own: dict[str, str] | None = None) -> Design:
-    """Verilate the bench around the shell, or around the Verilog and data files `own` by name."""
+def build(
+    config: HardwareConfig, name: str = "shell", own: dict[str, str] | None = None, is_shell: bool = True
+) -> Design:
+    """Verilate the bench around the shell, or around the Verilog and data files `own` by name, in a folder `name`."""
     from cocotb_tools.runner import get_runner
 
     begin = time.perf_counter()
     folder = folder_of(config) / name
     files = sources(config)
     chosen = {each: files[each] for each in AROUND} | ({each: files[each] for each in SHELL} if own is None else own)
-    write(folder, chosen)
     verilog = [folder / each for each in chosen if each.endswith((".v", ".sv"))]
-    with mock.patch.dict(os.environ, environment(folder)):
+    with alone(folder), mock.patch.dict(os.environ, environment(folder)):
+        write(folder, chosen)
         try:
             get_runner("verilator").build(
                 sources=verilog, hdl_toplevel=TOP, build_dir=folder / "verilator",
@@ -77,7 +81,7 @@ def build(config: HardwareConfig, name: str = "shell", own: dict[str, str] | Non
             )  # fmt: skip
         except RuntimeError:  # cocotb: a command failed
             raise PeelVitError(f"the bench does not build; the messages are in {folder / 'build.log'}") from None
-    return Design(config, name, folder, time.perf_counter() - begin)
+    return Design(config, name, folder, time.perf_counter() - begin, is_shell)
 
 
 def simulate(design: Design, modules: Sequence[str], kernel: str = "kernel", only: str | None = None) -> list[Outcome]:
@@ -85,18 +89,19 @@ def simulate(design: Design, modules: Sequence[str], kernel: str = "kernel", onl
     from cocotb_tools.runner import get_runner
 
     outcomes: list[Outcome] = []
-    library = str(kernel_library(design.config, kernel))
+    library = str(kernel_library(design.config, kernel)) if design.is_shell else ""
     for module in modules:
         results = design.folder / f"{module}.xml"
-        results.unlink(missing_ok=True)
         variables = environment(design.folder) | {
             "PEELVIT_KERNEL": library,
             "PEELVIT_BENCH_NAME": module,
             "PEELVIT_CONFIG": design.config.name,
-            "PEELVIT_DUT": design.name,
+            "PEELVIT_DUT": "shell" if design.is_shell else "exported",
             "COCOTB_LOG_LEVEL": "WARNING",
         }
-        with mock.patch.dict(os.environ, variables):
+        with alone(design.folder), mock.patch.dict(os.environ, variables):
+            results.unlink(missing_ok=True)
+            os.environ.pop("PYTEST_CURRENT_TEST", None)  # under pytest, cocotb would end this process at a failed test
             runner = get_runner("verilator")
             try:
                 runner.test(
@@ -104,9 +109,9 @@ def simulate(design: Design, modules: Sequence[str], kernel: str = "kernel", onl
                     build_dir=design.folder / "verilator", test_dir=design.folder, results_xml=str(results),
                     log_file=design.folder / f"{module}.log", test_filter=only,
                 )  # fmt: skip
-            except RuntimeError:
+            except (RuntimeError, SystemExit):
                 raise PeelVitError(f"the simulation broke off; see {design.folder / module}.log") from None
-        outcomes += _outcomes(results, module)
+            outcomes += _outcomes(results, module)
     return outcomes
 
 

@@ -5,11 +5,14 @@ python -m sim.rtl.shell.build toy
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hls.render import BUILD
@@ -43,6 +46,15 @@ def kernel_library(config: HardwareConfig, kernel: str = "kernel") -> Path:
     return compiled(config, HERE / f"{kernel}.cpp", output, [*FLAGS["fast"], f"-I{HERE}"])
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One process at a time builds or runs what lies in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def run(command: list[str], folder: Path, log: str, what: str) -> None:
     """Run a tool in `folder`; `PeelVitError` names the log where it fails."""
     environment = os.environ | {"VERILATOR_ROOT": str(verilator_root())}
@@ -54,7 +66,11 @@ def run(command: list[str], folder: Path, log: str, what: str) -> None:
 
 def shell_library(config: HardwareConfig) -> Path:
     """The verilated shell with its clock and memory (harness.cpp), ready for ctypes; built when it is out of date."""
-    folder = folder_of(config)
+    with alone(folder_of(config)):
+        return _shell_library(config, folder_of(config))
+
+
+def _shell_library(config: HardwareConfig, folder: Path) -> Path:
     files = sources(config)
     own = {name: (HERE / name).read_text() for name in ("harness.cpp", "dpi.cpp")}
     key = hashlib.sha256("\0".join([*files.values(), *own.values()]).encode()).hexdigest()

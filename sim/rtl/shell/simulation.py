@@ -144,8 +144,8 @@ class Shell:
         """Of the last run."""
         counts = np.zeros(COUNTS + 2 * self.config.ports, np.uint64)
         self._library.peelvit_counts(ctypes.c_void_p(counts.ctypes.data))
-        found = [int(count) for count in counts]
-        return Schedule(*found[:COUNTS], tuple(found[COUNTS:]))  # type: ignore[arg-type]
+        modelled, lookaheads, mispredicted, held, hazards, *words = (int(count) for count in counts)
+        return Schedule(modelled, lookaheads, mispredicted, held, hazards, tuple(words))
 
     def breaches(self) -> list[str]:
         """Rules of AXI or of the configuration that were broken."""
