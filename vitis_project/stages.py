@@ -120,6 +120,8 @@ def run(project: Project, files: dict[str, bytes], stage: str, again: bool = Fal
     _stamp(project, stage).unlink(missing_ok=True)
     log = project.folder / "logs" / f"{stage}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    if log.is_file():
+        log.rename(log.with_suffix(".previous.log"))
     started = time.monotonic()
     program = project.tool.hls_program if stage in ("hls", "cosim") else "vivado"
     print(f"{stage}: {program} {project.tool.version}, log {log}")

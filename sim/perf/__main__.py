@@ -20,7 +20,7 @@ from sim.perf.plots import write_pictures
 from sim.perf.report import instruction_table, split_table, tables, write_json
 from sim.perf.resources import resources
 from sim.perf.run import Run
-from sim.perf.synthesis import find_report, loop_table, read_report, stated_loops
+from sim.perf.synthesis import find_report, loop_table, read_report, stated_loops, title
 from sim.workload import load_hardware
 
 MEMORY_LIMIT = 2 << 30
@@ -67,7 +67,8 @@ def _print(runs: list[Run], rows: list[dict[str, Any]], options: argparse.Namesp
     config = runs[0].config
     report = options.csynth or find_report(config)
     if report is not None:
-        print(f"\npipelined loops, stated and in {report}\n{loop_table(stated_loops(config), read_report(report))}")
+        loops = loop_table(stated_loops(config), read_report(report))
+        print(f"\npipelined loops, modelled and synthesised: {title(report, config)}\n{loops}")
 
 
 def _runs(device: CsimDevice, models: list[ViTConfig], options: argparse.Namespace) -> list[Run]:

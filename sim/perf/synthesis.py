@@ -86,6 +86,19 @@ def find_report(config: HardwareConfig) -> Path | None:
     return found[-1] if found else None
 
 
+def title(path: Path, config: HardwareConfig) -> str:
+    """What a report is of: its place, for a baseline its revision and whether the configuration has changed since."""
+    if path.suffix != ".json":
+        return str(path)
+    try:
+        content = json.loads(path.read_text())
+        revision, found = str(content["revision"]), str(content["hash"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise PeelVitError(f"{path} is no baseline; run `make reports` again") from None
+    changed = "" if found == f"{config.hash:016x}" else f", of configuration {found}, which has changed since"
+    return f"{path} (revision {revision[:8]}{changed})"
+
+
 def read_report(path: Path) -> list[SynthesisedLoop]:
     """The loops of a report or baseline, or of all `*csynth.xml` in a folder; `PeelVitError` when it is none."""
     if path.is_dir():

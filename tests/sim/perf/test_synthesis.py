@@ -10,7 +10,16 @@ import pytest
 
 from hls.spec.config import load
 from host.errors import PeelVitError
-from sim.perf.synthesis import StatedLoop, SynthesisedLoop, difference, loop_table, read_report, stated_loops
+from sim.perf.synthesis import (
+    StatedLoop,
+    SynthesisedLoop,
+    difference,
+    find_report,
+    loop_table,
+    read_report,
+    stated_loops,
+    title,
+)
 
 REPORT = Path(__file__).with_name("csynth.xml")
 STATED = [
@@ -52,6 +61,24 @@ def test_a_baseline_gives_the_same_loops(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(PeelVitError, match="no baseline"):
         read_report(path)
+
+
+def test_the_newest_tools_baseline_is_found_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load("toy")
+    monkeypatch.setattr("sim.perf.synthesis.BASELINES", tmp_path)
+    assert find_report(config) is None
+    for version, found in (("2021.1", "0" * 16), ("2022.2", f"{config.hash:016x}")):
+        (tmp_path / version).mkdir()
+        content = {"revision": "0123456789abcdef", "hash": found}
+        (tmp_path / version / "toy.json").write_text(json.dumps(content))
+    report = find_report(config)
+    assert report == tmp_path / "2022.2" / "toy.json"
+    assert title(report, config) == f"{report} (revision 01234567)"
+    assert "which has changed since" in title(tmp_path / "2021.1" / "toy.json", config)
+    assert title(REPORT, config) == str(REPORT)
+    report.write_text("{}")
+    with pytest.raises(PeelVitError, match="is no baseline"):
+        title(report, config)
 
 
 @pytest.mark.parametrize("latency, expected", [("30 ~ 541", 541), ("undef", None), ("7", 7)])

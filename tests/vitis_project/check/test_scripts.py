@@ -57,10 +57,10 @@ def test_all_boards_tools_and_clocks_are_checked() -> None:
     assert len({project.folder for project in found}) == len(found) == (len(BOARDS) + len(shipped()) - 1) * 4 * 3
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+@pytest.mark.parametrize(
+    "mistake", [mistake for mistake in MISTAKES if not mistake.file.startswith("tb/")], ids=lambda mistake: mistake.name
+)
 def test_planted_mistakes_are_caught(mistake: Mistake, checked: Checked) -> None:
-    if mistake.file.startswith("tb/"):
-        pytest.skip("planted in test_the_test_bench_fails_on_another_value, which has compiled the bench")
     base, project = checked(mistake.project)
     good, said = caught(base, project, mistake)
     assert good, said
