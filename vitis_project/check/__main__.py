@@ -47,7 +47,11 @@ def check_project(project: Project, folder: Path) -> None:
     if differences:
         raise RefusedError("; ".join(differences))
     check_commands(project)
-    faults = (({"CHECK_SLACK": "-0.25"}, "timing fails"), ({"CHECK_RUN": "synth_1"}, "run synth_1 stopped"))
+    faults = (
+        ({"CHECK_SLACK": "-0.25"}, "timing fails"),
+        ({"CHECK_RUN": "synth_1"}, "run synth_1 stopped"),
+        ({"CHECK_BOARDS": ""}, "Vivado has no board files"),
+    )
     for settings, sentence in faults:
         try:
             run_scripts(project, folder, settings)

@@ -1,5 +1,5 @@
 # Project, run and report commands of Vivado (UG835) that the scripts use, as checks. Runs leave stand-ins behind: a
-# bitstream and a hardware handoff without content. Their setup slack is CHECK_SLACK of the environment (default 0.1 ns), and a
+# bitstream and a hardware handoff without content. CHECK_BOARDS of the environment replaces the installed boards. Their setup slack is CHECK_SLACK of the environment (default 0.1 ns), and a
 # run fails when CHECK_RUN names it.
 namespace eval project {
     variable open 0 part "" board_part "" repository "" wrapper "" top "" generated 0
@@ -43,6 +43,7 @@ proc current_fileset {args} { project::need current_fileset; return sources_1 }
 # One board each, with its part and its memory above 4 GiB.
 proc get_board_parts {args} {
     set found [check::arguments get_board_parts $args {-quiet -latest_file_version} {-filter} {0 1}]
+    if {[info exists ::env(CHECK_BOARDS)]} { return $::env(CHECK_BOARDS) }
     set known {xilinx.com:zcu102:part0:3.3 xilinx.com:zcu102:part0:3.4 xilinx.com:zcu104:part0:1.1 xilinx.com:kv260_som:part0:1.2}
     return [lsearch -all -inline -glob $known [dict get $found rest]]
 }

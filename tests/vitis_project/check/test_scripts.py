@@ -103,6 +103,21 @@ def test_the_file_list_is_complete_in_a_fresh_folder(checked: Checked, tmp_path:
         run_bench(tmp_path / "copy", record, "csim", "native")
 
 
+@pytest.mark.parametrize(
+    "script, sentence",
+    [
+        ("cosim.tcl", "there is nothing to co-simulate yet; run `make hls` first"),
+        ("design.tcl", "there is no IP of the accelerator yet; run `make hls` first"),
+        ("bit.tcl", "there is no Vivado project yet; run `make bd` first"),
+        ("reports.tcl", "there is no Vivado project yet; run `make bit` first"),
+    ],
+)
+def test_a_stage_before_its_time_is_a_sentence(tmp_path: Path, script: str, sentence: str) -> None:
+    write(tmp_path, make("toy").files(golden=False))
+    with pytest.raises(RefusedError, match=f"PEELVIT: {sentence}"):
+        run_script(tmp_path, script, "2021.1")
+
+
 def test_a_script_must_end(checked: Checked, tmp_path: Path) -> None:
     base, _ = checked("plain")
     shutil.copytree(base, tmp_path / "copy")
