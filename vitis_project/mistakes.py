@@ -44,11 +44,13 @@ def sentence(project: Project, folder: Path, mistake: Mistake) -> str:
     """What the checks say about a folder with a mistake; empty when they say nothing."""
     version = project.tool.version
     try:
-        if mistake.file in project.scripts:
+        if mistake.file.endswith((".tcl", ".cfg")):
             for left in ("output", "reports"):  # of the run without the mistake
                 shutil.rmtree(folder / left, ignore_errors=True)
             # Vivado's scripts start from a new project, and what one leaves undone may show in the next.
-            first = min(project.scripts.index(mistake.file), project.scripts.index("design.tcl"))
+            first = project.scripts.index("design.tcl")
+            if mistake.file in project.scripts:
+                first = min(first, project.scripts.index(mistake.file))
             records = {
                 script: run_script(folder, script, version, mistake.settings) for script in project.scripts[first:]
             }

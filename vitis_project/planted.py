@@ -88,6 +88,7 @@ MISTAKES = (
         "part stands above",
         "unified",
     ),
+    Mistake("vector not listed", "hls.tcl", "add_files -tb tb/training.bin\n", "", "is no file of the test bench"),
     # Block design
     Mistake("misspelt parameter", "design.tcl", "PSU__USE__IRQ0 1", "PSU__USE_IRQ0 1", "no parameter PSU__USE_IRQ0"),
     Mistake("illegal value", "design.tcl", _HP0, "CONFIG.PSU__SAXIGP2__DATA_WIDTH 256", "cannot be 256"),
@@ -257,7 +258,7 @@ MISTAKES = (
     Mistake(
         "platform without its bitstream",
         "bit.tcl",
-        "launch_runs $best -to_step write_bitstream -jobs $jobs\n",
+        "launch_runs $best -to_step write_bitstream -jobs $jobs\ncomplete $best\n",
         "",
         "no bitstream to include",
     ),
@@ -280,6 +281,25 @@ MISTAKES = (
     Mistake(
         "report option", "reports.tcl", "report_power -file", "report_power -out", "report_power has no option -out"
     ),
+    Mistake("run not waited for", "bit.tcl", "    wait_on_run $run\n", "", "run synth_1 stopped"),
+    Mistake("platform without -include_bit", "bit.tcl", " -include_bit", "", "without -include_bit"),
+    Mistake(
+        "no hold gate",
+        "bit.tcl",
+        "if {$hold < 0} { fail",
+        "if {0} { fail",
+        "although timing fails",
+        settings={"CHECK_HOLD": "-0.02"},
+    ),
+    Mistake(
+        "lock forgotten",
+        "design.tcl",
+        "wire clock/locked reset/dcm_locked\n",
+        "",
+        "clock/locked does not go to reset/dcm_locked",
+        "wizard",
+    ),
+    Mistake("another revision", "revision.tcl", "set revision 0x", "set revision 0x1", "as the revision"),
     # Test bench
     Mistake("another golden value", "tb/training.bin", FLIP, FLIP, "training: FAIL"),
 )

@@ -48,7 +48,8 @@ def check_project(project: Project, folder: Path) -> None:
         raise RefusedError("; ".join(differences))
     check_commands(project)
     faults = (
-        ({"CHECK_SLACK": "-0.25"}, "timing fails"),
+        ({"CHECK_SLACK": "-0.25"}, "timing fails: the setup slack"),
+        ({"CHECK_HOLD": "-0.02"}, "timing fails: the hold slack"),
         ({"CHECK_RUN": "synth_1"}, "run synth_1 stopped"),
         ({"CHECK_BOARDS": ""}, "Vivado has no board files"),
     )

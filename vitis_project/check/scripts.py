@@ -44,7 +44,7 @@ def run_script(folder: Path, script: str, version: str, settings: Mapping[str, s
     """Run one script below `folder` in place of its tool; `RefusedError` when a command refuses or the script fails.
 
     Args:
-        settings: environment of the run: CHECK_SLACK, CHECK_RUN and CHECK_BOARDS (vivado.tcl).
+        settings: environment of the run: CHECK_SLACK, CHECK_HOLD, CHECK_RUN and CHECK_BOARDS (vivado.tcl).
     """
     hls = script in ("hls.tcl", "cosim.tcl", "hls_config.cfg")
     with tempfile.TemporaryDirectory() as scratch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from hls.spec import system
@@ -24,12 +25,15 @@ def check_results(project: Project, folder: Path, design: Record) -> None:
             key = different[0]
             raise RefusedError(f"design.tcl: the {what} of {key} is {found.get(key)}, hls.spec has {wanted.get(key)}")
     nets = set(design.of("net"))
-    for source, sink in wanted_wires():
+    for source, sink in wanted_wires(project):
         if (source, sink) not in nets:
             raise RefusedError(f"design.tcl: {source} does not go to {sink}")
     constants = {cell: value for cell, name, value in design.of("parameter") if name == "CONST_VAL"}
     if int(constants["configuration"], 0) != project.config.hash % 2**32:
         raise RefusedError(f"design.tcl: the provenance block shows {constants['configuration']} as the hash")
+    revision = json.loads((folder / "provenance.json").read_text())["revision"]
+    if int(constants["revision"], 0) != int(revision[:8], 16):
+        raise RefusedError(f"design.tcl: the provenance block shows {constants['revision']} as the revision {revision}")
     for name in wanted_files(project):
         if not (folder / name).is_file():
             raise RefusedError(f"the scripts end without {name}")
@@ -47,7 +51,7 @@ def wanted_addresses(project: Project) -> dict[str, tuple[int, int]]:
     return wanted
 
 
-def wanted_wires() -> list[tuple[str, str]]:
+def wanted_wires(project: Project) -> list[tuple[str, str]]:
     """Wires that validation does not miss: inputs of one kind that could be swapped, and one that may stay open."""
     kernel, timer, provenance = system.KERNEL.name, system.TIMER.name, system.PROVENANCE.name
     return [
@@ -56,6 +60,7 @@ def wanted_wires() -> list[tuple[str, str]]:
         (f"{kernel}/interrupt", f"{timer}/capturetrig0"),
         ("revision/dout", f"{provenance}/gpio_io_i"),
         ("configuration/dout", f"{provenance}/gpio2_io_i"),
+        *([("clock/locked", "reset/dcm_locked")] if project.wizard else []),
     ]
 
 

@@ -157,6 +157,9 @@ proc hls::simulated {command kind arguments} {
     if {![llength $cases]} { check::refuse "$command -argv names no case" }
     foreach case $cases {
         if {![file exists $folder/$case.bin]} { check::refuse "$command -argv: there is no vector $folder/$case.bin" }
+        set listed 0
+        foreach {path -} $bench { if {[file normalize $path] eq [file normalize $folder/$case.bin]} { set listed 1 } }
+        if {!$listed} { check::refuse "$command: the vector $case.bin is no file of the test bench" }
     }
     foreach {path flags} [concat $sources $bench] {
         if {[file extension $path] eq ".cpp"} { check::note compile $kind $path $flags }

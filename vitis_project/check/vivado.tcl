@@ -1,10 +1,11 @@
 # Project, run and report commands of Vivado (UG835) that the scripts use, as checks. Runs leave stand-ins behind: a
-# bitstream and a hardware handoff without content. CHECK_BOARDS of the environment replaces the installed boards. Their setup slack is CHECK_SLACK of the environment (default 0.1 ns), and a
+# bitstream and a hardware handoff without content. CHECK_BOARDS of the environment replaces the installed boards. Their slacks are CHECK_SLACK (setup) and CHECK_HOLD of the environment (default 0.1 ns), and a
 # run fails when CHECK_RUN names it.
 namespace eval project {
     variable open 0 part "" board_part "" repository "" wrapper "" top "" generated 0
     variable runs {}        ;# name -> {strategy progress bitstream}
     variable opened ""
+    variable waiting {}     ;# run -> progress once it was waited for
     variable active impl_1  ;# the run that a hardware platform takes its bitstream of
 
     proc need {command} {
@@ -103,7 +104,7 @@ proc get_property {args} {
         PROGRESS { return $progress }
         STATUS { return [expr {$progress eq "100%" ? "Complete!" : "Failed"}] }
         STATS.WNS { return [project::slack] }
-        STATS.WHS { return 0.01 }
+        STATS.WHS { return [expr {[info exists ::env(CHECK_HOLD)] ? $::env(CHECK_HOLD) : 0.01}] }
         default { check::refuse "get_property: a run has no property $name that the checker knows" }
     }
 }
@@ -199,18 +200,25 @@ proc launch_runs {args} {
         if {[string match impl_* $name] && [lindex [dict get $project::runs synth_1] 1] ne "100%"} { check::refuse "launch_runs: $name needs synth_1 to be complete" }
         if {[dict exists $found -to_step]} {
             check::choose launch_runs -to_step [dict get $found -to_step] {opt_design place_design phys_opt_design route_design write_bitstream}
-            if {$progress eq "100%" && [project::slack] < 0} { check::refuse "launch_runs: a bitstream is written although timing fails" }
+            if {$progress eq "100%" && ([project::slack] < 0 || [get_property STATS.WHS $name] < 0)} { check::refuse "launch_runs: a bitstream is written although timing fails" }
             set bitstream 1
         }
         set failed [expr {[info exists ::env(CHECK_RUN)] && $::env(CHECK_RUN) eq $name}]
-        dict set project::runs $name [list $strategy [expr {$failed ? "34%" : "100%"}] $bitstream]
+        # A run goes on in the background: its progress shows once it was waited for.
+        dict set project::runs $name [list $strategy 0% $bitstream]
+        dict set project::waiting $name [expr {$failed ? "34%" : "100%"}]
         if {$bitstream} { check::touch vivado/peelvit.runs/$name/$project::top.bit }
     }
     project::save
 }
 
 proc wait_on_run {args} {
-    project::run wait_on_run [dict get [check::arguments wait_on_run $args {-quiet} {-timeout} {1 1}] rest]
+    set name [dict get [check::arguments wait_on_run $args {-quiet} {-timeout} {1 1}] rest]
+    project::run wait_on_run $name
+    if {![dict exists $project::waiting $name]} { check::refuse "wait_on_run: $name was not launched" }
+    dict set project::runs $name [lreplace [dict get $project::runs $name] 1 1 [dict get $project::waiting $name]]
+    dict unset project::waiting $name
+    project::save
 }
 
 proc current_run {args} {
@@ -248,6 +256,7 @@ proc write_hw_platform {args} {
     set found [check::arguments write_hw_platform $args {-fixed -force -include_bit -minimal -hw -hw_emu -include_sim_content} {} {1 1}]
     set path [dict get $found rest]
     if {[file extension $path] ne ".xsa"} { check::refuse "write_hw_platform: $path does not end in .xsa" }
+    if {![dict exists $found -include_bit]} { check::refuse "write_hw_platform: without -include_bit the platform has no bitstream" }
     if {![dict exists $found -fixed]} { check::refuse "write_hw_platform: PYNQ needs a -fixed platform" }
     if {$project::opened eq ""} { check::refuse "write_hw_platform comes before open_run" }
     if {[dict exists $found -include_bit] && ![lindex [dict get $project::runs $project::active] 2]} { check::refuse "write_hw_platform: there is no bitstream to include" }
