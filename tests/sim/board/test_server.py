@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hls.spec.config import load
+from host.board.clock import forget_clocks
 from host.errors import PeelVitError
 from sim.board.bitstream import write_bitstream
 from sim.board.board import Board
@@ -25,9 +26,11 @@ def server() -> Iterator[BoardServer]:
 def test_pynqs_own_selftest_passes(
     server: BoardServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    import pynq
     from pynq.pl_server import global_state
 
     monkeypatch.setattr(global_state, "STATE_DIR", str(tmp_path))
+    forget_clocks(pynq.Clocks)  # it may hold those of a board that another test has closed
     bitfile = write_bitstream(load("toy"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
