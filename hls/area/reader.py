@@ -23,6 +23,9 @@ from hls.lint import clang
 from hls.lint.node import Node
 from hls.lint.unit import Function, Scope, Unit
 
+_CHOICES = 16
+"""A type of at most so many values is a choice, not a number."""
+
 
 class Reader(Statements):
     """Reads a unit from its top function; `top` is the module tree afterwards.
@@ -57,6 +60,9 @@ class Reader(Statements):
 
     def _instance(self, function: Function, frame: Frame) -> Any:
         """Calls from one function share an instance, tasks of a dataflow region have one each."""
+        if self._is_shared(function):
+            for place in frame.variables.values():
+                self._generalise(place)
         key: Any = (function.key, *frame.templates.items(), next(self._fresh) if self._is_region else None)
         name = function.name + (f"<{', '.join(map(str, frame.templates.values()))}>" if frame.templates else "")
         module = Module(name)
@@ -64,6 +70,20 @@ class Reader(Statements):
             self._module.children.setdefault(key, module)
         with self._module_of(module):
             return self._enter(function, frame)
+
+    def _is_shared(self, function: Function) -> bool:
+        """Whether a pragma around says that all its calls share an instance."""
+        pragmas = (pragma for frame in self._frames for pragma in frame.pragmas if pragma.directive == "allocation")
+        return any(pragma.options.get("instances") == function.name for pragma in pragmas)
+
+    def _generalise(self, place: Any) -> None:
+        """What one call hands over as a constant choice (a flag, an enumeration), another one may not."""
+        if isinstance(place, Record):
+            for inner in place.fields.values():
+                self._generalise(inner)
+        elif isinstance(place, Cell) and place.value is not None and place.value.is_constant:
+            if place.bounds[1] - place.bounds[0] < _CHOICES:
+                place.value = self._unknown(place.bounds)
 
     def _enter(self, function: Function, frame: Frame) -> Any:
         """Read a function's body."""

@@ -139,6 +139,18 @@ int @(const i16 x[1024], int out[1024], int which) {
 }
 """
 PERIOD = 5.0
+SHARED = """
+int unit_@(const i16 x[1024], bool squares) {
+#pragma HLS inline off
+    return squares ? int(x[0] * x[0]) : int(x[0] + x[1]);
+}
+int @(const i16 x[1024], int count) {
+PRAGMA
+    int sum = unit_@(x, false);
+    if (count > 7) sum += unit_@(x, true);
+    return sum;
+}
+"""
 LIMIT = "#pragma HLS allocation operation instances=mul limit=1"
 TWO = "sum = int(x[c] * y[c]) + int(x[c] * x[c]);"
 
@@ -183,6 +195,7 @@ inline int leaf_@(int a, int b) { return a + b; }
     "moving_lanes": BANKS.replace("INDEX", "first + lane"),
     "ports": PORTS.replace("PRAGMA", "#pragma HLS array_partition variable=store.word type=complete dim=1"),
     "one_bank": PORTS.replace("PRAGMA", ""),
+    "shared": SHARED.replace("PRAGMA", "#pragma HLS allocation function instances=unit_@ limit=1"),
     "cases": SWITCH,
     "jump": JUMP.replace("LEAVE", "break"),
     "no_jump": JUMP.replace("LEAVE", "out[2] = 1"),
@@ -317,6 +330,10 @@ def test_a_table_takes_the_width_of_its_numbers(kernels: dict[str, Module]) -> N
 
 def test_all_cases_are_read(kernels: dict[str, Module]) -> None:
     assert {(m.a, m.b) for _, m in multipliers(kernels["cases"])} == {(16, 16), (32, 32)}
+
+
+def test_a_shared_instance_does_what_any_of_its_calls_asks(kernels: dict[str, Module]) -> None:
+    assert dsp(kernels["shared"]) == 1
 
 
 def test_what_a_jump_leaves_behind_is_not_chosen_between(kernels: dict[str, Module]) -> None:
