@@ -78,7 +78,7 @@ inline wide_t adamw_step(const AdamwFactors& factors, int exp_avg, int exp_avg_s
     const i18 numerator = (exp_avg & sign_bit) != 0 ? i18(-first.value) : first.value;
     const i27 ratio = i27(round_shift(multiply(numerator, i18(root.mantissa)), kStepDrop));
     const int shift = factors.step_shift + root.exponent + (second.exponent >> 1) - first.exponent;
-    return requantise(multiply(ratio, factors.rate), shift, 32);
+    return fit32(multiply(ratio, factors.rate), shift);
 }
 
 inline Change adamw_change(const AdamwFactors& factors, i32 master, i32 state, i32 gradient) {
@@ -87,7 +87,7 @@ inline Change adamw_change(const AdamwFactors& factors, i32 master, i32 state, i
     const int exp_avg = new_exp_avg(codes & 0xFFFF, scaled, factors.exp_avg_share);
     const int exp_avg_sq = new_exp_avg_sq((codes >> 16) & 0xFFFF, scaled, factors.exp_avg_sq_share);
     const i27 weight = i27(round_shift(wide_t(master), kDecayDrop));
-    const wide_t decay = requantise(multiply(weight, factors.decay), factors.decay_shift, 32);
+    const wide_t decay = fit32(multiply(weight, factors.decay), factors.decay_shift);
     const int exp_avg_end = (1 << kExpAvgBits) - 1;
     const int exp_avg_sq_end = (1 << kExpAvgSqBits) - 1;
     Change change;

@@ -27,13 +27,13 @@ inline SgdFactors no_sgd() {
 }
 
 inline Change sgd_change(const SgdFactors& factors, i32 master, i32 state, i32 gradient) {
-    const i32 aligned = i32(requantise(wide_t(state), factors.momentum_shift, 32));
-    const wide_t kept = round_shift(multiply(aligned, factors.mu), 16);
-    const wide_t average = requantise(wide_t(gradient), factors.gradient_shift, 32);
-    const wide_t decay = requantise(multiply(master, factors.decay), factors.decay_shift, 32);
+    const i32 aligned = fit32(wide_t(state), factors.momentum_shift);
+    const i34 kept = i34(round_right(multiply(aligned, factors.mu), 16));
+    const i32 average = fit32(wide_t(gradient), factors.gradient_shift);
+    const i32 decay = fit32(multiply(master, factors.decay), factors.decay_shift);
     Change change;
-    change.state = i32(saturate(kept + average + decay, 32));
-    change.step = requantise(multiply(change.state, factors.rate), factors.step_shift, 32);
+    change.state = i32(saturate(wide_t(kept) + wide_t(average) + wide_t(decay), 32));
+    change.step = fit32(multiply(change.state, factors.rate), factors.step_shift);
     change.is_at_end = false;
     return change;
 }

@@ -1,4 +1,4 @@
-// How a weight update streams its tensors: load / update / store through FIFOs, four elements a cycle.
+// How a weight update streams its tensors: load / update / store through FIFOs.
 //
 // Port 0 carries the master weights, port 1 the optimizer's state, port 2 gradients in and weights out.
 #pragma once
@@ -30,24 +30,24 @@ struct UpdateState {
     Statistics master;
 };
 
-// New master weight and state of one element; what is learnt about them.
-inline Element update_element(const Update& update, i32 master, i32 state, i32 gradient, Statistics& statistics) {
-    const i32 scaled = i32(round_shift(wide_t(master), update.rescale));
-    Change change;
-    if (update.rule == kAdamw) {
-        change = adamw_change(update.adamw, scaled, state, gradient);
-    } else {
-        change = sgd_change(update.sgd, scaled, state, gradient);
-    }
+// A master weight as it is moved: halved where the tensor's fraction has become too fine.
+inline i32 rescaled(const Update& update, i32 master) {
+    return update.rescale != 0 ? i32(round_right(wide_t(master), 1)) : master;
+}
+
+// New master weight and state of an element; what is learnt about them.
+inline Element updated(i32 scaled, const Change& change, bool is_padding, Statistics& seen) {
     const wide_t moved = wide_t(scaled) - change.step;
     const wide_t limited = saturate(moved, 32);
-    Element updated;
-    updated.master = i32(limited);
-    updated.state = change.state;
-    statistics.bits |= uwide_t(limited ^ (limited >> 63));
-    if (limited != moved || change.is_at_end) ++statistics.saturations;
-    return updated;
+    Element element;
+    element.master = is_padding ? i32(0) : i32(limited);
+    element.state = is_padding ? i32(0) : change.state;
+    seen.bits |= uwide_t(element.master ^ (element.master >> 31));
+    seen.saturations += !is_padding && (limited != moved || change.is_at_end) ? 1 : 0;
+    return element;
 }
+
+inline i16 rounded_weight(i32 master) { return i16(requantise(wide_t(master), kMasterShift, 16)); }
 
 // Groups of eight elements that lie next to each other in all operands, and where they begin.
 struct Line {
@@ -90,14 +90,21 @@ store_weights:
     }
 }
 
-// Half a group, four elements, a cycle: as fast as three ports bring them.
-inline void update_groups(const word_t masters[kUpdateWords], const word_t states[kUpdateWords],
-                          const word_t gradients[kUpdateWords], const Update& update, const Line& line, int b,
-                          word_t new_masters[kUpdateWords], word_t new_states[kUpdateWords],
-                          word_t weights[kUpdateGroups], UpdateState& walk) {
-    word_t weight = zero_word();
-update_groups:
-    for (int i = 0; i < 2 * groups_in(line, b); ++i) {
+inline void next_group(const Update& update, UpdateState& walk) {
+    ++walk.word;
+    if (walk.word == update.words) walk.word = 0;
+}
+
+// SGD: half a group, four elements, a cycle, as fast as three ports bring them.
+inline void sgd_groups(const word_t masters[kUpdateWords], const word_t states[kUpdateWords],
+                       const word_t gradients[kUpdateWords], const Update& update, int groups,
+                       word_t new_masters[kUpdateWords], word_t new_states[kUpdateWords],
+                       word_t weights[kUpdateGroups], UpdateState& walk) {
+#pragma HLS inline
+    i16 first_half[kWideLanes];
+#pragma HLS array_partition variable=first_half type=complete
+sgd_groups:
+    for (int i = 0; i < 2 * groups; ++i) {
 #pragma HLS loop_tripcount max = 512
         PIPELINE(i == 0, 1, kUpdateDepth);
         const int half = i % 2;
@@ -107,26 +114,98 @@ update_groups:
         const word_t gradient = gradients[i];
         word_t master = zero_word();
         word_t state = zero_word();
-        if (half == 0) weight = zero_word();
+        word_t weight = zero_word();
+        Statistics seen = no_statistics();
         for (int lane = 0; lane < kWideLanes; ++lane) {
 #pragma HLS unroll
-            if (lane < lanes) {
-                const Element updated = update_element(update, get32(old_masters, lane), get32(old_states, lane),
-                                                       get32(gradient, lane), walk.master);
-                const i16 rounded = i16(requantise(wide_t(updated.master), kMasterShift, 16));
-                put32(master, lane, updated.master);
-                put32(state, lane, updated.state);
-                if (half == 0) put16(weight, lane, rounded);
-                if (half == 1) put16(weight, kWideLanes + lane, rounded);
-            }
+            const i32 scaled = rescaled(update, get32(old_masters, lane));
+            const Change change = sgd_change(update.sgd, scaled, get32(old_states, lane), get32(gradient, lane));
+            const Element element = updated(scaled, change, lane >= lanes, seen);
+            put32(master, lane, element.master);
+            put32(state, lane, element.state);
+            put16(weight, lane, first_half[lane]);
+            first_half[lane] = rounded_weight(element.master);
+            put16(weight, kWideLanes + lane, first_half[lane]);
         }
+        walk.master.bits |= seen.bits;
+        walk.master.saturations += seen.saturations & 7u;
         new_masters[i] = master;
         new_states[i] = state;
         if (half == 1) {
             weights[i / 2] = weight;
-            ++walk.word;
-            if (walk.word == update.words) walk.word = 0;
+            next_group(update, walk);
         }
+    }
+}
+
+// AdamW: an element a cycle, since its lane is as large as two of SGD's.
+inline void adamw_groups(const word_t masters[kUpdateWords], const word_t states[kUpdateWords],
+                         const word_t gradients[kUpdateWords], const Update& update, int groups,
+                         word_t new_masters[kUpdateWords], word_t new_states[kUpdateWords],
+                         word_t weights[kUpdateGroups], UpdateState& walk) {
+#pragma HLS inline
+    word_t old_masters = zero_word();
+    word_t old_states = zero_word();
+    word_t gradient = zero_word();
+    Element made[kWideLanes];  // shifted in
+    i16 rounded[kLanes];
+#pragma HLS array_partition variable=made type=complete
+#pragma HLS array_partition variable=rounded type=complete
+adamw_groups:
+    for (int i = 0; i < kLanes * groups; ++i) {
+#pragma HLS loop_tripcount max = 2048
+        PIPELINE(i == 0, 1, kUpdateDepth);
+        const int lane = i % kWideLanes;
+        const int column = kLanes * walk.word + i % kLanes;
+        if (lane == 0) {
+            old_masters = masters[i / kWideLanes];
+            old_states = states[i / kWideLanes];
+            gradient = gradients[i / kWideLanes];
+        }
+        const i32 scaled = rescaled(update, get32(old_masters, lane));
+        const Change change = adamw_change(update.adamw, scaled, get32(old_states, lane), get32(gradient, lane));
+        for (int k = 0; k < kWideLanes - 1; ++k) {
+#pragma HLS unroll
+            made[k] = made[k + 1];
+        }
+        for (int k = 0; k < kLanes - 1; ++k) {
+#pragma HLS unroll
+            rounded[k] = rounded[k + 1];
+        }
+        made[kWideLanes - 1] = updated(scaled, change, column >= update.columns, walk.master);
+        rounded[kLanes - 1] = rounded_weight(made[kWideLanes - 1].master);
+        if (lane == kWideLanes - 1) {
+            word_t master = zero_word();
+            word_t state = zero_word();
+            for (int k = 0; k < kWideLanes; ++k) {
+#pragma HLS unroll
+                put32(master, k, made[k].master);
+                put32(state, k, made[k].state);
+            }
+            new_masters[i / kWideLanes] = master;
+            new_states[i / kWideLanes] = state;
+        }
+        if (i % kLanes == kLanes - 1) {
+            word_t weight = zero_word();
+            for (int k = 0; k < kLanes; ++k) {
+#pragma HLS unroll
+                put16(weight, k, rounded[k]);
+            }
+            weights[i / kLanes] = weight;
+            next_group(update, walk);
+        }
+    }
+}
+
+inline void update_groups(const word_t masters[kUpdateWords], const word_t states[kUpdateWords],
+                          const word_t gradients[kUpdateWords], const Update& update, const Line& line, int b,
+                          word_t new_masters[kUpdateWords], word_t new_states[kUpdateWords],
+                          word_t weights[kUpdateGroups], UpdateState& walk) {
+    const int groups = groups_in(line, b);
+    if (update.rule == kAdamw) {
+        adamw_groups(masters, states, gradients, update, groups, new_masters, new_states, weights, walk);
+    } else {
+        sgd_groups(masters, states, gradients, update, groups, new_masters, new_states, weights, walk);
     }
 }
 
