@@ -81,9 +81,8 @@ class Reader(Statements):
         if isinstance(place, Record):
             for inner in place.fields.values():
                 self._generalise(inner)
-        elif isinstance(place, Cell) and place.value is not None and place.value.is_constant:
-            if place.bounds[1] - place.bounds[0] < _CHOICES:
-                place.value = self._unknown(place.bounds)
+        elif isinstance(place, Cell) and _is_choice(place) and place.value is not None and place.value.is_constant:
+            place.value = self._unknown(place.bounds)
 
     def _enter(self, function: Function, frame: Frame) -> Any:
         """Read a function's body."""
@@ -157,6 +156,10 @@ class Reader(Statements):
         for child, size in zip(reversed(parameter.operands), store.dims[given:], strict=False):
             if child in names and child.target is not None and child.target.kind.name == "TEMPLATE_NON_TYPE_PARAMETER":
                 frame.templates.setdefault(child.spelling, size)
+
+
+def _is_choice(place: Cell) -> bool:
+    return place.bounds[1] - place.bounds[0] < _CHOICES
 
 
 def _inside(scope: Scope, function: Function) -> bool:
