@@ -58,11 +58,11 @@ def copied(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return rows.reshape(-1)
 
 
-async def obey(bench: Bench, descriptors: list[Any], base: int = ABOVE_4G) -> None:
+async def obey(bench: Bench, descriptors: list[Any], base: int = ABOVE_4G, most_cycles: int = 30_000) -> None:
     """Run the descriptors and compare the whole window."""
     data = window(descriptors)
     bench.use_memory(data, base)
-    assert await bench.run(0) is Status.OK
+    assert await bench.run(0, most_cycles) is Status.OK
     expected = copied(data)
     different = np.flatnonzero(bench.memory.data != expected)
     assert not different.size, (
@@ -178,7 +178,7 @@ async def outstanding(dut: Any) -> None:
     words = min(long, 600)
     for slow in ("r rarely", "b rarely"):
         bench.slaves.pause(slow)
-        await obey(bench, [descriptor(words, 300, 2100, (port, port)) for port in range(PORTS)])
+        await obey(bench, [descriptor(words, 300, 2100, (port, port)) for port in range(PORTS)], most_cycles=200_000)
     bench.check()
 
 
