@@ -223,7 +223,9 @@ async def every_port_reports_errors(dut: Any, port: int, response: AxiResp, at_w
 
 
 @cocotb.test(timeout_time=LIMIT, timeout_unit="ns")
-@cocotb.parametrize(after=[12, 40, 90, 200, 333], pattern=["none", "all half of the time"])
+@cocotb.parametrize(
+    after=[12, 40, 90, 200, 333], pattern=["none", "all half of the time", "ar rarely", "aw rarely", "w rarely"]
+)
 async def reset_in_the_middle(dut: Any, after: int, pattern: str) -> None:
     """A reset at any time ends the run; nothing of it is left for the next one."""
     bench = await Bench.start(dut)
@@ -235,5 +237,6 @@ async def reset_in_the_middle(dut: Any, after: int, pattern: str) -> None:
     await bench.reset()
     assert await bench.read("ap_ctrl") == 4, "idle after a reset"
     assert await bench.read("mem1") == 0
+    bench.slaves.pause("none")
     await obey(bench, descriptors)
     bench.check()
