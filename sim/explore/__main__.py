@@ -12,13 +12,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from hls.spec.config import BOARDS, HardwareConfig, load
+from hls.spec.config import BOARDS, HardwareConfig
 from hls.spec.devices import DEVICES, LIMIT, Device, device_of
 from host.devices.csim import CsimDevice
 from host.errors import PeelVitError, run_main
 from host.model import parse_model
 from sim.csim import build
-from sim.explore.area import NAMES, SIZES, ClosedForm, around, closed_form, estimated
+from sim.explore.area import NAMES, SIZES, ClosedForm, anchors, closed_form, estimated
 from sim.explore.calibrate import calibrate, errors
 from sim.explore.document import PAGE, page
 from sim.explore.search import Point, front, recommended, search, timed
@@ -64,7 +64,7 @@ def main() -> None:
     """Command line."""
     options = _parser().parse_args()
     bases = [load_hardware(name) for name in options.configs]
-    form = closed_form(list(around(load("zcu102"))))
+    form = closed_form(anchors())
     print("resources in closed form against hls.area: " + ", ".join(f"{n} {e:.1%}" for n, e in form.error.items()))
     found = [_explore(base, form, options) for base in bases]
     _write(options.json, form, found)

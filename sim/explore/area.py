@@ -1,12 +1,13 @@
-"""Resources in closed form: fitted to estimates of `hls.area` around the ZCU102's sizes, moved to go through a board's.
+"""Resources in closed form: fitted to `hls.area` at the boards' sizes, and moved to go through one of them.
 
-All boards' kernels come from the same templates, so what a row, a column or a lane of them takes is the same; what the
-board's own limits (longest row, most patches) add is the difference at its own sizes.
+All kernels come from the same templates, so what a row, a column or a lane of them takes is the same; what a board's
+own limits (longest row, most patches) add is the difference at its own sizes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from hls.area.estimate import Estimate, estimate
 from hls.area.memory import bram36
 from hls.lint.errors import LintError
-from hls.spec.config import ConfigError, HardwareConfig, resized
+from hls.spec.config import BOARDS, ConfigError, HardwareConfig, load, resized
 from hls.spec.devices import Resources
 from hls.spec.formats import LANES
 from host.errors import PeelVitError
@@ -54,32 +55,16 @@ def estimated(config: HardwareConfig) -> Estimate:
         raise PeelVitError(f"the resources of {config.name} cannot be estimated: {error}") from None
 
 
-def around(base: HardwareConfig) -> Iterator[HardwareConfig]:
-    """The base, and sizes that differ from it in one or two of them: as few as tell the features apart."""
-    tile, column, wave = base.row_tile, base.column_tile, 24
-    fewer = {"row_tile": tile - 2, "panel_rows": _multiple(base.panel_rows, tile - 2)}
-    narrow = {"column_tile": max(wave, column - wave)}
-    half = {"lanes": max(3, base.lanes // 2)}
-    yield base
-    for change in (
-        fewer,
-        narrow,
-        half,
-        {"chunk": base.chunk // 2},
-        {"panel_rows": 2 * base.panel_rows, "sum_rows": 2 * base.panel_rows},
-        {"step_tiles": base.step_tiles + 2, "sum_rows": 2 * base.sum_rows},
-    ):
-        sizes = {name: getattr(base, name) for name in SIZES} | change
-        changed = [f"{key}{value}" for key, value in change.items()]
-        sizes["sum_rows"] = max(sizes["sum_rows"], sizes["panel_rows"])
-        yield resized(base, sizes, f"{base.name}-{'-'.join(changed)}")
-
-
-def _multiple(value: int, of: int) -> int:
-    """The next multiple that is one of 8 too."""
-    while value % of or value % 8:
-        value += 1
-    return value
+def anchors() -> list[HardwareConfig]:
+    """The boards' configurations, and the ZCU102's with fewer rows, and fewer columns and lanes."""
+    base = load("zcu102")
+    rows = base.row_tile - 2
+    panel_rows = math.ceil(base.panel_rows / math.lcm(rows, LANES)) * math.lcm(rows, LANES)
+    changes = {
+        "fewer-rows": {"row_tile": rows, "panel_rows": panel_rows, "sum_rows": max(base.sum_rows, panel_rows)},
+        "narrower": {"column_tile": base.column_tile - LANES * base.ports, "lanes": max(3, base.lanes // 2)},
+    }
+    return [*map(load, BOARDS), *(resized(base, change, f"zcu102-{name}") for name, change in changes.items())]
 
 
 def closed_form(configs: Sequence[HardwareConfig]) -> ClosedForm:
@@ -99,15 +84,13 @@ def _features(name: str, config: HardwareConfig) -> NDArray[np.float64]:
     if name != "bram36":
         return np.array([1.0, rows * columns, rows, columns, config.lanes])
     lanes, word = ports * LANES // 2, 16 * LANES
-    return np.array(
-        [
-            1.0,
-            ports * bram36(config.panel_groups * config.chunk, word),
-            ports * bram36(config.step_groups * config.chunk, word) * config.step_buffers,
-            columns // LANES * bram36(config.chunk, word) * config.step_buffers + bram36(config.chunk, 16 * columns),
-            bram36(config.sum_rows * columns // lanes, lanes * (31 + config.max_contraction.bit_length()))
-            + bram36(config.sum_rows * columns // lanes, lanes * (47 + config.max_contraction.bit_length())),
-            ports * bram36(config.step_tiles * rows * columns // (LANES * ports), word),
-            config.lanes,
-        ]
-    )
+    waiting = config.sum_rows * columns // lanes
+    buffers = [
+        ports * bram36(config.panel_groups * config.chunk, word),
+        ports * bram36(config.step_groups * config.chunk, word) * config.step_buffers,
+        columns // LANES * bram36(config.chunk, word) * config.step_buffers + bram36(config.chunk, 16 * columns),
+        bram36(waiting, lanes * (31 + config.max_contraction.bit_length())),
+        bram36(waiting, lanes * (47 + config.max_contraction.bit_length())),
+        ports * bram36(config.step_tiles * rows * columns // (LANES * ports), word),
+    ]
+    return np.array([1.0, sum(buffers), config.lanes])

@@ -138,7 +138,7 @@ def test_the_fastest_point_that_is_confirmed_is_recommended(monkeypatch: pytest.
 
 
 def test_the_closed_form_goes_through_a_board() -> None:
-    ones = {"dsp": [10, 1, 0, 0, 32], "bram36": [5, 0, 0, 0, 0, 0, 0], "lut": [9, 0, 0, 0, 0], "ff": [9, 0, 0, 0, 0]}
+    ones = {"dsp": [10, 1, 0, 0, 32], "bram36": [5, 0, 0], "lut": [9, 0, 0, 0, 0], "ff": [9, 0, 0, 0, 0]}
     form = ClosedForm({name: np.array(values) for name, values in ones.items()}, {})
     board, lanes = resized(TOY, {"lanes": 3}), 3
     assert form.resources(board).dsp == 10 + TOY.row_tile * TOY.column_tile + 32 * lanes
