@@ -30,7 +30,7 @@ TEST_CONFIGS := toy zcu102
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup render csim csim-test demo test test-all lint style typecheck format hls-lint snapshot parity bench experiments perf area explore leaf rtl deploy hw hls cosim bd bit reports hw-check clean
+.PHONY: help setup render csim csim-test demo test test-all lint style typecheck format hls-lint snapshot parity bench experiments perf area explore leaf rtl profile deploy hw hls cosim bd bit reports hw-check clean
 
 help:  ## list the verbs and the settings
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -110,6 +110,9 @@ area: setup  ## estimate DSP, BRAM, LUT and FF of the rendered kernels by module
 
 leaf: setup  ## make RTL of the leaf datapaths, simulate it on 100,000 vectors each and count its cells [CONFIG ARGS]
 	$(PY) -m sim.rtl.leaf $(CONFIG) --area $(ARGS)
+
+profile: csim  ## measure what the host does around the kernel in a training step, on the virtual board [CONFIG ARGS]
+	$(PY) -m sim.board.profile --config $(CONFIG) $(ARGS)
 
 deploy: setup  ## write deploy/$CONFIG, the folder for a board: program, weights, bitstream, checksums [CONFIG BITFILE ARGS]
 	$(PY) -m tools.deploy $(CONFIG) $(if $(BITFILE),--bitfile $(BITFILE)) $(ARGS)

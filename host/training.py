@@ -6,6 +6,7 @@ the weights, the optimizer, the exponents, the selection of examples, and every 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields
@@ -39,6 +40,9 @@ WEIGHTS_NAME = "model.safetensors"
 
 RUN_FILES = (CHECKPOINT_NAME, CHECKPOINT_NAME + PREVIOUS_SUFFIX, "metrics.json")
 """Files by which a folder is known to hold a run."""
+
+_SWITCH_SECONDS = 0.1e-3
+"""After so long a thread that makes the next batch lets go of Python's lock, on which the step may be waiting."""
 
 UNMIRRORED = frozenset({"digits"})
 """Built-in data sets in which left and right matter."""
@@ -84,6 +88,7 @@ def train(
     with full_disk_explained(options.output / CHECKPOINT_NAME):
         prepare_run_folder(options.output, RUN_FILES if saved is None else ())
         data = load_data(options)
+        sys.setswitchinterval(_SWITCH_SECONDS)
         with closing(open_learner(options, data.model)) as learner, meter_for(options) as power:
             return _Run(options, data, learner, power, saved, on_step).run()
 

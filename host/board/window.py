@@ -154,6 +154,8 @@ class RemoteSync:
         from pynq.remote import buffer_pb2
 
         self._buffer, self._messages = buffer, buffer_pb2
+        # A stub in this process may take messages that carry the array itself, where a connection wants bytes.
+        self._message_of: Any = getattr(buffer.stub, "write_request", self._serialised)
         self._bytes: Bytes = buffer.view(np.ndarray)
         self._expired = True
 
@@ -184,10 +186,10 @@ class RemoteSync:
         for start, stop in ranges:
             for first in range(start, stop, _MESSAGE):
                 last = min(first + _MESSAGE, stop)
-                data = self._bytes[first:last].tobytes()
-                yield self._messages.BufferWriteRequest(
-                    buffer_id=self._buffer.buffer_id, data=data, start=first, end=last
-                )
+                yield self._message_of(self._buffer.buffer_id, self._bytes[first:last], first, last)
+
+    def _serialised(self, name: str, data: Bytes, start: int, end: int) -> Any:
+        return self._messages.BufferWriteRequest(buffer_id=name, data=data.tobytes(), start=start, end=end)
 
 
 def _checked(answer: Any) -> None:

@@ -73,6 +73,10 @@ class Board:
         self._random = np.random.default_rng(self.options.seed)
         self._run_lock = threading.Lock()
 
+    def use(self, kernel: Kernel) -> None:
+        """Take this kernel for bitstreams of its configuration."""
+        self._kernels[kernel.config] = kernel
+
     # Registers
 
     def read_word(self, address: int) -> int:

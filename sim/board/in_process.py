@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
+import numpy as np
+from numpy.typing import NDArray
 from pynq.pl_server.device import Device
 from pynq.pl_server.remote_device import RemoteDevice
 
@@ -42,6 +45,22 @@ class _Stub:
         return lambda request, timeout=None: method(request, _Context())
 
 
+@dataclass(frozen=True)
+class _WriteRequest:
+    """A `BufferWriteRequest` that is not serialised."""
+
+    buffer_id: str
+    data: NDArray[np.uint8]
+    start: int
+    end: int
+
+
+class _BufferStub(_Stub):
+    """Buffers without copies for a connection that is not there."""
+
+    write_request = _WriteRequest
+
+
 class InProcessDevice(RemoteDevice):  # type: ignore[misc]
     """pynq's remote device, talking to `board` directly."""
 
@@ -52,7 +71,7 @@ class InProcessDevice(RemoteDevice):  # type: ignore[misc]
         self._stub = {
             "device": _Stub(DeviceService(board, self.link)),
             "mmio": _Stub(MmioService(board, self.link)),
-            "buffer": _Stub(BufferService(board, self.link)),
+            "buffer": _BufferStub(BufferService(board, self.link)),
         }
         self.arch, self.name = self.get_arch(), self.get_board_name()
         self.capabilities = {"REMOTE": True}

@@ -173,7 +173,7 @@ class BufferService(buffer_pb2_grpc.RemoteBufferServicer):  # type: ignore[misc]
                 position = request.start
             if position + len(request.data) > buffer.size:
                 return buffer_pb2.BufferWriteResponse(msg=f"a write leaves buffer {request.buffer_id}")
-            if request.data:
+            if len(request.data):
                 buffer.memory.write(position, np.frombuffer(request.data, np.uint8))
             position += len(request.data)
         return buffer_pb2.BufferWriteResponse()

@@ -379,9 +379,9 @@ def test_a_lost_interrupt_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(accelerator, "INTERRUPT_SECONDS", 0.01)
     with closing(InterruptPause(SimpleNamespace(Interrupt=Interrupt), "peelvit/interrupt")) as pause:
-        pause(0.0)
+        pause(0.0, 0.0)
         pause._interrupt.event.set()
-        pause(0.0)
+        pause(0.0, 0.0)
 
 
 def test_an_interrupt_that_the_overlay_lacks_is_a_sentence() -> None:
