@@ -22,8 +22,8 @@ FUNCTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "gelu_value": (("gelu_value",), ()),
     "gelu_slope": (("gelu_slope",), ()),
     "look_at_bits": (("look_at_bits",), ()),
-    "element": (("epilogue",), ("gelu_value", "gelu_slope")),
-    "store": (("requantise16", "requantise32", "probability", "normalise"), ()),  # at 64 bits and as the kernels use it
+    "finished_element": (("epilogue",), ("gelu_value", "gelu_slope")),
+    "store": (("requantise16", "requantise32", "probability"), ()),  # at 64 bits, and as the kernels use it
 }
 """By function of the kernels: the leaves that hold it, and those of them that are functions of their own."""
 

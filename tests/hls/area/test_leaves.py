@@ -29,7 +29,7 @@ COUNTS = {
 def test_scales_are_counts_over_estimates() -> None:
     found = leaves.scales(COUNTS)
     assert found["exponential"] == 0.6
-    assert found["element"] == pytest.approx((300 - 50 - 40) / (400 - 80 - 20))  # without what is scaled by itself
+    assert found["finished_element"] == pytest.approx((300 - 50 - 40) / (400 - 80 - 20))  # less what is scaled itself
     assert "rsqrt" not in found  # not counted
 
 
