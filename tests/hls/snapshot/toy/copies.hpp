@@ -64,8 +64,8 @@ load_runs:
     for (int run = 0; run < runs.count; ++run) {
 #pragma HLS loop_tripcount max = 256
         const unsigned first = job.first_from + unsigned(int(runs.start[run]));
-        const unsigned address = job.from.address + first * unsigned(job.from.pitch);
-        const int words = int(runs.rows[run]) * job.words;
+        const unsigned address = row_address(job.from, first);
+        const int words = short_product(int(runs.rows[run]), job.words);
     load_run_words:
         for (int w = 0; w < words; ++w) {
 #pragma HLS loop_tripcount max = 256
@@ -131,7 +131,7 @@ copy_blocks:
     for (int b = 0; b < (each + (1 << bits) - 1) >> bits; ++b) {
 #pragma HLS loop_tripcount max = 80
         for (int port = 0; port < kCopyPorts; ++port) {
-            const int first = (kCopyPorts * b + port) * rows;
+            const int first = short_product(kCopyPorts * b + port, rows);
             find_runs(job, first, larger(0, smaller(rows, job.rows - first)), source, runs[port], targets[port]);
         }
         copy_parts(mem0, mem1, mem2, job, runs, targets);

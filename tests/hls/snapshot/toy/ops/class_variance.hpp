@@ -16,7 +16,7 @@ inline void class_variance(word_t* /*mem0*/, word_t* mem1, word_t* mem2, const I
 variance_images:
     for (int b = 0; b < batch; ++b) {
 #pragma HLS loop_tripcount max = 8
-        const unsigned address = map.address + unsigned(b) * unsigned(map_rows) * unsigned(map.pitch);
+        const unsigned address = row_address(map, unsigned(multiply(u17(unsigned(b)), u17(unsigned(map_rows)))));
         wide_t sum = 0;
         wide_t square = 0;
     variance_words:

@@ -105,7 +105,7 @@ output_rows:
         const int rest = larger(0, smaller(width, periods.rest - p));
         Matrix last_row = long_rows;  // of the period that the rows do not fill
         last_row.address = long_rows.address + unsigned(multiply(u17(unsigned(periods.count)), u32(unsigned(long_rows.pitch))));
-        if (rest > 0) sum_rows(mem1, last_row, cut(1, rest * words, n), 0, sums);
+        if (rest > 0) sum_rows(mem1, last_row, cut(1, short_product(rest, words), n), 0, sums);
         store_sums(mem0, mem2, dw, p, width, n, sums, joined, has_accumulate, f_dw, statistics);
     }
     record(slots, dw.slot, statistics, joined.fraction);

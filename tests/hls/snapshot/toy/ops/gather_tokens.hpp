@@ -26,7 +26,7 @@ gather_images:
 #pragma HLS loop_tripcount max = 8
         i16 list[kMaxPatches];
 #pragma HLS array_partition variable=list type=cyclic factor=8
-        load_list(mem0, kept.address + unsigned(image) * unsigned(kept.pitch), keep, patches, list);
+        load_list(mem0, row_address(kept, unsigned(image)), keep, patches, list);
         job.first_from = unsigned(batch + image * patches);
         job.first_to = unsigned(batch + image * keep);
         copy_listed_rows(mem0, mem1, mem2, job, list);

@@ -47,7 +47,7 @@ scatter_images:
         i16 source[kMaxPatches];
 #pragma HLS array_partition variable=list type=cyclic factor=8
 #pragma HLS array_partition variable=source type=cyclic factor=8
-        load_list(mem0, kept.address + unsigned(image) * unsigned(kept.pitch), keep, patches, list);
+        load_list(mem0, row_address(kept, unsigned(image)), keep, patches, list);
         invert_list(list, keep, patches, source);
         job.first_from = unsigned(batch + image * keep);
         job.first_to = unsigned(batch + image * patches);
