@@ -125,8 +125,10 @@ void epilogue(const S<64>& sum, const S<16>& bias, const S<32>& addend, const S<
     peelvit::set_epilogue(job, step, 0, how);
     peelvit::Statistics seen_input = peelvit::no_statistics();
     peelvit::Statistics seen_out = peelvit::no_statistics();
-    const peelvit::Finished made =
-        peelvit::finished_element(job, how, wide_t(sum), aligned_bias, i32(addend), i16(saved), seen_input, seen_out);
+    const wide_t aligned_addend =
+        adds ? peelvit::shift_raised(wide_t(addend), peelvit::kMaxAlign, how.addend) : wide_t(0);
+    const peelvit::Finished made = peelvit::finished_element(job, how, wide_t(sum), aligned_bias, aligned_addend,
+                                                             i16(saved), seen_input, seen_out);
     const bool wants_input = has_gelu && is_input;
     mantissa = wants_input ? S<32>(made.input) : S<32>(made.out);
     bits_of_it = wants_input ? seen_input.bits : seen_out.bits;

@@ -87,28 +87,25 @@ inline wide_t requantise(wide_t value, int shift, int bits) {
     return bits == 16 ? wide_t(saturate16(shift_to_16(value, by))) : saturate(shift_to_32(value, by), 32);
 }
 
-// A shift to either side as one to the right, of a value that is raised before: one shifter does both.
+// A shift to either side as one to the right, of a value that is raised before: one shifter does both. It stops a bit
+// early for the half, which changes nothing where the bit is 0.
 struct RaisedShift {
-    u6 right;  // one less where the half is still to be added
-    bool rounds;
+    u6 right;
     bool leaves_nothing;
 };
 
 // Of a value of `bits` bits by `shift`; a negative one is a left shift of at most `raise`.
 inline RaisedShift raised_shift_of(int shift, int bits, int raise) {
-    const int right = smaller(larger(shift, -raise), bits) + raise;
     RaisedShift by;
-    by.rounds = shift > 0;
     by.leaves_nothing = shift >= bits;
-    by.right = u6(by.rounds ? right - 1 : right);
+    by.right = u6(smaller(larger(shift, -raise), bits - 1) + raise);
     return by;
 }
 
-// bits + raise is at most 64.
+// bits + raise is at most 63.
 inline wide_t shift_raised(wide_t value, int raise, const RaisedShift& by) {
-    const wide_t near = wide_t(value << raise) >> by.right;
-    if (by.leaves_nothing) return 0;
-    return by.rounds ? wide_t((near + 1) >> 1) : near;
+    const wide_t twice = wide_t(value << (raise + 1)) >> by.right;
+    return by.leaves_nothing ? wide_t(0) : wide_t((twice + 1) >> 1);
 }
 
 // Bring a value from one fraction to another.

@@ -87,37 +87,41 @@ inline Rsqrt rsqrt(wide_t value) {
     return result;
 }
 
-// min(|x|, 8) in U.16, and its segment of the GELU tables.
+// min(|x|, 8) in U.16.
 inline int gelu_argument(i16 x, int fraction) {
     const int value = x;
     const int magnitude = narrow<17>(value < 0 ? -value : value);
-    const int right = fraction - 16;
-    if (right > 0) return ((magnitude >> (narrow<6>(smaller(right, 17)) - 1)) + 1) >> 1;
-    const wide_t argument = wide_t(magnitude) << narrow<6>(smaller(-right, 19));  // that far, all but 0 is beyond 8
+    // Raised by 19 bits, all but 0 is beyond 8.
+    const wide_t argument = shift_raised(magnitude, 19, raised_shift_of(fraction - 16, 17, 19));
     const wide_t limit = wide_t(kGeluSegments) << 10;
     return narrow<21>(int(argument < limit ? argument : limit));
 }
 
-inline int gelu_segment(int argument) { return smaller(argument >> 10, kGeluSegments - 1); }
-
-// GELU(x), Q20, not yet rounded to the output's fraction.
-inline wide_t gelu_value(i16 x, int fraction) {
-#pragma HLS inline off
-    const int argument = gelu_argument(x, fraction);
-    const int i = gelu_segment(argument);
-    const int tail = interpolate(kGeluTable[i], kGeluTable[i + 1], argument - (i << 10), 10);
-    const wide_t value = x;
-    const wide_t positive = value > 0 ? value : wide_t(0);
-    return align(positive, fraction, kGeluBits) - tail;
+// |x|'s tail |x| - GELU(|x|) in Q20, or the slope at -|x| in Q16.
+inline int gelu_line(bool is_slope, int argument) {
+    const int i = smaller(argument >> 10, kGeluSegments - 1);
+    const int low = is_slope ? kGeluSlopeTable[i] : kGeluTable[i];
+    const int high = is_slope ? kGeluSlopeTable[i + 1] : kGeluTable[i + 1];
+    return interpolate(low, high, argument - (i << 10), 10);
 }
 
-// GELU'(x), Q16.
+// GELU(x), Q20, not yet rounded to the output's fraction, from the tail.
+inline wide_t gelu_above(i16 x, int fraction, int tail) {
+    const i16 positive = x > 0 ? x : i16(0);
+    return shift_raised(positive, kMaxAlign, raised_shift_of(fraction - kGeluBits, 16, kMaxAlign)) - tail;
+}
+
+// GELU'(x), Q16, from the slope at -|x|.
+inline int gelu_slope_on(i16 x, int slope) { return x < 0 ? slope : (1 << kGeluSlopeBits) - slope; }
+
+inline wide_t gelu_value(i16 x, int fraction) {
+#pragma HLS inline off
+    return gelu_above(x, fraction, gelu_line(false, gelu_argument(x, fraction)));
+}
+
 inline int gelu_slope(i16 x, int fraction) {
 #pragma HLS inline off
-    const int argument = gelu_argument(x, fraction);
-    const int i = gelu_segment(argument);
-    const int slope = interpolate(kGeluSlopeTable[i], kGeluSlopeTable[i + 1], argument - (i << 10), 10);
-    return x < 0 ? slope : (1 << kGeluSlopeBits) - slope;
+    return gelu_slope_on(x, gelu_line(true, gelu_argument(x, fraction)));
 }
 
 }  // namespace peelvit

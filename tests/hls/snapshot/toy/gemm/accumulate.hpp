@@ -30,8 +30,11 @@ struct RunningSum {
     total_t total;
 };
 
+// Of what a chunk adds to the closed segments: nothing, unless it is the last of its segment.
 inline RaisedShift segment_shift(const GemmJob& job, const GemmStep& step, int group) {
-    return raised_shift_of(job.segment_shift[step.chunk.segment][group], kSumBits, kMaxSegmentSpread);
+    RaisedShift by = raised_shift_of(job.segment_shift[step.chunk.segment][group], kSumBits, kMaxSegmentSpread);
+    by.leaves_nothing = by.leaves_nothing || !step.chunk.closes;
+    return by;
 }
 
 inline RunningSum add_chunk(const Chunk& chunk, chunk_t sum, const RaisedShift& shift, sum_t partial, total_t total) {
@@ -40,8 +43,7 @@ inline RunningSum add_chunk(const Chunk& chunk, chunk_t sum, const RaisedShift& 
     const total_t earlier = chunk.segment == 0 ? total_t(0) : total;
     RunningSum running;
     running.partial = before + sum;
-    const total_t closed = earlier + total_t(shift_raised(running.partial, kMaxSegmentSpread, shift));
-    running.total = chunk.closes ? closed : earlier;
+    running.total = earlier + total_t(shift_raised(running.partial, kMaxSegmentSpread, shift));
     return running;
 }
 

@@ -25,32 +25,60 @@ inline void merge(Statistics& statistics, const Statistics& seen) {
     statistics.saturations += seen.saturations;
 }
 
-// A store by `shift` of 16 or 32 bits through one shifter. What a left shift finds beyond 33 bits saturates as well with
-// less.
-struct StoreShift {
-    RaisedShift by;
-    bool is_left;
-};
-
-inline StoreShift store_shift_of(int shift) {
-    StoreShift stored;
-    stored.is_left = shift < 0;
-    stored.by = raised_shift_of(shift, 63, 0);
-    if (stored.is_left) stored.by.right = u6(kMaxAlign - smaller(-shift, kMaxAlign));
-    return stored;
+inline void merge_if(bool counts, Statistics& statistics, const Statistics& seen) {
+    statistics.bits |= counts ? seen.bits : uwide_t(0);
+    statistics.saturations += counts ? seen.saturations : 0;
 }
 
-inline i32 store_either(wide_t value, const StoreShift& stored, bool is_wide, Statistics& statistics) {
+// A store by `shift` through one shifter. What is surely out of range shows in high bits of the magnitude; of the rest
+// few bits have to be shifted.
+struct StoreShift {
+    u6 right;      // of the value, or with is_left of the value raised by kMaxAlign
+    bool is_left;
+    bool rounds;   // the shift stops one bit early for the half
+    bool leaves_nothing;
+    uwide_t beyond;  // bits of the magnitude
+};
+
+// `bits` is 16 or 32.
+inline StoreShift store_shift_of(int shift, int bits) {
+    const int left = smaller(larger(-shift, 0), kMaxAlign);
+    const int right = smaller(larger(shift - 1, 0), 61);
+    StoreShift by;
+    by.is_left = shift < 0;
+    by.rounds = shift > 0;
+    by.leaves_nothing = shift > 62;
+    by.right = u6(by.is_left ? kMaxAlign - left : right);
+    const int kept = smaller(by.is_left ? larger(bits - 1 - left, 0) : bits + right, 63);
+    by.beyond = by.leaves_nothing ? uwide_t(0) : uwide_t(~uwide_t(0) << kept);
+    return by;
+}
+
+// A mantissa of 16 bits or, where `is_wide`, of 32.
+inline i32 stored(wide_t value, const StoreShift& by, bool is_wide, Statistics& statistics) {
 #pragma HLS inline
-    statistics.bits |= uwide_t(value ^ (value >> 63));
-    const wide_t raised = stored.is_left ? wide_t(wide_t(bounded33(value)) << kMaxAlign) : value;
-    const i33 near = bounded33(wide_t(raised >> stored.by.right));
-    const i33 rounded = stored.by.leaves_nothing ? i33(0) : (stored.by.rounds ? i33((near + 1) >> 1) : near);
-    const i33 limit = is_wide ? i33(0x7FFFFFFF) : i33(0x7FFF);
-    const i33 least = is_wide ? i33(-0x7FFFFFFF) : i33(-0x7FFF);
-    const i32 kept = i32(rounded > limit ? limit : (rounded < least ? least : rounded));
-    if (kept != rounded) ++statistics.saturations;
-    return kept;
+    const uwide_t magnitude = uwide_t(value ^ (value >> 63));
+    statistics.bits |= magnitude;
+    const wide_t raised = by.is_left ? wide_t(value << kMaxAlign) : value;
+    const i33 near = i33(wide_t(raised >> by.right));
+    const i33 rounded = by.leaves_nothing ? i33(0) : (by.rounds ? i33((near + 1) >> 1) : near);
+    const i32 limit = is_wide ? i32(0x7FFFFFFF) : i32(0x7FFF);
+    const i32 least = is_wide ? i32(-0x7FFFFFFF) : i32(-0x7FFF);
+    const bool is_beyond = (magnitude & by.beyond) != 0 || rounded > limit || rounded < least;
+    if (is_beyond) ++statistics.saturations;
+    return is_beyond ? (value < 0 ? least : limit) : i32(rounded);
+}
+
+inline i16 stored16(wide_t value, const StoreShift& by, Statistics& statistics) {
+#pragma HLS inline
+    const uwide_t magnitude = uwide_t(value ^ (value >> 63));
+    statistics.bits |= magnitude;
+    const wide_t raised = by.is_left ? wide_t(value << kMaxAlign) : value;
+    const i17 near = i17(wide_t(raised >> by.right));
+    const i17 rounded = by.leaves_nothing ? i17(0) : (by.rounds ? i17((near + 1) >> 1) : near);
+    const bool is_beyond = (magnitude & by.beyond) != 0 || rounded > 0x7FFF || rounded < -0x7FFF;
+    if (is_beyond) ++statistics.saturations;
+    return is_beyond ? (value < 0 ? i16(-0x7FFF) : i16(0x7FFF)) : i16(rounded);
 }
 
 // How the rows of a group are finished.
@@ -65,31 +93,32 @@ inline void set_epilogue(const GemmJob& job, const GemmStep& step, int group, Ep
     const int fraction = job.fraction[group];
     epilogue.segment = segment_shift(job, step, group);
     epilogue.addend = raised_shift_of((job.accumulates ? job.f_out[group] : job.f_residual[group]) - fraction, 32, kMaxAlign);
-    epilogue.input = store_shift_of(fraction - job.f_pre);
-    epilogue.out = store_shift_of((job.has_gelu ? kGeluBits : fraction) - job.f_out[group]);
+    epilogue.addend.leaves_nothing = epilogue.addend.leaves_nothing || !(job.has_residual || job.accumulates);
+    epilogue.input = store_shift_of(fraction - job.f_pre, 16);
+    epilogue.out = store_shift_of((job.has_gelu ? kGeluBits : fraction) - job.f_out[group], job.form == kTn ? 32 : 16);
 }
 
-// One element from its sum: with GELU also its input. `addend` is a residual or the gradient that is added to.
+// One element from its sum: with GELU also its input. `bias` and `addend` (a residual, or the gradient that is added to)
+// are aligned. GELU's value comes after the sum, its slope is a factor of it; they share what looks up a line.
 struct Finished {
     i16 input;
     i32 out;
 };
 
-inline Finished finished_element(const GemmJob& job, const Epilogue& epilogue, total_t total, wide_t bias, i32 addend, i16 saved,
-                       Statistics& seen_input, Statistics& seen_out) {
+inline Finished finished_element(const GemmJob& job, const Epilogue& epilogue, total_t total, i48 bias, wide_t addend, i16 saved,
+                                 Statistics& seen_input, Statistics& seen_out) {
 #pragma HLS inline
-    const wide_t added = job.has_residual || job.accumulates ? shift_raised(addend, kMaxAlign, epilogue.addend) : wide_t(0);
-    const wide_t before = total + bias;
-    const wide_t linear = before + added;
+    const wide_t linear = total + bias + (job.has_gelu_backward ? wide_t(0) : addend);
     Finished result;
     result.input = 0;
+    if (job.has_gelu) result.input = stored16(linear, epilogue.input, seen_input);
+    const i16 x = job.has_gelu ? result.input : saved;
+    int line = 0;
+    if (job.has_gelu || job.has_gelu_backward) line = gelu_line(job.has_gelu_backward, gelu_argument(x, job.f_pre));
     wide_t acc = linear;
-    if (job.has_gelu) {
-        result.input = i16(store_either(linear, epilogue.input, false, seen_input));
-        acc = gelu_value(result.input, job.f_pre);
-    }
-    if (job.has_gelu_backward) acc = multiply(sum_t(total), i18(gelu_slope(saved, job.f_pre))) + added;
-    result.out = store_either(acc, epilogue.out, job.form == kTn, seen_out);
+    if (job.has_gelu) acc = gelu_above(x, job.f_pre, line);
+    if (job.has_gelu_backward) acc = multiply(sum_t(total), i18(gelu_slope_on(x, line))) + addend;
+    result.out = stored(acc, epilogue.out, job.form == kTn, seen_out);
     return result;
 }
 
@@ -111,10 +140,11 @@ inline void finish_rows(const GemmJob& job, const GemmStep& step, const SumBuffe
 #pragma HLS array_partition variable=row_of_sums type=complete dim=0
     i48 bias[kRowBeats][kFinishLanes];
 #pragma HLS array_reshape variable=bias type=complete dim=2
-    PortWords word;
-#pragma HLS array_partition variable=word type=complete
-    PortWords input;
-#pragma HLS array_partition variable=input type=complete
+    // The first half of words of int16.
+    i16 held_out[kPorts][kWideLanes];
+    i16 held_input[kPorts][kWideLanes];
+#pragma HLS array_partition variable=held_out type=complete dim=0
+#pragma HLS array_partition variable=held_input type=complete dim=0
     int result = 0;  // place of the next result words
 finish_lines:
     for (int line = first_line; line <= step.rows; ++line) {
@@ -148,13 +178,23 @@ finish_lines:
                 }
             }
             const int waiting = step.waits ? (step.sum_row + i) * kRowBeats + beat : 0;
+            const RaisedShift addend_shift = is_bias ? bias_shift : epilogue.addend;
+            const bool pushes = step.closes_sum && !is_bias && (is_wide || half == 1);
             Statistics seen_input = no_statistics();
             Statistics seen_out = no_statistics();
             for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
                 const word_t first = extra[port][line * kPortWords + w];
                 const word_t second = saved[port][i * kPortWords + w];
+                // Columns from the port's first lane on; none where nothing is finished.
+                const int columns = step.columns - kLanes * (port_start(port, step.columns) + w) - kWideLanes * half;
+                const int lanes = step.closes_sum && !is_bias ? columns : 0;
                 const bool is_first = is_first_port(port, w, step.columns);
+                Statistics own_input = no_statistics();
+                Statistics own_out = no_statistics();
+                word_t narrow_word = zero_word();
+                word_t input_word = zero_word();
+                word_t wide_word = zero_word();
                 for (int l = 0; l < kWideLanes; ++l) {
 #pragma HLS unroll
                     const int lane = kWideLanes * port + l;
@@ -163,40 +203,41 @@ finish_lines:
                         partial[waiting][lane] = running.partial;
                         total[waiting][lane] = running.total;
                     }
-                    const i16 narrow_addend = get16(first, kWideLanes * half + l);
-                    const i32 addend = is_wide ? get32(half == 0 ? first : second, l) : i32(narrow_addend);
-                    if (is_bias) bias[beat][lane] = i48(shift_raised(narrow_addend, kMaxAlign, bias_shift));
-                    const wide_t aligned_bias = job.has_bias ? wide_t(bias[beat][lane]) : wide_t(0);
-                    const int column = kLanes * (port_start(port, step.columns) + w) + kWideLanes * half + l;
-                    Statistics own_input = no_statistics();
-                    Statistics own_out = no_statistics();
-                    Finished made = finished_element(job, epilogue, running.total, aligned_bias, addend, get16(second, kWideLanes * half + l), own_input, own_out);
-                    if (column >= step.columns) {
-                        made.input = 0;
-                        made.out = 0;
-                    } else if (is_first) {
-                        merge(seen_input, own_input);
-                        merge(seen_out, own_out);
+                    const i16 narrow_addend = half == 0 ? get16(first, l) : get16(first, kWideLanes + l);
+                    const i32 wide_addend = half == 0 ? get32(first, l) : get32(second, l);
+                    const wide_t addend = shift_raised(is_wide ? wide_addend : i32(narrow_addend), kMaxAlign, addend_shift);
+                    if (is_bias) bias[beat][lane] = i48(addend);
+                    Statistics lane_input = no_statistics();
+                    Statistics lane_out = no_statistics();
+                    Finished made;
+                    made.input = 0;
+                    made.out = 0;
+                    if (l < lanes) {
+                        made = finished_element(job, epilogue, running.total, job.has_bias ? bias[beat][lane] : i48(0), addend,
+                                                half == 0 ? get16(second, l) : get16(second, kWideLanes + l), lane_input, lane_out);
                     }
-                    put16(input[port], kWideLanes * half + l, made.input);
-                    if (is_wide)
-                        put32(word[port], l, made.out);
-                    else
-                        put16(word[port], kWideLanes * half + l, i16(made.out));
+                    merge(own_input, lane_input);
+                    merge(own_out, lane_out);
+                    put32(wide_word, l, made.out);
+                    put16(narrow_word, l, held_out[port][l]);
+                    put16(input_word, l, held_input[port][l]);
+                    put16(narrow_word, kWideLanes + l, i16(made.out));
+                    put16(input_word, kWideLanes + l, made.input);
+                    if (half == 0) {
+                        held_out[port][l] = i16(made.out);
+                        held_input[port][l] = made.input;
+                    }
+                }
+                merge_if(is_first, seen_input, own_input);
+                merge_if(is_first, seen_out, own_out);
+                if (pushes) {
+                    results[port][result] = is_wide ? wide_word : narrow_word;
+                    if (job.has_gelu) inputs[port][result] = input_word;
                 }
             }
-            if (step.closes_sum && !is_bias) {
-                merge(statistics.pre, seen_input);
-                merge(statistics.out[group], seen_out);
-                if (is_wide || half == 1) {
-                    for (int port = 0; port < kPorts; ++port) {
-#pragma HLS unroll
-                        results[port][result] = word[port];
-                        if (job.has_gelu) inputs[port][result] = input[port];
-                    }
-                    ++result;
-                }
-            }
+            merge(statistics.pre, seen_input);
+            merge(statistics.out[group], seen_out);
+            if (pushes) ++result;
         }
     }
 }
@@ -206,7 +247,7 @@ inline void finish_bias_gradient(const GemmJob& job, const GemmStep& step, const
                                  BiasBuffer& new_bias, Statistics& statistics) {
     const int fraction = job.fraction[kPatchRows] - job.f_second;
     const RaisedShift old_shift = raised_shift_of(job.f_bias - fraction, 32, kMaxAlign);
-    const StoreShift stored = store_shift_of(fraction - job.f_bias);
+    const StoreShift by = store_shift_of(fraction - job.f_bias, 32);
     word_t word = zero_word();
 finish_bias_gradient:
     for (int row = 0; row < kWideLanes * words32(step.stored_sums); ++row) {
@@ -217,7 +258,7 @@ finish_bias_gradient:
         if (row < step.stored_sums) {
             const wide_t old = shift_raised(get32(old_bias[row / kWideLanes], lane), kMaxAlign, old_shift);
             const wide_t sum = row_total[row];
-            kept = store_either(job.accumulates ? wide_t(sum + old) : sum, stored, true, statistics);
+            kept = stored(job.accumulates ? wide_t(sum + old) : sum, by, true, statistics);
         }
         for (int l = 0; l < kWideLanes; ++l) {
 #pragma HLS unroll

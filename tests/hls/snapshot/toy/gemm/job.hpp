@@ -135,11 +135,12 @@ inline int panel_rows(const GemmJob& job, const GemmWalk& walk) { return smaller
 
 // The first column tile behind the group. All columns are one group unless sums have to wait for further chunks.
 inline int group_end(const GemmJob& job, const GemmWalk& walk) {
+    const int rows = narrow<7>(panel_rows(job, walk));
     int tiles = 1;
 group_tiles:
     for (int more = 2; more <= kSumRows / kRowTile; ++more) {
 #pragma HLS unroll
-        if (more * panel_rows(job, walk) <= kSumRows) tiles = more;
+        if (more * rows <= kSumRows) tiles = more;
     }
     const int end = job.chunks == 1 ? job.column_tiles : walk.group + tiles;
     return smaller(end, job.column_tiles);

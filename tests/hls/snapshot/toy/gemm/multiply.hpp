@@ -40,7 +40,7 @@ inline int turn_of(const Chunk& chunk) { return larger(chunk.count, kRowTile); }
 // Where a row tile lies in the panel: its first word, its first element in it, and the bank of that word.
 struct TilePlace {
     int word;
-    int element;
+    int pair;   // its first two elements there: a tile is an even number of rows
     int bank;   // of the present contraction step
     int group;  // of the first word, with the one in bank 0 of the first step
     int slot;   // of the first word in the group
@@ -49,7 +49,7 @@ struct TilePlace {
 inline TilePlace place_of(int panel_row) {
     TilePlace place;
     place.word = narrow<8>(panel_row) / kLanes;
-    place.element = narrow<8>(panel_row) % kLanes;
+    place.pair = narrow<8>(panel_row) % kLanes / 2;
     place.group = group_of(place.word);
     place.slot = bank_of(place.word);
     place.bank = place.slot;
@@ -85,7 +85,7 @@ inline void read_rows(const GemmStep& step, const TilePlace& tile, int c, const 
     }
     for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
-        a[i] = element[tile.element + i];
+        a[i] = element[2 * tile.pair + i];
     }
 }
 
