@@ -100,9 +100,11 @@ inline int gelu_argument(i16 x, int fraction) {
 // |x|'s tail |x| - GELU(|x|) in Q20, or the slope at -|x| in Q16.
 inline int gelu_line(bool is_slope, int argument) {
     const int i = smaller(argument >> 10, kGeluSegments - 1);
-    const int low = is_slope ? kGeluSlopeTable[i] : kGeluTable[i];
-    const int high = is_slope ? kGeluSlopeTable[i + 1] : kGeluTable[i + 1];
-    return interpolate(low, high, argument - (i << 10), 10);
+    const int slope = kGeluSlopeTable[i];
+    const int next_slope = kGeluSlopeTable[i + 1];
+    const int tail = kGeluTable[i];
+    const int next_tail = kGeluTable[i + 1];
+    return interpolate(is_slope ? slope : tail, is_slope ? next_slope : next_tail, argument - (i << 10), 10);
 }
 
 // GELU(x), Q20, not yet rounded to the output's fraction, from the tail.
