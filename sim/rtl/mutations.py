@@ -71,8 +71,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("port_base_crossed", "peelvit_top.sv", ".base(mem[2])", ".base(mem[1])", "traffic", "each_port"),
     Mutation("status_swapped", "peelvit_top.sv", "{hash_high, hash_low, failed_instruction, status} <= results",
              "{hash_high, hash_low, status, failed_instruction} <= results", "registers", "a_run_ends"),
-    Mutation("word_dropped", "peelvit_top.sv", "data_valid[port], data[port], 32'(answered",
-             "data_valid[port], data[port] & ~128'(cycles == 64'd700), 32'(answered", "programs",
+    Mutation("bit_flipped", "peelvit_top.sv", "data_valid[port], data[port], 32'(answered",
+             "data_valid[port], data[port] ^ 128'(cycles[6:0] == 7'd5), 32'(answered", "programs",
              "equals_golden/case=0"),
 )  # fmt: skip
 BY_NAME = {mutation.name: mutation for mutation in MUTATIONS}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from unittest import mock
 from xml.etree import ElementTree
@@ -89,13 +90,15 @@ def simulate(design: Design, modules: Sequence[str], kernel: str = "kernel", onl
     from cocotb_tools.runner import get_runner
 
     outcomes: list[Outcome] = []
+    shown = design.folder / "config.json"
+    shown.write_text(json.dumps(asdict(design.config)))
     library = str(kernel_library(design.config, kernel)) if design.is_shell else ""
     for module in modules:
         results = design.folder / f"{module}.xml"
         variables = environment(design.folder) | {
             "PEELVIT_KERNEL": library,
             "PEELVIT_BENCH_NAME": module,
-            "PEELVIT_CONFIG": design.config.name,
+            "PEELVIT_CONFIG": str(shown),
             "PEELVIT_DUT": "shell" if design.is_shell else "exported",
             "COCOTB_LOG_LEVEL": "WARNING",
         }

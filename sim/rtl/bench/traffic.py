@@ -209,13 +209,13 @@ async def error_responses(dut: Any, fail_at: int, response: AxiResp, pattern: st
 
 
 @cocotb.test(timeout_time=LIMIT, timeout_unit="ns")
-@cocotb.parametrize(port=list(range(PORTS)), response=[AxiResp.SLVERR, AxiResp.DECERR], at_write=[False, True])
-async def every_port_reports_errors(dut: Any, port: int, response: AxiResp, at_write: bool) -> None:
-    """Reads and writes of each port."""
+@cocotb.parametrize(port=list(range(PORTS)), response=[AxiResp.SLVERR, AxiResp.DECERR], at=[15, 35, 42])
+async def every_port_reports_errors(dut: Any, port: int, response: AxiResp, at: int) -> None:
+    """Reads and writes of each port, the last of an instruction among them: it is the one that failed."""
     bench = await Bench.start(dut)
     bench.use_memory(window([descriptor(20, 300, 2100, (port, port))]))
     # Two words of descriptors, twenty words read, twenty written.
-    bench.memory.fail_at, bench.memory.response = 35 if at_write else 15, response
+    bench.memory.fail_at, bench.memory.response = at, response
     wanted = Status.BUS_SLAVE_ERROR if response is AxiResp.SLVERR else Status.BUS_DECODE_ERROR
     assert await bench.run(0) is wanted
     assert await bench.read("failed_instruction") == 0

@@ -391,7 +391,7 @@ module peelvit_top (
                 peelvit_arrive(port, data_valid[port], data[port], 32'(answered[port]));
         ends = 1'b0;
         if (stops || begins || running)
-            ends = peelvit_clock(stops, begins, 8'(failure), &quiet, window_words, program_word, results);
+            ends = peelvit_clock(stops, begins, 8'(failure != 0 ? failure : first_failure), &quiet, window_words, program_word, results);
         asks = running && !halt;
         for (int port = 0; port < PORTS; ++port) begin
             got_read = 1'b0;
