@@ -253,4 +253,21 @@ inline i32 fit32(wide_t value, int shift) {
     return i32(rounded);
 }
 
+// The same for 16 bits with a shift that lanes share.
+inline i16 store16(wide_t value, const Shift& by, Statistics& statistics) {
+#pragma HLS inline
+    statistics.bits |= uwide_t(value ^ (value >> 63));
+    const i32 rounded = shift_to_16(value, by);
+    const i16 kept = saturate16(rounded);
+    if (kept != rounded) ++statistics.saturations;
+    return kept;
+}
+
+inline Statistics merged(const Statistics& a, const Statistics& b) {
+    Statistics both;
+    both.bits = a.bits | b.bits;
+    both.saturations = a.saturations + b.saturations;
+    return both;
+}
+
 }  // namespace peelvit

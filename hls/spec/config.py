@@ -179,7 +179,7 @@ def check(config: HardwareConfig) -> None:
     need(2 <= config.step_buffers <= 5, "step_buffers must be between 2 and 5")
     need(config.panel_rows % config.row_tile == 0, "panel_rows must be a multiple of row_tile")
     need(config.sum_rows >= config.panel_rows, "sum_rows must be at least panel_rows")
-    need(config.lanes >= 3, "lanes must be at least 3: each of the three ports serves a third of them")
+    need(config.lanes in (4, 8, 12, 16), "lanes must be 4, 8, 12 or 16: halves of them fill and empty memory words")
     need(config.max_head_dim >= 3 * LANES, f"max_head_dim must be at least {3 * LANES}: a word for each port")
     need(config.max_split <= config.chunk, "max_split must not exceed chunk: class-token rows are summed in one pass")
     need(

@@ -42,8 +42,17 @@ class Channel:
 
     @property
     def is_scalar(self) -> bool:
-        """Whether it is an integer; scalars may have many readers."""
-        return _SCALAR.match(self.declared.cursor.type.get_canonical().spelling) is not None
+        """Whether it is an integer or a struct of nothing else, which is passed field by field; such may have many
+        readers."""
+        return _is_scalar(self.declared.cursor.type)
+
+
+def _is_scalar(kind) -> bool:
+    canonical = kind.get_canonical()
+    if _SCALAR.match(canonical.spelling):
+        return True
+    fields = list(canonical.get_fields()) if type_kind(canonical) == "RECORD" else []
+    return bool(fields) and not canonical.spelling.startswith("ap_") and all(_is_scalar(f.type) for f in fields)
 
 
 @rule("dataflow-form")

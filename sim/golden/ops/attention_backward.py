@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 
 from sim.golden.calls import Fractions
-from sim.golden.fixed import Results, Stored, exact_matmul, join, round_shift, store
+from sim.golden.fixed import Results, Stored, exact_matmul, join, round_shift, saturate, store
 from sim.golden.heads import by_position, by_token, image_groups, listed_keys, merge_heads, split_heads, used_columns
 from sim.golden.slots import Statistics
 from sim.golden.tokens import CLASS, PATCH, row_parts, store_rows
+
+MEAN_BITS = 38
+"""Of a query's weighted mean of dp: as many as dp has."""
 
 
 def attention_backward(
@@ -51,10 +54,11 @@ def attention_backward(
         dv, dv_fraction = _sum_queries(p, out[images], [g + fp for g in f["dy"]])
         groups.append(tuple(merge_heads(d) for d in (exact_matmul(ds, k[images]), dk, dv)))
     dq, dk, dv = (torch.cat(parts) for parts in zip(*groups, strict=True))
+    scale = gradient_mantissa & 0x1FFFF
     query_fractions = [g + fx + gradient_shift for g in f["dscore"]]
     thirds = (
-        _store_tokens(dq * gradient_mantissa, query_fractions, f["dqkv"][:2]),
-        _store_tokens(dk * gradient_mantissa, [dk_fraction + gradient_shift] * 2, f["dqkv"][2:4]),
+        _store_tokens(dq * scale, query_fractions, f["dqkv"][:2]),
+        _store_tokens(dk * scale, [dk_fraction + gradient_shift] * 2, f["dqkv"][2:4]),
         _store_tokens(dv, [dv_fraction] * 2, f["dqkv"][4:]),
     )
     dqkv = torch.zeros_like(qkv, memory_format=torch.contiguous_format)  # patch rows without a query stay zero
@@ -72,7 +76,7 @@ def attention_backward(
 def _score_gradients(p: Tensor, dp: Tensor, f: Fractions) -> tuple[Tensor, tuple[Statistics, ...]]:
     """Stored gradients of the scores [batch, heads, queries, tokens], and their statistics (patch, class)."""
     wide, fp = p.long(), f["probability"][0]
-    mean = round_shift((wide * dp).sum(3, keepdim=True), fp)
+    mean = saturate(round_shift((wide * dp).sum(3, keepdim=True), fp), MEAN_BITS)
     acc = dp.sub_(mean).mul_(wide)
     statistics, values = [Statistics(), Statistics()], []
     for kind, part in row_parts(p.shape[2], 1):

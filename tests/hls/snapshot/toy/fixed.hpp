@@ -235,6 +235,7 @@ inline i16 fit16(wide_t value, const FitWide& by, Statistics& seen) {
     return saturates ? (is_negative ? i16(-32767) : i16(32767)) : i16(rounded);
 }
 
+<<<<<<< HEAD
 // A value rounded to 32 bits and limited to them: requantise(value, shift, 32) with one shifter for each direction.
 inline i32 fit32(wide_t value, int shift) {
     const int from = narrow<8>(smaller(larger(shift, -31), 63));
@@ -251,6 +252,23 @@ inline i32 fit32(wide_t value, int shift) {
         return is_negative ? i32(-highest) : i32(highest);
     }
     return i32(rounded);
+=======
+// The same for 16 bits with a shift that lanes share.
+inline i16 store16(wide_t value, const Shift& by, Statistics& statistics) {
+#pragma HLS inline
+    statistics.bits |= uwide_t(value ^ (value >> 63));
+    const i32 rounded = shift_to_16(value, by);
+    const i16 kept = saturate16(rounded);
+    if (kept != rounded) ++statistics.saturations;
+    return kept;
+}
+
+inline Statistics merged(const Statistics& a, const Statistics& b) {
+    Statistics both;
+    both.bits = a.bits | b.bits;
+    both.saturations = a.saturations + b.saturations;
+    return both;
+>>>>>>> a9238f2 (attention: rows by port, lane and half; one requantiser a lane; sums, weights and tokens in their true widths)
 }
 
 }  // namespace peelvit

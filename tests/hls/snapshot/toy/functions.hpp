@@ -27,11 +27,33 @@ inline int distance_q16(wide_t distance, int fraction) {
     return int(rounded < limit ? rounded : limit);
 }
 
-// 2^-(distance * 2^-fraction * scale * 2^-20) for a distance >= 0: U1.20.
-inline wide_t exponential(wide_t distance, int fraction, int scale) {
+// How a distance of 38 bits comes to Q16, for lanes that share the fraction: beyond a limit it is the largest number,
+// below it is 2^24 times itself moved right.
+struct Distance {
+    wide_t limit;
+    u6 right;
+};
+
+inline Distance distance_unit(int fraction) {
+    const int bits = fraction - 16 + 24;
+    Distance unit;
+    unit.limit = wide_t(1) << narrow<7>(smaller(larger(bits, 0), 38));
+    unit.right = u6(smaller(larger(bits, 1), 63) - 1);
+    return unit;
+}
+
+inline int distance_q16(u38 distance, const Distance& unit) {
+    const int most = (1 << 24) - 1;
+    const int near = narrow<26>(int((wide_t(distance) << 24) >> unit.right));
+    const int rounded = smaller((near + 1) >> 1, most);
+    return wide_t(distance) < unit.limit ? rounded : most;
+}
+
+// 2^-(distance * scale * 2^-20) for a distance in Q16 of 24 bits: U1.20.
+inline wide_t exponential_of(int distance, int scale) {
 #pragma HLS inline off  // each call has its own copy of the table: two ports a lane
     const int factor = larger(0, smaller(scale, kMaxExponentialScale));
-    const wide_t product = wide_t(narrow<25>(distance_q16(distance, fraction))) * wide_t(narrow<25>(factor)) + (1 << 19);
+    const wide_t product = wide_t(narrow<25>(distance)) * wide_t(narrow<25>(factor)) + (1 << 19);
     const int exponent = narrow<29>(int(wide_t(product >> 20)));  // U11.16
     const int shift = narrow<6>(smaller(exponent >> 16, 22));
     const int index = (exponent >> 8) & 255;
@@ -40,6 +62,11 @@ inline wide_t exponential(wide_t distance, int fraction, int scale) {
     const int value = narrow<22>(kExp2Table[index] - ((fall * position + 128) >> 8));
     const int half = (1 << shift) >> 1;
     return wide_t((value + half) >> shift);
+}
+
+// 2^-(distance * 2^-fraction * scale * 2^-20) for a distance >= 0: U1.20.
+inline wide_t exponential(wide_t distance, int fraction, int scale) {
+    return exponential_of(distance_q16(distance, fraction), scale);
 }
 
 // floor(2^48 / sum) for the sum of a row's exponentials, in [2^20, 2^32]: a bit of the quotient a step.

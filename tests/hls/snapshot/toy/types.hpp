@@ -13,14 +13,19 @@
 namespace peelvit {
 
 #ifdef PEELVIT_NATIVE
+using i4 = std::int32_t;
 using i16 = std::int16_t;
 using i17 = std::int32_t;
 using i18 = std::int32_t;  // with i27 the operands of one multiplier
+using i20 = std::int32_t;
 using i27 = std::int32_t;
 using i32 = std::int32_t;
 using i33 = std::int64_t;
 using i34 = std::int64_t;
 using i48 = std::int64_t;
+using i38 = std::int64_t;
+using i40 = std::int64_t;
+using i56 = std::int64_t;
 using u6 = std::uint8_t;
 using u8 = std::uint8_t;
 using u17 = std::uint32_t;  // a 16-bit mantissa up to and with one
@@ -29,6 +34,7 @@ using u26 = std::uint32_t;
 using u30 = std::uint32_t;
 using u32 = std::uint32_t;
 using u34 = std::uint64_t;
+using u38 = std::uint64_t;
 using factor_t = std::int32_t;  // a 16-bit factor held as the machine multiplies fastest
 using acc_t = std::int64_t;     // 48 bits are enough (legal shapes), 64 are what the machine has
 using wide_t = std::int64_t;    // epilogues
@@ -55,14 +61,19 @@ inline void put32(word_t& word, int lane, i32 value) {
     word.lane[2 * lane + 1] = i16(u32(value) >> 16);
 }
 #else
+using i4 = ap_int<4>;
 using i16 = ap_int<16>;
 using i17 = ap_int<17>;
 using i18 = ap_int<18>;
+using i20 = ap_int<20>;
 using i27 = ap_int<27>;
 using i32 = ap_int<32>;
 using i33 = ap_int<33>;
 using i34 = ap_int<34>;
 using i48 = ap_int<48>;
+using i38 = ap_int<38>;
+using i40 = ap_int<40>;
+using i56 = ap_int<56>;
 using u6 = ap_uint<6>;
 using u8 = ap_uint<8>;
 using u17 = ap_uint<17>;
@@ -71,6 +82,7 @@ using u26 = ap_uint<26>;
 using u30 = ap_uint<30>;
 using u32 = ap_uint<32>;
 using u34 = ap_uint<34>;
+using u38 = ap_uint<38>;
 using factor_t = ap_int<16>;
 using acc_t = ap_int<48>;
 using wide_t = ap_int<64>;

@@ -5,7 +5,8 @@
 //   outer products   lane = key of a tile: + weight of (query, key) times the row of the query           dv, dk
 //
 // Rows of keys or values of one head are on chip in a copy for each lane, so a listed key costs what a dense one does;
-// they are double buffered, and the next head's rows come in while this one's are read.
+// they are double buffered, and the next head's rows come in while this one's are read. Outer products need no rows of
+// keys: the block's rows of queries take their place. So the right factor always comes from these copies.
 #pragma once
 
 #include "../fixed.hpp"
@@ -17,250 +18,309 @@ constexpr int kMultiplyDepth16 = 14;
 
 // What leaves the multipliers for the softmax: by step and lane.
 struct Products {
-    acc_t value[kBlockSteps][kLaneCount];
+    dot_t value[kBlockSteps][kLaneCount];
     i16 weight[kBlockSteps][kLaneCount];  // scores: whether the key counts; gradients: its probability
-    acc_t largest[kGroups][kLaneCount];
+    dot_t largest[kGroups][kLaneCount];
 };
 
-// The class query's part of dk or dv has a fraction of its own: one product, added when the sum is stored.
-struct ClassQuery {
-    i16 weight[kMaxTokens];
-    word_t row[kHeadWords];
-};
-
-// Finished sums by port and place in it: of the block's queries, or of as many keys of the head before.
+// Finished sums: of the block's queries, or of as many keys of the head before. The class query's part of the latter
+// has a fraction of its own: one product, added when the sum is stored.
 struct Sums {
-    acc_t row[kPorts][kPortRows][kMaxHeadDim];
-    ClassQuery class_query;
+    sum_t row[kQueryBlock][kMaxHeadDim];
+    i16 class_weight[kQueryBlock];
+    word_t class_row[kHeadWords];
 };
 
-inline acc_t dot(const factor_t (&vector)[kMaxHeadDim], const word_t (&row)[kHeadWords]) {
-#pragma HLS inline
-    acc_t sum = 0;
-    for (int w = 0; w < kHeadWords; ++w) {
-#pragma HLS unroll
-        for (int i = 0; i < kLanes; ++i) {
-#pragma HLS unroll
-            sum += product(vector[kLanes * w + i], get16(row[w], i));
-        }
-    }
-    return sum;
-}
+// Resident rows: of two heads; where sums over queries are made, rows of the queries of two blocks instead.
+using KeptRows = word_t[2 * kMaxTokens][kHeadWords];
+// Rows of q or dy of two blocks.
+using OwnRows = word_t[2 * kQueryBlock][kHeadWords];
 
-inline void add_product(acc_t (&acc)[kMaxHeadDim], bool opens, factor_t weight, const word_t (&row)[kHeadWords]) {
-#pragma HLS inline
-    for (int w = 0; w < kHeadWords; ++w) {
-#pragma HLS unroll
-        for (int i = 0; i < kLanes; ++i) {
-#pragma HLS unroll
-            const acc_t before = opens ? acc_t(0) : acc[kLanes * w + i];
-            acc[kLanes * w + i] = before + product(weight, get16(row[w], i));
-        }
-    }
-}
+// What is held of the class query while sums over queries are made: its weights by key, its row; of two heads.
+struct ClassQuery {
+    i16 weight[2 * kKeyTiles][kLaneCount];
+    word_t row[2][kHeadWords];
+};
 
-// A sweep is a group of queries (their keys step by step) or a tile of keys (the block's patch queries step by step).
+// A sweep is a group of queries (their keys step by step) or a tile of keys (the block's queries step by step). Before
+// dot products one sweep brings the first group's rows.
 struct Sweep {
     int index;
     int step;
     int steps;
 };
 
-// Steps of a sweep: sums need enough of them for the sweep before to drain.
-inline int sweep_steps(const AttentionJob& job, int pass, int first, int index) {
+constexpr int kRowSteps = kLaneCount + 1;  // to bring the rows of a group and take them over
+
+// Steps of a sweep: dot products need enough of them for the rows of the next one, sums for those before to drain.
+inline int sweep_steps(const AttentionJob& job, const Block& block, int index) {
 #pragma HLS inline
-    if (is_dot(pass)) return group_steps(job, first, index);
-    if (is_outer(pass)) return larger(block_patch_queries(job, first), kLaneCount);
-    return larger(group_steps(job, first, index), kLaneCount);
+    if (is_outer(block.pass)) return larger(block_queries(job, block.first), kLaneCount);
+    const int steps = index < 0 ? 0 : group_steps(job, block.first, index);
+    return larger(steps, is_dot(block.pass) ? int(kRowSteps) : int(kLaneCount));
 }
 
-inline int all_steps(const AttentionJob& job, int pass, int first) {
+inline int key_tiles(const AttentionJob& job) { return (narrow<10>(job.tokens) + kLaneCount - 1) / kLaneCount; }
+
+inline int all_steps(const AttentionJob& job, const Block& block) {
 #pragma HLS inline
-    if (block_queries(job, first) == 0) return 0;
-    const int tiles = (job.tokens + kLaneCount - 1) / kLaneCount;
-    if (is_outer(pass)) return tiles * sweep_steps(job, pass, first, 0) + kLaneCount;
-    if (is_dot(pass)) return block_steps(job, first);
-    int steps = kLaneCount;
+    if (block_queries(job, block.first) == 0) return 0;
+    if (is_outer(block.pass)) return short_product(key_tiles(job), sweep_steps(job, block, 0)) + kLaneCount;
+    int steps = is_dot(block.pass) ? int(kRowSteps) : int(kLaneCount);
     for (int group = 0; group < kGroups; ++group) {
 #pragma HLS unroll
-        if (group < block_groups(job, first)) steps += sweep_steps(job, pass, first, group);
+        if (group < block_groups(job, block.first)) steps += sweep_steps(job, block, group);
     }
     return steps;
 }
 
-// The keys of the head before whose sums leave with this block.
-inline int out_rows(const AttentionJob& job, int out_pass, int out_first) {
-    return out_pass == kNoPass ? 0 : clamp_to(job.tokens - out_first, kQueryBlock);
+// Whether the keys of a tile lie in one word, or are whole words.
+constexpr bool kTilesAreWords = kLanes % kLaneCount == 0 || kLaneCount % kLanes == 0;
+
+// Where a port's next word belongs. Ports start one after the other, so that no two of them are at the same word.
+struct Arrival {
+    bool is_next;  // a row of what the next head keeps
+    int row, word;
+    int count;  // words taken
+};
+
+inline Arrival first_arrival(const Block& block, int port) {
+#pragma HLS inline
+    Arrival at;
+    at.is_next = block.own_rows <= port;
+    at.row = port;
+    at.word = port == 0 ? 0 : kHeadWords - port;
+    at.count = 0;
+    return at;
 }
 
-inline void copy(const ClassQuery& from, ClassQuery& to) {
+// Rows that come in, word by word, to the other half of the own rows, or of those kept.
+inline void take_rows(const AttentionJob& job, const Block& block, int c, const ComingWords& coming0,
+                      const ComingWords& coming1, const ComingWords& coming2, Arrival (&at)[kPorts], KeptRows& kept,
+                      OwnRows& own) {
 #pragma HLS inline
-    for (int token = 0; token < kMaxTokens; ++token) {
+    bool brings[kPorts];
+    word_t word[kPorts];
+    int place[kPorts];
+#pragma HLS array_partition variable = brings type = complete
+#pragma HLS array_partition variable = word type = complete
+#pragma HLS array_partition variable = place type = complete
+    const int own_half = (1 - block.parity) * kQueryBlock;
+    const bool own_are_kept = is_outer(block.own_pass);
+    for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-        to.weight[token] = from.weight[token];
+        const int row = narrow<9>(at[port].row);
+        const bool exists = at[port].is_next ? row < block.next_rows : row < block.own_rows;
+        brings[port] = c >= port && exists && at[port].word < job.head_words;
+        word[port] = zero_word();
+        if (brings[port]) {
+            const int count = narrow<11>(at[port].count);
+            word[port] = port == 0 ? coming0[count] : (port == 1 ? coming1[count] : coming2[count]);
+            at[port].count = count + 1;
+        }
+        place[port] = at[port].is_next ? (1 - block.buffer) * kMaxTokens + short_of(block.next_first) + row
+                                       : (own_are_kept ? block.own_buffer * kMaxTokens : 0) + own_half + row;
     }
     for (int w = 0; w < kHeadWords; ++w) {
 #pragma HLS unroll
-        to.row[w] = from.row[w];
+        bool comes = false, is_kept = false;
+        word_t taken = zero_word();
+        int to = 0;
+        for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+            if (brings[port] && at[port].word == w) {
+                comes = true;
+                is_kept = at[port].is_next || own_are_kept;
+                taken = word[port];
+                to = place[port];
+            }
+        }
+        if (comes && is_kept) kept[to][w] = taken;
+        if (comes && !is_kept) own[narrow<7>(to)][w] = taken;
+    }
+    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+        at[port].word = narrow<6>(at[port].word) + 1;
+        if (at[port].word == kHeadWords) {
+            at[port].word = 0;
+            if (c >= port) at[port].row = narrow<9>(at[port].row) + kPorts;
+            if (!at[port].is_next && at[port].row >= block.own_rows) {
+                at[port].is_next = true;
+                at[port].row = port;
+            }
+        }
     }
 }
 
-inline void multiply(const AttentionJob& job, int pass, int first, int buffer, int next_part, int out_pass,
-                     int out_first,
-                     const word_t (&own)[kGroups][kLaneCount][kHeadWords],
-                     const word_t (&matrix)[kBlockWords16][kLaneCount], const word_t (&list)[kBlockWords16][kLaneCount],
-                     const SpreadRows& weights, const QueryVectors& vectors, const NextRows& next_rows,
-                     word_t (&kept)[2 * kMaxTokens][kHeadWords], acc_t (&gradient)[2 * kKeyRows][kMaxHeadDim],
-                     ClassQuery (&class_query)[2], Products& products, i16 (&token_of)[kBlockSteps][kLaneCount],
-                     Sums& sums) {
+inline void multiply(const AttentionJob& job, const Block& block, const LaneWeights& weights, const LaneTokens& tokens,
+                     const ComingWords& coming0, const ComingWords& coming1, const ComingWords& coming2, OwnRows& own,
+                     KeptRows& kept, sum_t (&gradient)[2 * kKeyRows][kMaxHeadDim], ClassQuery& class_query,
+                     Products& products, token_t (&token_of)[kBlockSteps][kLaneCount], Sums& sums) {
 #pragma HLS inline off
-#pragma HLS allocation operation instances = mul limit = 128
-    const bool dots = is_dot(pass);
-    const bool outer = is_outer(pass);
-    const int sweeps =
-        block_queries(job, first) == 0
-            ? 0
-            : (outer ? (job.tokens + kLaneCount - 1) / kLaneCount : block_groups(job, first));
-    const int patch_queries = block_patch_queries(job, first);
-    const int kept_rows = next_part != 0 ? block_tokens(job, first) : 0;
-    const int leaving = out_rows(job, out_pass, out_first);
+    const bool dots = is_dot(block.pass);
+    const bool outer = is_outer(block.pass);
+    const int queries = block_queries(job, block.first);
+    const int patch_queries = block_patch_queries(job, block.first);
+    const int class_at = class_place(job, block.first);
+    const int sweeps = queries == 0 ? 0 : (outer ? key_tiles(job) : block_groups(job, block.first));
+    const int leaving = out_rows(job, block);
+    const int kept_half = block.buffer * kMaxTokens;
     // Rows leave while nothing drains, as in the first sweep.
-    const int late = clamp_to(leaving - sweep_steps(job, pass, first, 0), kQueryBlock);
-    const int length = larger(all_steps(job, pass, first) + late, kept_rows);
+    const int late = clamp_to(leaving - (sweeps == 0 ? 0 : sweep_steps(job, block, 0)), kQueryBlock);
+    const int arriving = (coming_rows(block.own_rows, 0) + coming_rows(block.next_rows, 0)) * kHeadWords + kPorts;
+    const bool arrives = block.own_rows > 0 || block.next_rows > 0;
+    const int length = narrow<11>(larger(all_steps(job, block) + late, arrives ? arriving : 0));
     factor_t vector[kLaneCount][kMaxHeadDim];
-    acc_t acc[kLaneCount][kMaxHeadDim];
-    acc_t done[kLaneCount][kMaxHeadDim];  // drains row by row while the next sweep accumulates
-    acc_t most[kLaneCount];
+    factor_t coming_vector[kLaneCount][kMaxHeadDim];
+    sum_t acc[kLaneCount][kMaxHeadDim];
+    sum_t done[kLaneCount][kMaxHeadDim];  // drains row by row while the next sweep accumulates
+    dot_t most[kLaneCount];
     int highest[kLaneCount];
+    Arrival arrival[kPorts];
 #pragma HLS array_partition variable = vector type = complete dim = 0
+#pragma HLS array_partition variable = coming_vector type = complete dim = 0
 #pragma HLS array_partition variable = acc type = complete dim = 0
 #pragma HLS array_partition variable = done type = complete dim = 0
 #pragma HLS array_partition variable = most type = complete
 #pragma HLS array_partition variable = highest type = complete
+#pragma HLS array_partition variable = arrival type = complete
+    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+        arrival[port] = first_arrival(block, port);
+    }
+    for (int w = 0; w < kHeadWords; ++w) {
+#pragma HLS unroll
+        sums.class_row[w] = class_query.row[1 - block.buffer][w];
+    }
     Sweep at;
-    at.index = 0;
+    at.index = dots ? -1 : 0;
     at.step = 0;
-    at.steps = sweep_steps(job, pass, first, 0);
+    at.steps = sweep_steps(job, block, at.index);
     int done_index = 0;
     int drained = kLaneCount;
     int left = 0;
-    copy(class_query[1 - buffer], sums.class_query);
-    if (outer && has_class_query(job, first)) {
-        const int row = job.queries - 1 - first;
-        for (int token = 0; token < kMaxTokens; ++token) {
-#pragma HLS unroll
-            class_query[buffer].weight[token] = weights[port_of(row)][place_in_port(row)][token];
-        }
-        for (int w = 0; w < kHeadWords; ++w) {
-#pragma HLS unroll
-            class_query[buffer].row[w] = vectors[port_of(row)][place_in_port(row)][w];
-        }
-    }
 multiply_steps:
     for (int c = 0; c < length; ++c) {
 #pragma HLS loop_tripcount max = 172
         PIPELINE(c == 0, 1, kMultiplyDepth16);
+// Rows that come in are of heads and blocks to come; a sum is read again after a whole sweep.
 #pragma HLS dependence variable = kept type = inter dependent = false
+#pragma HLS dependence variable = own type = inter dependent = false
 #pragma HLS dependence variable = gradient type = inter dependent = false
-        if (c < kept_rows) {
-            for (int w = 0; w < kHeadWords; ++w) {
-#pragma HLS unroll
-                kept[(1 - buffer) * kMaxTokens + first + c][w] = next_rows[next_port(c)][c - first_next(next_port(c))][w];
-            }
-        }
+        if (arrives && c < arriving) take_rows(job, block, c, coming0, coming1, coming2, arrival, kept, own);
         const bool drains = drained < kLaneCount;
         const bool leaves = !drains && left < leaving;
         if (drains || leaves) {
-            const int key = drains ? buffer * kKeyRows + done_index * kLaneCount + drained
-                                   : (1 - buffer) * kKeyRows + out_first + left;
-            const int row = drains ? done_index * kLaneCount + drained : left;
+            const int lane = narrow<6>(drained);
+            const int leaver = narrow<6>(left);
+            const int drain_row = narrow<7>(done_index) * kLaneCount + lane;
+            const int leave_row = short_of(block.out_first) + leaver;
+            const int key = drains ? block.buffer * kKeyRows + drain_row : (1 - block.buffer) * kKeyRows + leave_row;
+            const int row = narrow<6>(drains ? drain_row : leaver);
+            const bool adds = leaves || (outer && block.first != 0);
             for (int d = 0; d < kMaxHeadDim; ++d) {
 #pragma HLS unroll
-                const acc_t before = drains && (!outer || first == 0) ? acc_t(0) : gradient[key][d];
-                const acc_t sum = drains ? acc_t(before + done[drained][d]) : before;
+                const sum_t before = adds ? gradient[key][d] : sum_t(0);
+                const sum_t more = drains ? done[lane][d] : sum_t(0);
+                const sum_t sum = before + more;
                 if (drains && outer)
                     gradient[key][d] = sum;
                 else
-                    sums.row[port_of(row)][place_in_port(row)][d] = sum;
+                    sums.row[row][d] = sum;
             }
+            if (leaves)
+                sums.class_weight[row] =
+                    class_query.weight[(1 - block.buffer) * kKeyTiles + leave_row / kLaneCount][leave_row % kLaneCount];
             if (drains)
-                ++drained;
+                drained = lane + 1;
             else
-                ++left;
+                left = leaver + 1;
         }
-        if (at.index < sweeps) {
-            const bool opens = at.step == 0;
-            const int word = at.index * kTokenWords;
-            for (int lane = 0; lane < kLaneCount; ++lane) {
-#pragma HLS unroll
-                const int index = first + at.index * kLaneCount + lane;
-                const bool listed = is_listed(job, index) && at.step > 0;
-                const bool exists = index < job.queries && at.step < query_keys(job, index);
-                word_t right[kHeadWords];
-#pragma HLS array_partition variable = right type = complete
-                factor_t weight = 0;
-                if (outer) {
-                    const int port = port_of(at.step);
-                    const int place = place_in_port(at.step);
-                    const int key = at.index * kLaneCount + lane;
-                    if (at.step < patch_queries && key < kMaxTokens) weight = weights[port][place][key];
+        const int index = narrow<7>(at.index);
+        const int step = narrow<10>(at.step);
+        if (index < sweeps) {
+            const bool brings_row = dots && step < kLaneCount;
+            if (brings_row) {
+                const int row = narrow<7>(block.parity * kQueryBlock + (index + 1) * kLaneCount + step);
+                if (index + 1 < kGroups) {
                     for (int w = 0; w < kHeadWords; ++w) {
 #pragma HLS unroll
-                        right[w] = at.step < patch_queries ? vectors[port][place][w] : zero_word();
-                    }
-                } else {
-                    int token = smaller(at.step, kMaxTokens - 1);
-                    if (listed && exists) {
-                        const int entry = at.step - 1;
-                        token = entry_token(job, get16(list[word + entry / kLanes][lane], entry % kLanes));
-                    }
-                    const bool counts = exists && (opens || token > highest[lane]);
-                    if (counts) {
-                        highest[lane] = token;
-                        weight = pass == kScores
-                                     ? i16(1)
-                                     : get16(matrix[word + at.step / kLanes][lane], at.step % kLanes);
-                    }
-                    for (int w = 0; w < kHeadWords; ++w) {
+                        const word_t word = w < job.head_words ? own[row][w] : zero_word();
+                        for (int i = 0; i < kLanes; ++i) {
 #pragma HLS unroll
-                        right[w] = kept[buffer * kMaxTokens + (exists ? token : 0)][w];
-                    }
-                    if (dots) {
-                        if (opens) {
-                            for (int w = 0; w < kHeadWords; ++w) {
-#pragma HLS unroll
-                                for (int i = 0; i < kLanes; ++i) {
-#pragma HLS unroll
-                                    vector[lane][kLanes * w + i] =
-                                        w < job.head_words ? get16(own[at.index][lane][w], i) : i16(0);
-                                }
-                            }
+                            coming_vector[step][kLanes * w + i] = get16(word, i);
                         }
-                        const int entry = at.index * kMaxTokens + at.step;
-                        const acc_t value = dot(vector[lane], right);
-                        if (opens || (counts && value > most[lane])) most[lane] = value;
-                        products.value[entry][lane] = value;
-                        products.weight[entry][lane] = i16(weight);
-                        products.largest[at.index][lane] = most[lane];
-                        token_of[entry][lane] = i16(token);
                     }
                 }
-                if (!dots) add_product(acc[lane], opens, weight, right);
             }
-            ++at.step;
-            if (at.step == at.steps) {
+            const bool opens = step == 0;
+            for (int lane = 0; lane < kLaneCount; ++lane) {
+#pragma HLS unroll
+                if (index < 0) continue;
+                const int query = index * kLaneCount + lane;
+                const int word = index * kTokenWords;
+                int row = kept_half + block.parity * kQueryBlock + step;
+                factor_t weight = 0;
+                int token = 0;
+                if (outer) {
+                    const int key = index * kLaneCount + lane;
+                    const int tile_word = kTilesAreWords ? index * kLaneCount / kLanes + lane / kLanes : key / kLanes;
+                    const int tile_place = kTilesAreWords ? (kLaneCount < kLanes ? index * kLaneCount % kLanes : 0) + lane % kLanes : key % kLanes;
+                    const int group = step < kLaneCount ? 0 : 1;
+                    const i16 found = weights[step - group * kLaneCount][group * kTokenWords + tile_word][tile_place];
+                    if (step < patch_queries) weight = found;
+                    if (step == class_at) class_query.weight[block.buffer * kKeyTiles + index][lane] = found;
+                } else {
+                    const bool is_class = query == class_at;
+                    const bool exists = query < queries && step < (is_class ? job.class_keys : job.patch_keys);
+                    const int entry = step - 1;
+                    token = job.sparse && !is_class && step > 0 ? int(tokens[lane][word + entry / kLanes][entry % kLanes])
+                                                                : smaller(step, kMaxTokens - 1);
+                    if (!exists) token = 0;
+                    if (exists && rises(step, token, highest[lane])) {
+                        highest[lane] = token;
+                        weight = block.pass == kScores ? i16(1) : weights[lane][word + step / kLanes][step % kLanes];
+                    }
+                    row = kept_half + token;
+                }
+                dot_t value = 0;
+                for (int w = 0; w < kHeadWords; ++w) {
+#pragma HLS unroll
+                    const word_t right = kept[row][w];
+                    for (int i = 0; i < kLanes; ++i) {
+#pragma HLS unroll
+                        const int d = kLanes * w + i;
+                        const factor_t factor = dots ? vector[lane][d] : weight;
+                        const sum_t before = dots || opens ? sum_t(0) : acc[lane][d];
+                        acc[lane][d] = before + product(factor, get16(right, i));
+                        value += i32(acc[lane][d]);
+                    }
+                    if (outer && lane == 0 && step == class_at) class_query.row[block.buffer][w] = right;
+                }
+                if (dots) {
+                    const int place = index * kGroupSteps + step;
+                    if (opens || (weight != 0 && value > most[lane])) most[lane] = value;
+                    products.value[place][lane] = value;
+                    products.weight[place][lane] = i16(weight);
+                    products.largest[index][lane] = most[lane];
+                    token_of[place][lane] = token_t(token);
+                }
+            }
+            at.step = step + 1;
+            if (step + 1 == at.steps) {
                 for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
                     for (int d = 0; d < kMaxHeadDim; ++d) {
 #pragma HLS unroll
+                        vector[lane][d] = coming_vector[lane][d];
                         done[lane][d] = acc[lane][d];
                     }
                 }
-                done_index = at.index;
-                drained = dots ? kLaneCount : 0;
-                ++at.index;
+                done_index = index;
+                if (!dots) drained = 0;
+                at.index = index + 1;
                 at.step = 0;
-                at.steps = sweep_steps(job, pass, first, at.index);
+                at.steps = sweep_steps(job, block, index + 1);
             }
         }
     }

@@ -12,100 +12,151 @@ namespace peelvit {
 
 constexpr int kTermDepth = 16;
 constexpr int kDividerDepth = 20;
+constexpr int kStoreDepth = 10;
+constexpr int kMeanBits = 38;  // of m, which no sum of probabilities that is about one exceeds
 
 // By step and lane: exponentials, or dp with the probabilities.
 struct Terms {
-    acc_t value[kBlockSteps][kLaneCount];
+    dot_t value[kBlockSteps][kLaneCount];
     i16 weight[kBlockSteps][kLaneCount];
 };
 
-inline void terms(const AttentionJob& job, int pass, int first, const Products& products, Terms& to,
+inline void terms(const AttentionJob& job, const Block& block, const Products& products, Terms& to,
                   wide_t (&sum)[kGroups][kLaneCount]) {
 #pragma HLS inline off
-    const int length = is_dot(pass) ? block_steps(job, first) : 0;
-    GroupWalk at = first_group(job, first);
+    const int length = is_dot(block.pass) ? block_steps(job, block.first) : 0;
+    const Distance unit = distance_unit(2 * job.f_qkv);
+    GroupWalk at = first_group(job, block.first, false);
     wide_t total[kLaneCount];
 #pragma HLS array_partition variable = total type = complete
 terms:
     for (int c = 0; c < length; ++c) {
 #pragma HLS loop_tripcount max = 162
         PIPELINE(c == 0, 1, kTermDepth);
-        const int entry = at.group * kMaxTokens + at.step;
+        const int group = narrow<3>(at.group);
+        const int step = narrow<10>(at.step);
+        const int entry = group * kGroupSteps + step;
         for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
             const i16 weight = products.weight[entry][lane];
-            const acc_t value = products.value[entry][lane];
+            const dot_t value = products.value[entry][lane];
             wide_t term = 0;
-            acc_t on = value;
-            if (pass == kScoreGradients) {
-                term = wide_t(weight) * wide_t(value);
+            dot_t on = value;
+            if (block.pass == kScoreGradients) {
+                term = multiply(weight, value);
             } else {
-                if (weight != 0)
-                    term = exponential(wide_t(products.largest[at.group][lane]) - wide_t(value), 2 * job.f_qkv,
-                                       job.scale);
-                on = acc_t(term);
+                const wide_t distance = wide_t(products.largest[group][lane]) - wide_t(value);
+                if (weight != 0) term = exponential_of(distance_q16(u38(distance), unit), job.scale);
+                on = dot_t(term);
             }
             to.value[entry][lane] = on;
             to.weight[entry][lane] = weight;
-            total[lane] = at.step == 0 ? term : wide_t(total[lane] + term);
-            sum[at.group][lane] = total[lane];
+            total[lane] = step == 0 ? term : wide_t(total[lane] + term);
+            sum[group][lane] = total[lane];
         }
-        advance(job, first, at);
+        advance(job, block.first, false, at);
     }
 }
 
-inline void divide(const AttentionJob& job, int pass, int first, const wide_t (&sum)[kGroups][kLaneCount],
-                   wide_t (&ratio)[kGroups][kLaneCount]) {
+inline void divide(const AttentionJob& job, const Block& block, const wide_t (&sum)[kGroups][kLaneCount],
+                   dot_t (&ratio)[kGroups][kLaneCount]) {
 #pragma HLS inline off
-    const int queries = is_dot(pass) ? block_queries(job, first) : 0;
+    const int queries = is_dot(block.pass) ? block_queries(job, block.first) : 0;
 divide:
     for (int i = 0; i < queries; ++i) {
 #pragma HLS loop_tripcount max = 8
         PIPELINE(i == 0, 1, kDividerDepth);
         const wide_t total = sum[i / kLaneCount][i % kLaneCount];
-        wide_t result = round_shift(total, job.f_probability);
-        if (pass == kScores) result = reciprocal(total);
-        ratio[i / kLaneCount][i % kLaneCount] = result;
+        wide_t result = saturate(round_shift(total, job.f_probability), kMeanBits);
+        if (block.pass == kScores) result = reciprocal(total);
+        ratio[i / kLaneCount][i % kLaneCount] = dot_t(result);
     }
 }
 
-inline void values(const AttentionJob& job, int pass, int first, const Terms& from,
-                   const wide_t (&ratio)[kGroups][kLaneCount], LaneWords& rows,
+// Words of rows over keys, of a half of the lanes: `row * kTokenWords + word`.
+using HalfRows = word_t[kHalfRows * kTokenWords];
+
+inline void values(const AttentionJob& job, const Block& block, const Terms& from,
+                   const dot_t (&ratio)[kGroups][kLaneCount], HalfRows& rows0, HalfRows& rows1,
                    i16 (&for_map)[kBlockSteps][kLaneCount], Statistics& probability, Statistics (&dscore)[2]) {
 #pragma HLS inline off
-    const int length = is_dot(pass) ? block_steps(job, first) : 0;
-    GroupWalk at = first_group(job, first);
-    word_t word[kLaneCount];
-#pragma HLS array_partition variable = word type = complete
+    const bool any = is_dot(block.pass) && block_queries(job, block.first) > 0;
+    GroupWalk at = first_group(job, block.first, true);
+    int length = any ? int(kHalf) : 0;
+    for (int group = 0; group < kGroups; ++group) {
+#pragma HLS unroll
+        if (any) length += walked_steps(job, block.first, group, true);
+    }
+    const bool scores = block.pass == kScores;
+    const int class_at = class_place(job, block.first);
+    Shift by[2];
+    Statistics seen[2];
+#pragma HLS array_partition variable = by type = complete
+#pragma HLS array_partition variable = seen type = complete
+    for (int kind = 0; kind < 2; ++kind) {
+#pragma HLS unroll
+        const int fraction = job.f_probability + job.f_dy[kind] + job.f_qkv;
+        by[kind] = shift_of(scores ? kProbabilityBits - job.f_probability : fraction - job.f_dscore[kind], 16);
+        seen[kind] = no_statistics();
+    }
+    word_t line[kLaneCount];
+    word_t full[kLaneCount];  // leaves word by word while the next ones are filled, a lane of each half a cycle
+#pragma HLS array_partition variable = line type = complete
+#pragma HLS array_partition variable = full type = complete
+    int left = kHalf;
+    int full_word = 0;
+    int full_row = 0;
 values:
     for (int c = 0; c < length; ++c) {
-#pragma HLS loop_tripcount max = 162
+#pragma HLS loop_tripcount max = 166
         PIPELINE(c == 0, 1, kStoreDepth);
-        const int entry = at.group * kMaxTokens + at.step;
-        const int lane_of_word = at.step % kLanes;
-        for (int lane = 0; lane < kLaneCount; ++lane) {
-#pragma HLS unroll
-            const int index = first + at.group * kLaneCount + lane;
-            const int kind = query_kind(job, index);
-            const wide_t value = from.value[entry][lane];
-            i16 result = 0;
-            if (index < job.queries) {
-                const wide_t weight = from.weight[entry][lane];
-                const wide_t by = ratio[at.group][lane];
-                if (pass == kScores) {
-                    result = i16(store(probability_of(value, by), kProbabilityBits - job.f_probability, 16, probability));
-                } else {
-                    const int fraction = job.f_probability + job.f_dy[kind] + job.f_qkv;
-                    const wide_t difference = value - by;
-                    result = i16(store(weight * difference, fraction - job.f_dscore[kind], 16, dscore[kind]));
-                }
-            }
-            if (lane_of_word == 0) word[lane] = zero_word();
-            put16(word[lane], lane_of_word, result);
-            rows[lane_port(lane)][at.group * kTokenWords + at.step / kLanes][lane_place(lane)] = word[lane];
-            for_map[entry][lane] = result;
+        const int group = narrow<3>(at.group);
+        const int step = narrow<10>(at.step);
+        if (left < kHalf) {
+            const int place = (full_row + narrow<4>(left)) * kTokenWords + full_word;
+            rows0[place] = full[narrow<4>(left)];
+            rows1[place] = full[kHalf + narrow<4>(left)];
+            left = narrow<4>(left) + 1;
         }
-        advance(job, first, at);
+        if (group < kGroups) {
+            const int entry = group * kGroupSteps + step;
+            const int place = step % kLanes;
+            for (int lane = 0; lane < kLaneCount; ++lane) {
+#pragma HLS unroll
+                const int query = group * kLaneCount + lane;
+                const int kind = query == class_at ? kClassQuery : kPatchQuery;
+                const dot_t value = from.value[entry][lane];
+                i16 result = 0;
+                if (query <= class_at && step < group_steps(job, block.first, group)) {
+                    wide_t product;
+                    if (scores)
+                        product = probability_of(wide_t(value), wide_t(ratio[group][lane]));
+                    else
+                        product = multiply(from.weight[entry][lane], i40(wide_t(value) - wide_t(ratio[group][lane])));
+                    result = store16(product, by[kind], seen[kind]);
+                }
+                if (place == 0) line[lane] = zero_word();
+                put16(line[lane], place, result);
+                for_map[entry][lane] = result;
+            }
+            if (place == kLanes - 1 || step + 1 == at.steps) {
+                for (int lane = 0; lane < kLaneCount; ++lane) {
+#pragma HLS unroll
+                    full[lane] = line[lane];
+                }
+                full_row = group * kHalf;
+                full_word = step / kLanes;
+                left = 0;
+            }
+            advance(job, block.first, true, at);
+        }
+    }
+    for (int kind = 0; kind < 2; ++kind) {
+#pragma HLS unroll
+        if (scores)
+            probability = merged(probability, seen[kind]);
+        else
+            dscore[kind] = merged(dscore[kind], seen[kind]);
     }
 }
 

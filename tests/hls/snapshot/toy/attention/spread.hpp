@@ -1,5 +1,5 @@
-// Rows by position become rows by token, for the sums over queries: a query's listed entries are spread over a register
-// row, eight a cycle. The other passes take the words as they are.
+// From the ports' thirds to the lanes of the multipliers: weights by position, and the tokens of listed keys. For sums
+// over queries, which go tile by tile over all tokens, a listed query's weights are moved to the places of their tokens.
 #pragma once
 
 #include "load.hpp"
@@ -8,103 +8,87 @@ namespace peelvit {
 
 constexpr int kSpreadDepth = 6;
 
-// Rows by token, by port and place in it.
-using SpreadRows = i16[kPorts][kPortRows][kMaxTokens];
+// By lane: `group * kTokenWords + word`, and place in the word.
+using LaneWeights = i16[kLaneCount][kBlockWords16][kLanes];
+using LaneTokens = token_t[kLaneCount][kBlockWords16][kLanes];
 
-inline void spread_rows(const AttentionJob& job, int first, const QueryBlock& from, SpreadRows& weights) {
+// Whether a listed entry counts: its token is above those of all entries before it.
+inline bool rises(int step, int token, int highest) { return step == 0 || token > narrow<9>(highest); }
+
+// Word `n` of a port's lanes as it is, or zeros to be filled.
+template <int kPort>
+inline void pass_word(const PortRows& from, int n, bool scatters, LaneWeights& weights, LaneTokens& tokens) {
 #pragma HLS inline
-    const int rows = port_rows(block_queries(job, first), 0);
-    i16 row[kPorts][kMaxTokens];
-#pragma HLS array_partition variable = row type = complete dim = 0
-spread_rows:
-    for (int m = 0; m < rows; ++m) {
-#pragma HLS loop_tripcount max = 8
-        const int words = words16(longest_row(job, first, m));
-        i16 before[kPorts];
-        int highest[kPorts];
-#pragma HLS array_partition variable = before type = complete
-#pragma HLS array_partition variable = highest type = complete
-    spread_words:
-        for (int w = 0; w < words; ++w) {
-#pragma HLS loop_tripcount max = 11
-            PIPELINE((m | w) == 0, 1, kSpreadDepth);
-            for (int port = 0; port < kPorts; ++port) {
+    for (int i = 0; i < kThird; ++i) {
 #pragma HLS unroll
-                const int index = first + port_row(port, m);
-                const int lane = smaller(port_place(port, m), kFrontLanes - 1);
-                const int place = port_group(port, m) * kTokenWords + w;
-                const bool listed = is_listed(job, index);
-                const bool exists = is_port_row(port, m) && index < job.queries;
-                const int keys = exists ? query_keys(job, index) : 0;
-                const word_t entries = from.list[port][place][lane];
-                if (w == 0) {
-                    highest[port] = -1;
-                    for (int token = 0; token < kMaxTokens; ++token) {
+        if (kPort * kThird + i >= kLaneCount) continue;
+        for (int k = 0; k < kLanes; ++k) {
 #pragma HLS unroll
-                        row[port][token] = 0;
-                    }
-                }
-                for (int k = 0; k < kLanes; ++k) {
-#pragma HLS unroll
-                    const int position = kLanes * w + k;
-                    const i16 entry = k == 0 ? before[port] : get16(entries, (k + kLanes - 1) % kLanes);
-                    const int token = listed && position > 0 ? entry_token(job, entry) : position;
-                    if (position < keys && token > highest[port]) {
-                        row[port][token] = get16(from.matrix[port][place][lane], k);
-                        highest[port] = token;
-                    }
-                }
-                before[port] = get16(entries, kLanes - 1);
-            }
-            if (w + 1 == words) {
-                for (int port = 0; port < kPorts; ++port) {
-#pragma HLS unroll
-                    for (int token = 0; token < kMaxTokens; ++token) {
-#pragma HLS unroll
-                        weights[port][m][token] = row[port][token];
-                    }
-                }
-            }
+            weights[kPort * kThird + i][n][k] = scatters ? i16(0) : get16(from.matrix[i][n], k);
+            tokens[kPort * kThird + i][n][k] = from.list[i][n][k];
         }
     }
 }
 
-inline void pass_words(const AttentionJob& job, int pass, int first, const QueryBlock& from,
-                       word_t (&matrix)[kBlockWords16][kLaneCount], word_t (&list)[kBlockWords16][kLaneCount]) {
+// The entry of a port's lanes at a step. Tokens rise, so a word is complete when a later one begins.
+template <int kPort>
+inline void scatter_entry(const AttentionJob& job, int first, const PortRows& from, const GroupWalk& at,
+                          int (&highest)[kThird], i16 (&line)[kThird][kLanes], LaneWeights& weights) {
 #pragma HLS inline
-    const int used = (kGroups - 1) * kTokenWords + words16(job.class_keys);
-    const int words = block_queries(job, first) > 0 && (job.sparse || pass != kScores) ? used : 0;
-pass_words:
+    const int step = narrow<9>(at.step);
+    const int words = narrow<3>(at.group) * kTokenWords;
+    const int entry = step - 1;
+    for (int i = 0; i < kThird; ++i) {
+#pragma HLS unroll
+        if (kPort * kThird + i >= kLaneCount) continue;
+        const int query = narrow<3>(at.group) * kLaneCount + kPort * kThird + i;
+        const int place = class_place(job, first);
+        const bool exists = query <= place && step < (query == place ? job.class_keys : job.patch_keys);
+        const bool listed = query != place && step > 0;
+        const int token = listed ? int(from.list[i][words + entry / kLanes][entry % kLanes]) : step;
+        if (exists && rises(step, token, highest[i])) {
+            const bool same = step > 0 && token / kLanes == narrow<9>(highest[i]) / kLanes;
+            const i16 value = get16(from.matrix[i][words + step / kLanes], step % kLanes);
+            for (int k = 0; k < kLanes; ++k) {
+#pragma HLS unroll
+                line[i][k] = token % kLanes == k ? value : (same ? line[i][k] : i16(0));
+                weights[kPort * kThird + i][words + token / kLanes][k] = line[i][k];
+            }
+            highest[i] = token;
+        }
+    }
+}
+
+inline void spread(const AttentionJob& job, const Block& block, const PortRows& rows0, const PortRows& rows1,
+                   const PortRows& rows2, LaneWeights& weights, LaneTokens& tokens) {
+#pragma HLS inline off
+    const bool any = block_queries(job, block.first) > 0;
+    const bool scatters = job.sparse && is_outer(block.pass);
+    const int used = (kGroups - 1) * kTokenWords + narrow<7>(words16(job.class_keys));
+    const int words = any && (job.sparse || block.pass != kScores) ? used : 0;
+spread_words:
     for (int n = 0; n < words; ++n) {
 #pragma HLS loop_tripcount max = 22
         PIPELINE(n == 0, 1, 2);
-        for (int lane = 0; lane < kLaneCount; ++lane) {
-#pragma HLS unroll
-            matrix[n][lane] = from.matrix[lane_port(lane)][n][lane_place(lane)];
-            list[n][lane] = from.list[lane_port(lane)][n][lane_place(lane)];
-        }
+        pass_word<0>(rows0, n, scatters, weights, tokens);
+        pass_word<1>(rows1, n, scatters, weights, tokens);
+        pass_word<2>(rows2, n, scatters, weights, tokens);
     }
-}
-
-inline void spread(const AttentionJob& job, int pass, int first, const QueryBlock& from,
-                   word_t (&own)[kGroups][kLaneCount][kHeadWords], word_t (&matrix)[kBlockWords16][kLaneCount],
-                   word_t (&list)[kBlockWords16][kLaneCount], SpreadRows& weights) {
-#pragma HLS inline off
-own_rows:
-    for (int group = 0; group < kGroups; ++group) {
-        PIPELINE(group == 0, 1, 2);
-        for (int lane = 0; lane < kLaneCount; ++lane) {
-#pragma HLS unroll
-            for (int w = 0; w < kHeadWords; ++w) {
-#pragma HLS unroll
-                own[group][lane][w] = from.own[lane_port(lane)][group][lane_place(lane)][w];
-            }
-        }
+    const int steps = scatters ? block_steps(job, block.first) : 0;
+    GroupWalk at = first_group(job, block.first, false);
+    int highest[kPorts][kThird];
+    i16 line[kPorts][kThird][kLanes];
+#pragma HLS array_partition variable = highest type = complete dim = 0
+#pragma HLS array_partition variable = line type = complete dim = 0
+scatter_entries:
+    for (int n = 0; n < steps; ++n) {
+#pragma HLS loop_tripcount max = 162
+        PIPELINE(n == 0, 1, kSpreadDepth);
+        scatter_entry<0>(job, block.first, rows0, at, highest[0], line[0], weights);
+        scatter_entry<1>(job, block.first, rows1, at, highest[1], line[1], weights);
+        scatter_entry<2>(job, block.first, rows2, at, highest[2], line[2], weights);
+        advance(job, block.first, false, at);
     }
-    if (is_outer(pass))
-        spread_rows(job, first, from, weights);
-    else
-        pass_words(job, pass, first, from, matrix, list);
 }
 
 }  // namespace peelvit

@@ -2,16 +2,17 @@
 // multipliers; probabilities and gradients of scores go through memory from one pass to the next.
 //
 //   for image, for pass, for head, for block of kQueryBlock queries       one dataflow loop:
-//     next_block    the block, and which head comes next
-//     load          its rows and lists; a share of the rows that the next head keeps on chip
-//     spread        gradients of keys and values: rows by position become rows by token
+//     next_block    the block, the one after it, which head comes next
+//     load          a port each: rows and lists; own rows of the block after; a share of what the next head keeps
+//     spread        rows by port become rows by lane; for gradients of keys and values by token
 //     multiply      scores s = q k^T | values y = p v |
 //                   score gradients dp = dy v^T | dq = ds k | value gradients dv = p^T dy | key gradients dk = ds^T q
 //     terms         e = exp(s - max) and their sum | p dp and their sum
 //     divide        1 / sum | the mean
 //     values        p = round(e / sum) | ds = round(p (dp - mean))
 //     add_to_map    p to the map of the heads
-//     store_results p or ds, the map, y, dq, dk, dv
+//     round_sums    y, dq, dk, dv as elements
+//     store         a port each: p or ds, the map, y, dq, dk, dv
 //
 // The backward passes read the stored probabilities: two words a cycle cost less than computing them again.
 #pragma once
@@ -20,6 +21,8 @@
 #include "load.hpp"
 #include "map.hpp"
 #include "multiply.hpp"
+#include "place.hpp"
+#include "round.hpp"
 #include "softmax.hpp"
 #include "spread.hpp"
 #include "store.hpp"
@@ -33,108 +36,106 @@ struct AttentionStatistics {
 };
 
 inline void attention_blocks(word_t* mem0, word_t* mem1, word_t* mem2, const AttentionJob& job, int blocks,
-                             AttentionPlace& place, KeyLists& lists,
-                             word_t (&kept)[2 * kMaxTokens][kHeadWords],
-                             acc_t (&gradient)[2 * kKeyRows][kMaxHeadDim], ClassQuery (&class_query)[2],
-                             i32 (&map)[kQueryBlocks * kGroups * kMaxTokens][kLaneCount], Statistics& probability,
+                             AttentionPlace& place, KeyLists& lists0, KeyLists& lists1, KeyLists& lists2,
+                             OwnRows& own, KeptRows& kept, sum_t (&gradient)[2 * kKeyRows][kMaxHeadDim],
+                             ClassQuery& class_query, AttentionMap& map, Statistics& probability,
                              Statistics (&dscore)[2], RowStatistics& row_statistics) {
 #pragma HLS inline off
 attention_blocks:
-    for (int block = 0; block < blocks; ++block) {
+    for (int b = 0; b < blocks; ++b) {
 #pragma HLS loop_tripcount max = 1419
-        DATAFLOW(block == 0);
-        int pass, image, head, first, buffer, next_part, next_image, next_head;
-        int out_pass, out_image, out_head, out_first;
-        QueryBlock loaded;
-        QueryVectors vectors;
-        NextRows next_rows;
-        word_t own[kGroups][kLaneCount][kHeadWords];
-        word_t matrix[kBlockWords16][kLaneCount];
-        word_t list[kBlockWords16][kLaneCount];
-        SpreadRows weights;
+        DATAFLOW(b == 0);
+        Block block;
+        ComingWords coming0, coming1, coming2;
+        PortRows loaded0, loaded1, loaded2;
+        LaneWeights weights;
+        LaneTokens tokens;
         Products products;
-        i16 token_of[kBlockSteps][kLaneCount];
+        token_t token_of[kBlockSteps][kLaneCount];
         Sums sums;
         Terms term;
         wide_t sum[kGroups][kLaneCount];
-        wide_t ratio[kGroups][kLaneCount];
-        LaneWords rows;
+        dot_t ratio[kGroups][kLaneCount];
+        HalfRows rows0, rows1;
         i16 for_map[kBlockSteps][kLaneCount];
-        HeadMapRows map_rows;
-#pragma HLS array_partition variable = loaded.own type = complete dim = 1
-#pragma HLS array_partition variable = loaded.own type = complete dim = 3
-#pragma HLS array_partition variable = loaded.own type = complete dim = 4
-#pragma HLS array_partition variable = loaded.matrix type = complete dim = 1
-#pragma HLS array_partition variable = loaded.matrix type = complete dim = 3
-#pragma HLS array_partition variable = loaded.list type = complete dim = 1
-#pragma HLS array_partition variable = loaded.list type = complete dim = 3
-#pragma HLS array_partition variable = vectors type = complete dim = 1
-#pragma HLS array_partition variable = vectors type = complete dim = 3
-#pragma HLS array_partition variable = next_rows type = complete dim = 1
-#pragma HLS array_partition variable = next_rows type = complete dim = 3
-#pragma HLS array_partition variable = own type = complete dim = 2
-#pragma HLS array_partition variable = own type = complete dim = 3
-#pragma HLS array_partition variable = matrix type = complete dim = 2
-#pragma HLS array_partition variable = list type = complete dim = 2
+        HalfMapRows map_rows0, map_rows1;
+        HalfSums rounded0, rounded1;
+#pragma HLS stream variable = coming0 type = fifo depth = 512
+#pragma HLS array_partition variable = loaded0.matrix type = complete dim = 1
+#pragma HLS array_partition variable = loaded0.list type = complete dim = 1
+#pragma HLS array_reshape variable = loaded0.list type = complete dim = 3
+#pragma HLS stream variable = coming1 type = fifo depth = 512
+#pragma HLS array_partition variable = loaded1.matrix type = complete dim = 1
+#pragma HLS array_partition variable = loaded1.list type = complete dim = 1
+#pragma HLS array_reshape variable = loaded1.list type = complete dim = 3
+#pragma HLS stream variable = coming2 type = fifo depth = 512
+#pragma HLS array_partition variable = loaded2.matrix type = complete dim = 1
+#pragma HLS array_partition variable = loaded2.list type = complete dim = 1
+#pragma HLS array_reshape variable = loaded2.list type = complete dim = 3
 #pragma HLS array_partition variable = weights type = complete dim = 1
-#pragma HLS array_partition variable = weights type = complete dim = 3
-#pragma HLS bind_storage variable = weights type = ram_s2p impl = lutram
+#pragma HLS array_reshape variable = weights type = complete dim = 3
+#pragma HLS array_partition variable = tokens type = complete dim = 1
+#pragma HLS array_reshape variable = tokens type = complete dim = 3
 #pragma HLS array_reshape variable = products.value type = complete dim = 2
 #pragma HLS array_reshape variable = products.weight type = complete dim = 2
 #pragma HLS array_partition variable = products.largest type = complete dim = 2
 #pragma HLS array_reshape variable = token_of type = complete dim = 2
-#pragma HLS array_partition variable = sums.row type = complete dim = 1
-#pragma HLS array_reshape variable = sums.row type = complete dim = 3
+#pragma HLS array_reshape variable = sums.row type = complete dim = 2
 #pragma HLS bind_storage variable = sums.row type = ram_s2p impl = lutram
-#pragma HLS array_partition variable = sums.class_query.weight type = complete
-#pragma HLS array_partition variable = sums.class_query.row type = complete
+#pragma HLS array_partition variable = sums.class_row type = complete
 #pragma HLS array_reshape variable = term.value type = complete dim = 2
 #pragma HLS array_reshape variable = term.weight type = complete dim = 2
 #pragma HLS array_partition variable = sum type = complete dim = 2
 #pragma HLS array_partition variable = ratio type = complete dim = 2
-#pragma HLS array_partition variable = rows type = complete dim = 1
-#pragma HLS array_partition variable = rows type = complete dim = 3
 #pragma HLS array_reshape variable = for_map type = complete dim = 2
-#pragma HLS array_partition variable = map_rows type = complete dim = 1
-#pragma HLS array_partition variable = map_rows type = complete dim = 3
+#pragma HLS bind_storage variable = rows0 type = ram_s2p impl = bram
+#pragma HLS array_reshape variable = map_rows0 type = complete dim = 2
+#pragma HLS bind_storage variable = rows1 type = ram_s2p impl = bram
+#pragma HLS array_reshape variable = map_rows1 type = complete dim = 2
 // A channel that skips processes holds a block for each of them, so that all of them overlap.
-#pragma HLS stream variable = vectors type = pipo depth = 3
-#pragma HLS stream variable = next_rows type = pipo depth = 3
 #pragma HLS stream variable = token_of type = pipo depth = 5
 #pragma HLS stream variable = sums type = pipo depth = 2
 #pragma HLS stream variable = term type = pipo depth = 3
-#pragma HLS stream variable = rows type = pipo depth = 3
-        PROCESS(next_block(job, place, pass, image, head, first, buffer, next_part, next_image, next_head, out_pass,
-                           out_image, out_head, out_first));
-        PROCESS(load(mem0, mem1, mem2, job, pass, image, head, first, next_part, next_image, next_head, lists, loaded,
-                     vectors, next_rows));
-        PROCESS(spread(job, pass, first, loaded, own, matrix, list, weights));
-        COMPUTE(multiply(job, pass, first, buffer, next_part, out_pass, out_first, own, matrix, list, weights, vectors,
-                         next_rows, kept, gradient, class_query, products, token_of, sums));
-        PROCESS(terms(job, pass, first, products, term, sum));
-        PROCESS(divide(job, pass, first, sum, ratio));
-        PROCESS(values(job, pass, first, term, ratio, rows, for_map, probability, dscore));
-        PROCESS(add_to_map(job, pass, head, first, token_of, for_map, map, map_rows));
-        PROCESS(store_results(mem0, mem1, mem2, job, pass, image, head, first, out_pass, out_image, out_head, out_first,
-                              rows, map_rows, sums, row_statistics));
+#pragma HLS stream variable = rows0 type = pipo depth = 3
+#pragma HLS stream variable = rows1 type = pipo depth = 3
+        PROCESS(next_block(job, place, block));
+        PROCESS(load<0>(mem0, job, block, lists0, coming0, loaded0));
+        BESIDE(load<1>(mem1, job, block, lists1, coming1, loaded1));
+        BESIDE(load<2>(mem2, job, block, lists2, coming2, loaded2));
+        PROCESS(spread(job, block, loaded0, loaded1, loaded2, weights, tokens));
+        COMPUTE(multiply(job, block, weights, tokens, coming0, coming1, coming2, own, kept, gradient, class_query,
+                         products, token_of, sums));
+        PROCESS(terms(job, block, products, term, sum));
+        PROCESS(divide(job, block, sum, ratio));
+        PROCESS(values(job, block, term, ratio, rows0, rows1, for_map, probability, dscore));
+        PROCESS(add_to_map(job, block, token_of, for_map, map, map_rows0, map_rows1));
+        PROCESS(round_sums(job, block, sums, rounded0, rounded1, row_statistics));
+        PROCESS(store<0>(mem0, job, block, rows0, map_rows0, rounded0));
+        BESIDE(store<1>(mem1, job, block, rows1, map_rows1, rounded1));
     }
 }
 
 // Run a job whose shapes, places and fractions are set.
 inline AttentionStatistics attend(word_t* mem0, word_t* mem1, word_t* mem2, const AttentionJob& job) {
 #pragma HLS inline off
-    KeyLists lists;
-    word_t kept[2 * kMaxTokens][kHeadWords];
-    acc_t gradient[2 * kKeyRows][kMaxHeadDim];
-    ClassQuery class_query[2];
-    i32 map[kQueryBlocks * kGroups * kMaxTokens][kLaneCount];
-#pragma HLS array_partition variable = lists type = complete dim = 1
-#pragma HLS array_partition variable = lists type = complete dim = 3
+    KeyLists lists0, lists1, lists2;
+    OwnRows own;
+    KeptRows kept;
+    sum_t gradient[2 * kKeyRows][kMaxHeadDim];
+    ClassQuery class_query;
+    AttentionMap map;
+#pragma HLS array_partition variable = lists0 type = complete dim = 1
+#pragma HLS array_reshape variable = lists0 type = complete dim = 3
+#pragma HLS array_partition variable = lists1 type = complete dim = 1
+#pragma HLS array_reshape variable = lists1 type = complete dim = 3
+#pragma HLS array_partition variable = lists2 type = complete dim = 1
+#pragma HLS array_reshape variable = lists2 type = complete dim = 3
+#pragma HLS array_partition variable = own type = complete dim = 2
 #pragma HLS array_partition variable = kept type = complete dim = 2
 #pragma HLS bind_storage variable = kept type = ram_1wnr impl = bram
 #pragma HLS array_reshape variable = gradient type = complete dim = 2
 #pragma HLS bind_storage variable = gradient type = ram_s2p impl = bram
-#pragma HLS array_partition variable = class_query.weight type = complete dim = 0
+#pragma HLS array_reshape variable = class_query.weight type = complete dim = 2
 #pragma HLS array_partition variable = class_query.row type = complete dim = 0
 #pragma HLS array_partition variable = map type = complete dim = 2
     AttentionStatistics statistics;
@@ -148,11 +149,11 @@ inline AttentionStatistics attend(word_t* mem0, word_t* mem1, word_t* mem2, cons
         }
     }
     AttentionPlace place = first_place();
-    load_first_unit(mem0, mem1, mem2, job, kept);
+    const int lead_blocks = (job.tokens + kLeadRows - 1) / kLeadRows;
     const int head_blocks = (job.tokens + kQueryBlock - 1) / kQueryBlock;
-    const int blocks = job.batch * job.passes * job.pass_blocks + (job.backward ? head_blocks : 0);
-    attention_blocks(mem0, mem1, mem2, job, blocks, place, lists, kept, gradient, class_query, map, statistics.probability,
-                     statistics.dscore, statistics.rows);
+    const int blocks = lead_blocks + job.batch * job.passes * job.pass_blocks + (job.backward ? head_blocks : 0);
+    attention_blocks(mem0, mem1, mem2, job, blocks, place, lists0, lists1, lists2, own, kept, gradient, class_query, map,
+                     statistics.probability, statistics.dscore, statistics.rows);
     return statistics;
 }
 

@@ -29,7 +29,7 @@ inline void attention_backward(word_t* mem0, word_t* mem1, word_t* mem2, const I
     job.passes = 4;
     job.dscore = dscore;
     job.dy = dy;
-    job.gradient_mantissa = gradient_mantissa;
+    job.gradient_mantissa = gradient_mantissa & 0x1FFFF;
     job.gradient_shift = gradient_shift;
     int f_key[2];
     int f_value[2];

@@ -1,0 +1,154 @@
+// Where the sequence of blocks stands, and what a block is: planned once, so that the processes only add to addresses.
+#pragma once
+
+#include "job.hpp"
+
+namespace peelvit {
+
+// Image by image, in it pass by pass, in it head by head.
+struct AttentionPlace {
+    bool leads;  // before the first head: its rows come in
+    int image, pass, head, first;
+    int count;                          // blocks of this pass so far
+    int buffer;                         // half of the resident rows, and of the key sums, that this head uses
+    int parity;                         // half of the own rows that this block uses
+    int out_pass, out_image, out_head;  // the head before this one
+};
+
+inline AttentionPlace first_place() {
+    AttentionPlace place;
+    place.leads = true;
+    place.image = 0;
+    place.pass = 0;
+    place.head = 0;
+    place.first = 0;
+    place.count = 0;
+    place.buffer = 1;
+    place.parity = 0;
+    place.out_pass = kNoPass;
+    place.out_image = 0;
+    place.out_head = 0;
+    return place;
+}
+
+// A block: what is computed now; which rows come in for later; which sums over queries leave.
+struct Block {
+    int pass, head, first;
+    int buffer, parity;
+    int own_pass, own_first, own_buffer;  // the block after this one, whose rows of q or dy come in
+    int own_rows;
+    int next_first, next_rows;  // of what the next head keeps on chip
+    int out_pass, out_first;    // of the head before
+    BlockRows own, next, matrix_in, lists;
+    BlockRows matrix_out, sums_out, map_out;
+    bool fresh_lists;
+};
+
+// Which third of qkv a pass keeps on chip: keys 1, values 2, none 0.
+inline int resident_part(int pass) {
+    return pass == kScores || pass == kQueryGradients ? 1 : (is_outer(pass) ? 0 : 2);
+}
+inline bool has_own_rows(int pass) { return is_dot(pass) || is_outer(pass); }
+
+// Move on by a block.
+inline void advance(const AttentionJob& job, int pass, bool idle, AttentionPlace& place) {
+#pragma HLS inline
+    const bool last_pass = place.pass == job.passes - 1;
+    place.parity = 1 - place.parity;
+    if (place.leads) {
+        place.first += kLeadRows;
+        place.leads = place.first < job.tokens;
+        if (!place.leads) {
+            place.first = 0;
+            place.buffer = 0;
+        }
+        return;
+    }
+    ++place.count;
+    place.first += kQueryBlock;
+    if (!idle && place.first >= job.tokens) {
+        place.out_pass = pass;
+        place.out_image = place.image;
+        place.out_head = place.head;
+        place.first = 0;
+        ++place.head;
+        place.buffer = 1 - place.buffer;
+    }
+    if (place.count == job.pass_blocks) {
+        place.count = 0;
+        place.head = 0;
+        place.first = 0;
+        place.pass = last_pass ? 0 : place.pass + 1;
+        place.image = last_pass ? place.image + 1 : place.image;
+    }
+}
+
+// The block that comes now. The last head's sums are stored behind all images. Few blocks a pass are followed by idle
+// ones: what a pass stores is read by the next pass not before `kLead` blocks have gone, when the store must be done, as
+// a channel holds no more than the block that is read and the one that is written.
+inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& block) {
+#pragma HLS inline off
+#pragma HLS allocation operation instances = mul limit = 2
+    const int base = job.backward ? int(kScoreGradients) : int(kScores);
+    const bool ended = place.image == job.batch;
+    const bool idle = place.leads || place.head == job.heads || ended;
+    const bool last_head = place.head >= job.heads - 1;
+    const bool last_pass = place.pass == job.passes - 1;
+    const int pass = base + place.pass;
+    const int head = idle ? 0 : place.head;
+    const int first = idle ? kNoQuery : place.first;
+    const int image = place.image;
+    block.pass = pass;
+    block.head = head;
+    block.first = first;
+    block.buffer = place.buffer;
+    block.parity = place.parity;
+
+    const int next_head = place.leads || last_head ? 0 : place.head + 1;
+    const int next_image = !place.leads && last_head && last_pass ? image + 1 : image;
+    const int next_pass = place.leads ? base : (last_head ? (last_pass ? base : pass + 1) : pass);
+    const int part = next_image < job.batch && (place.leads || !idle) ? resident_part(next_pass) : 0;
+    block.next_first = place.first;
+    block.next_rows =
+        part == 0 ? 0 : clamp_to(job.tokens - place.first, place.leads ? int(kLeadRows) : int(kQueryBlock));
+    block.next = token_rows(job, job.qkv, next_image, place.first - 1, place.first == 0 ? 0 : kNoQuery,
+                            short_product(part, job.heads) + next_head);
+
+    block.out_pass = is_outer(place.out_pass) && (ended || !idle) ? place.out_pass : int(kNoPass);
+    block.out_first = place.first;
+    const bool is_out = block.out_pass != kNoPass;
+    const int sums_pass = is_out ? block.out_pass : pass;
+    const int sums_image = is_out ? place.out_image : image;
+    const int sums_head = is_out ? place.out_head : head;
+    const bool by_token = is_out || job.queries == 1;
+    const int sums_part = sums_pass == kValueGradients ? 2 : (sums_pass == kKeyGradients ? 1 : 0);
+    const int class_token = place.first == 0 ? 0 : int(kNoQuery);
+    block.sums_out = token_rows(job, job.out, sums_image, by_token ? place.first - 1 : place.first,
+                                by_token ? class_token : class_place(job, first),
+                                short_product(sums_part, job.heads) + sums_head);
+
+    const bool of_dscore = pass == kQueryGradients || pass == kKeyGradients;
+    block.matrix_in = matrix_rows(job, of_dscore ? job.dscore : job.probability, image, head, first);
+    block.matrix_out = matrix_rows(job, pass == kScores ? job.probability : job.dscore, image, head, first);
+    const int map_row = short_product(image, job.map_rows);
+    block.map_out = rows_of(job.map, map_row + first + 1, map_row, class_place(job, first));
+    block.lists = rows_of(job.keys, short_product(image, job.patches) + first, 0, kNoQuery);
+    block.fresh_lists = job.sparse && is_dot(pass) && head == 0;
+
+    advance(job, pass, idle, place);
+    const bool none = place.leads || place.head == job.heads || place.image == job.batch;
+    block.own_pass = base + place.pass;
+    block.own_first = none ? int(kNoQuery) : place.first;
+    block.own_buffer = place.buffer;
+    block.own_rows = has_own_rows(block.own_pass) ? block_queries(job, block.own_first) : 0;
+    const bool of_dy = block.own_pass == kScoreGradients || block.own_pass == kValueGradients;
+    block.own = token_rows(job, of_dy ? job.dy : job.qkv, place.image, place.first, class_place(job, block.own_first),
+                           place.head);
+}
+
+// Keys of the head before whose sums leave with this block.
+inline int out_rows(const AttentionJob& job, const Block& block) {
+    return block.out_pass == kNoPass ? 0 : clamp_to(job.tokens - block.out_first, kQueryBlock);
+}
+
+}  // namespace peelvit

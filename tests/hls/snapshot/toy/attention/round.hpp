@@ -1,0 +1,138 @@
+// From sums to elements: the two kinds of queries at their common fraction, the scale, rounding. A word a cycle.
+#pragma once
+
+#include "multiply.hpp"
+
+namespace peelvit {
+
+constexpr int kRoundDepth = 16;
+
+// Rounded rows of a half of the lanes: `row * kHeadWords + word`.
+using HalfSums = word_t[kHalfRows * kHeadWords];
+
+// By third of qkv (y counts as q) and kind of row.
+using RowStatistics = Statistics[3][2];
+
+// How sums over both kinds of queries meet at their common fraction: the coarser one moves left (or stays), the finer
+// one right.
+struct Meeting {
+    bool only_class;
+    bool class_is_finer;
+    int left, right;
+};
+
+inline Meeting meeting_of(const AttentionJob& job, const int (&shift)[2]) {
+#pragma HLS inline
+    Meeting by;
+    by.only_class = job.queries == 1;
+    by.class_is_finer = shift[kClassQuery] > shift[kPatchQuery];
+    const int finer = by.class_is_finer ? shift[kClassQuery] : shift[kPatchQuery];
+    const int coarser = by.class_is_finer ? shift[kPatchQuery] : shift[kClassQuery];
+    by.right = smaller(larger(finer, 0), 63);
+    by.left = smaller(larger(-coarser, 0), kMaxSegmentSpread);
+    return by;
+}
+
+// A sum that fits 40 bits moved right by at most 63 places, rounded.
+inline sum_t round_sum(sum_t value, int right) {
+    const u6 places = u6(right == 0 ? 0 : right - 1);
+    const sum_t near = sum_t(value >> smaller(int(places), 39));
+    return right == 0 ? value : sum_t((near + 1) >> 1);
+}
+
+inline i56 both_kinds(sum_t patches, i32 from_class, const Meeting& by) {
+#pragma HLS inline
+    if (by.only_class) return i56(from_class);
+    const sum_t finer = by.class_is_finer ? sum_t(from_class) : patches;
+    const i56 coarser = i56(by.class_is_finer ? patches : sum_t(from_class)) << narrow<6>(by.left);
+    return coarser + round_sum(finer, by.right);
+}
+
+// The product with a 17-bit scale, modulo 2^64: two multipliers, and a few additions for the highest bits.
+inline wide_t scaled(i56 sum, int scale) {
+#pragma HLS inline
+    const wide_t limb = (wide_t(1) << 26) - 1;
+    const u26 low = u26(wide_t(sum) & limb);
+    const u26 middle = u26((wide_t(sum) >> 26) & limb);
+    const i4 high = i4(wide_t(sum) >> 52);
+    return wide_t(multiply(low, u17(scale))) + wide_t(multiply(middle, u17(scale)) << 26) +
+           wide_t(multiply(high, u17(scale)) << 52);
+}
+
+inline void round_sums(const AttentionJob& job, const Block& block, const Sums& sums, HalfSums& rows0, HalfSums& rows1,
+                       RowStatistics& statistics) {
+#pragma HLS inline off
+    const bool is_out = block.out_pass != kNoPass;
+    const int pass = is_out ? block.out_pass : block.pass;
+    const int first = short_of(is_out ? block.out_first : block.first);
+    const bool outer = is_outer(pass);
+    int count = out_rows(job, block);
+    if (!is_out && pass == kValues) count = block_queries(job, first);
+    if (!is_out && pass == kQueryGradients) count = block_tokens(job, first);
+    const int words = narrow<6>(job.head_words);
+    const int length = short_product(count, words);
+    // Backward, patch rows without a query have no gradient.
+    const int with_sum = outer ? int(kQueryBlock) : block_queries(job, first);
+    const int class_row = outer || job.queries == 1 ? -first : class_place(job, first);
+    const int part = pass == kValueGradients ? 2 : (pass == kKeyGradients ? 1 : 0);
+    const bool is_scaled = pass == kQueryGradients || pass == kKeyGradients;
+    const Meeting by = meeting_of(job, pass == kKeyGradients ? job.dkey_shift : job.dvalue_shift);
+    Shift to[2];
+    Statistics seen[2];
+#pragma HLS array_partition variable = to type = complete
+#pragma HLS array_partition variable = seen type = complete
+    for (int kind = 0; kind < 2; ++kind) {
+#pragma HLS unroll
+        int fraction = job.f_probability + job.f_qkv;
+        int f_to = job.f_out[kind];
+        if (pass == kQueryGradients) fraction = job.f_dscore[kind] + job.f_qkv + job.gradient_shift;
+        if (pass == kKeyGradients) {
+            fraction = job.dkey_fraction;
+            f_to = job.f_dkey[kind];
+        }
+        if (pass == kValueGradients) {
+            fraction = job.dvalue_fraction;
+            f_to = job.f_dvalue[kind];
+        }
+        to[kind] = shift_of(fraction - f_to, 16);
+        seen[kind] = no_statistics();
+    }
+    int row = 0;
+    int w = 0;
+round_words:
+    for (int n = 0; n < length; ++n) {
+#pragma HLS loop_tripcount max = 32
+        PIPELINE(n == 0, 1, kRoundDepth);
+        const int r = narrow<6>(row);
+        const int at = narrow<6>(w);
+        const int kind = r == class_row ? kClassQuery : kPatchQuery;
+        word_t word = zero_word();
+        if (r < with_sum) {
+            for (int i = 0; i < kLanes; ++i) {
+#pragma HLS unroll
+                const sum_t sum = sums.row[r][kLanes * at + i];
+                const i32 from_class = i32(product(sums.class_weight[r], get16(sums.class_row[at], i)));
+                const i56 acc = outer ? both_kinds(sum, from_class, by) : i56(sum);
+                const wide_t result = is_scaled ? scaled(acc, job.gradient_mantissa) : wide_t(acc);
+                put16(word, i, store16(result, to[kind], seen[kind]));
+            }
+        }
+        const int group = r < kLaneCount ? 0 : 1;
+        const int lane = r - group * kLaneCount;
+        if (lane < kHalf)
+            rows0[(group * kHalf + lane) * kHeadWords + at] = word;
+        else
+            rows1[(group * kHalf + lane - kHalf) * kHeadWords + at] = word;
+        w = at + 1;
+        if (w == words) {
+            w = 0;
+            row = r + 1;
+        }
+    }
+    for (int kind = 0; kind < 2; ++kind) {
+#pragma HLS unroll
+        statistics[part][kind] = merged(statistics[part][kind], seen[kind]);
+    }
+}
+
+}  // namespace peelvit
