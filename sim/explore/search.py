@@ -19,7 +19,7 @@ from sim.perf.run import Run
 _COLUMNS = range(24, 217, 24)
 _STEPS = (3, 4)
 _CHUNKS = (192, 384, 768)
-_LANES = (3, 4, 6, 8, 12, 16, 24)
+_LANES = (4, 8, 12, 16)
 _PANELS = (99, 197, 394)
 """Rows that a panel should hold at least: half an image of 197 tokens, one, or two."""
 _NEAR = 1.06

@@ -37,7 +37,7 @@ def test_shipped_configurations_load(name: str) -> None:
         ({"panel_rows": 50}, "panel_rows must be a multiple of 8"),
         ({"step_buffers": 1}, "step_buffers must be between 2 and 5"),
         ({"sum_rows": 30}, "sum_rows must be at least panel_rows"),
-        ({"lanes": 2}, "lanes must be at least 3"),
+        ({"lanes": 2}, "lanes must be 4, 8, 12 or 16"),
         ({"max_split": 25}, "max_split must not exceed chunk"),
         ({"max_contraction": 1 << 17}, "48-bit sums would wrap"),
         ({"max_patches": 1 << 15}, "token indices are 16 bits"),
