@@ -28,7 +28,7 @@ constexpr int kLead = 12;                 // blocks that the first process may b
 
 // Widths of sums: a product has 31 bits and a sign.
 using dot_t = i38;
-using sum_t = i40;
+using gathered_t = i40;
 static_assert(kMaxHeadDim <= 64, "a dot product has 38 bits");
 static_assert(kMaxTokens <= 256, "a sum over keys or queries has 40 bits, a token 8");
 using token_t = u8;

@@ -26,7 +26,7 @@ struct Products {
 // Finished sums: of the block's queries, or of as many keys of the head before. The class query's part of the latter
 // has a fraction of its own: one product, added when the sum is stored.
 struct Sums {
-    sum_t row[kQueryBlock][kMaxHeadDim];
+    gathered_t row[kQueryBlock][kMaxHeadDim];
     i16 class_weight[kQueryBlock];
     word_t class_row[kHeadWords];
 };
@@ -154,7 +154,7 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
 
 inline void multiply(const AttentionJob& job, const Block& block, const LaneWeights& weights, const LaneTokens& tokens,
                      const ComingWords& coming0, const ComingWords& coming1, const ComingWords& coming2, OwnRows& own,
-                     KeptRows& kept, sum_t (&gradient)[2 * kKeyRows][kMaxHeadDim], ClassQuery& class_query,
+                     KeptRows& kept, gathered_t (&gradient)[2 * kKeyRows][kMaxHeadDim], ClassQuery& class_query,
                      Products& products, token_t (&token_of)[kBlockSteps][kLaneCount], Sums& sums) {
 #pragma HLS inline off
     const bool dots = is_dot(block.pass);
@@ -172,8 +172,8 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     const int length = narrow<11>(larger(all_steps(job, block) + late, arrives ? arriving : 0));
     factor_t vector[kLaneCount][kMaxHeadDim];
     factor_t coming_vector[kLaneCount][kMaxHeadDim];
-    sum_t acc[kLaneCount][kMaxHeadDim];
-    sum_t done[kLaneCount][kMaxHeadDim];  // drains row by row while the next sweep accumulates
+    gathered_t acc[kLaneCount][kMaxHeadDim];
+    gathered_t done[kLaneCount][kMaxHeadDim];  // drains row by row while the next sweep accumulates
     dot_t most[kLaneCount];
     int highest[kLaneCount];
     Arrival arrival[kPorts];
@@ -220,9 +220,9 @@ multiply_steps:
             const bool adds = leaves || (outer && block.first != 0);
             for (int d = 0; d < kMaxHeadDim; ++d) {
 #pragma HLS unroll
-                const sum_t before = adds ? gradient[key][d] : sum_t(0);
-                const sum_t more = drains ? done[lane][d] : sum_t(0);
-                const sum_t sum = before + more;
+                const gathered_t before = adds ? gradient[key][d] : gathered_t(0);
+                const gathered_t more = drains ? done[lane][d] : gathered_t(0);
+                const gathered_t sum = before + more;
                 if (drains && outer)
                     gradient[key][d] = sum;
                 else
@@ -291,7 +291,7 @@ multiply_steps:
 #pragma HLS unroll
                         const int d = kLanes * w + i;
                         const factor_t factor = dots ? vector[lane][d] : weight;
-                        const sum_t before = dots || opens ? sum_t(0) : acc[lane][d];
+                        const gathered_t before = dots || opens ? gathered_t(0) : acc[lane][d];
                         acc[lane][d] = before + product(factor, get16(right, i));
                         value += i32(acc[lane][d]);
                     }

@@ -34,17 +34,17 @@ inline Meeting meeting_of(const AttentionJob& job, const int (&shift)[2]) {
 }
 
 // A sum that fits 40 bits moved right by at most 63 places, rounded.
-inline sum_t round_sum(sum_t value, int right) {
+inline gathered_t round_sum(gathered_t value, int right) {
     const u6 places = u6(right == 0 ? 0 : right - 1);
-    const sum_t near = sum_t(value >> smaller(int(places), 39));
-    return right == 0 ? value : sum_t((near + 1) >> 1);
+    const gathered_t near = gathered_t(value >> smaller(int(places), 39));
+    return right == 0 ? value : gathered_t((near + 1) >> 1);
 }
 
-inline i56 both_kinds(sum_t patches, i32 from_class, const Meeting& by) {
+inline i56 both_kinds(gathered_t patches, i32 from_class, const Meeting& by) {
 #pragma HLS inline
     if (by.only_class) return i56(from_class);
-    const sum_t finer = by.class_is_finer ? sum_t(from_class) : patches;
-    const i56 coarser = i56(by.class_is_finer ? patches : sum_t(from_class)) << narrow<6>(by.left);
+    const gathered_t finer = by.class_is_finer ? gathered_t(from_class) : patches;
+    const i56 coarser = i56(by.class_is_finer ? patches : gathered_t(from_class)) << narrow<6>(by.left);
     return coarser + round_sum(finer, by.right);
 }
 
@@ -110,7 +110,7 @@ round_words:
         if (r < with_sum) {
             for (int i = 0; i < kLanes; ++i) {
 #pragma HLS unroll
-                const sum_t sum = sums.row[r][kLanes * at + i];
+                const gathered_t sum = sums.row[r][kLanes * at + i];
                 const i32 from_class = i32(product(sums.class_weight[r], get16(sums.class_row[at], i)));
                 const i56 acc = outer ? both_kinds(sum, from_class, by) : i56(sum);
                 const wide_t result = is_scaled ? scaled(acc, job.gradient_mantissa) : wide_t(acc);

@@ -37,7 +37,7 @@ struct AttentionStatistics {
 
 inline void attention_blocks(word_t* mem0, word_t* mem1, word_t* mem2, const AttentionJob& job, int blocks,
                              AttentionPlace& place, KeyLists& lists0, KeyLists& lists1, KeyLists& lists2,
-                             OwnRows& own, KeptRows& kept, sum_t (&gradient)[2 * kKeyRows][kMaxHeadDim],
+                             OwnRows& own, KeptRows& kept, gathered_t (&gradient)[2 * kKeyRows][kMaxHeadDim],
                              ClassQuery& class_query, AttentionMap& map, Statistics& probability,
                              Statistics (&dscore)[2], RowStatistics& row_statistics) {
 #pragma HLS inline off
@@ -121,7 +121,7 @@ inline AttentionStatistics attend(word_t* mem0, word_t* mem1, word_t* mem2, cons
     KeyLists lists0, lists1, lists2;
     OwnRows own;
     KeptRows kept;
-    sum_t gradient[2 * kKeyRows][kMaxHeadDim];
+    gathered_t gradient[2 * kKeyRows][kMaxHeadDim];
     ClassQuery class_query;
     AttentionMap map;
 #pragma HLS array_partition variable = lists0 type = complete dim = 1
