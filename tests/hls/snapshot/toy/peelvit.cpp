@@ -143,6 +143,7 @@ inline int check_program(const word_t* mem, unsigned window_words, unsigned prog
     if (instructions == 0) return kStatusMissingEnd;
     if (end_of_header + instructions * kInstructionWords > window_words) return kStatusProgramOutsideWindow;
     unsigned last[kFields];
+#pragma HLS array_partition variable=last type=cyclic factor=4
     read_fields(mem, program + unsigned(instructions) * kInstructionWords, last);
     if ((last[0] & 0xFFu) != unsigned(kOpEnd)) return kStatusMissingEnd;
     unsigned low = 0;
@@ -164,6 +165,7 @@ instructions:
     for (int i = 0; i < instructions; ++i) {
 #pragma HLS loop_tripcount max = 2048
         unsigned fields[kFields];
+#pragma HLS array_partition variable=fields type=cyclic factor=4
         read_fields(mem0, program + unsigned(i + 1) * kInstructionWords, fields);
         const Instruction in = decode(fields);
         index = unsigned(i);
@@ -200,6 +202,7 @@ extern "C" void peelvit_top(peelvit::word_t* mem0, peelvit::word_t* mem1, peelvi
     Slots slots;
 #pragma HLS array_partition variable=slots.history type=complete dim=2
     unsigned header[kFields];
+#pragma HLS array_partition variable=header type=cyclic factor=4
     unsigned index = 0;
     *hash_low = kHashLow;
     *hash_high = kHashHigh;
