@@ -230,7 +230,7 @@ def look_at_bits(draw: Draw) -> tuple[Ports, Ports]:
     bits = draw.uniform(0, 1, candidates) & draw.uniform(0, 1, candidates) | draw.uniform(0, 1, 1)
     tied = (draw.uniform(0, 15, candidates) <= draw.uniform(0, 15, 1)).long()
     tied[:, 0] |= (tied.sum(1) == 0).long()
-    wanted = draw.by_block(1, candidates).clamp(max=tied.sum(1)).clamp(min=1)
+    wanted = draw.by_block(1, draw.config.max_patches).clamp(max=tied.sum(1)).clamp(min=1)
     in_question = torch.where(tied == 1, bits, -1)
     order = torch.zeros_like(bits)
     for count in sorted(set(wanted.tolist())):
