@@ -440,7 +440,7 @@ class Reference:
     def attention_backward(self) -> dict[str, Rows]:
         d, qkv, dy, stored = self.d, self.read("qkv"), self.read("dy"), self.read("probability")
         tokens, fx, fp = 1 + d["patches"], self.f("qkv"), self.f("probability")
-        gm, gs = self.immediates["gradient_mantissa"], self.immediates["gradient_shift"]
+        gm, gs = self.immediates["gradient_mantissa"] % (1 << 17), self.immediates["gradient_shift"]
         dqkv = [[0] * (3 * d["heads"] * d["head_dim"]) for _ in range(d["batch"] * tokens)]
         dscore: Rows = []
         kinds = [int(t == 0) for t in range(tokens)]
@@ -456,7 +456,7 @@ class Reference:
                 for t, keys in enumerate(lists):
                     fo = self.f("dy", kinds[t])
                     dp = [dot(out[t], v[j]) for j in keys]
-                    m = round_shift(dot(p[t], dp), fp)
+                    m = saturate(round_shift(dot(p[t], dp), fp), 38)
                     slot = self.slot("dscore", kinds[t])
                     ds.append([slot.store(wrap(a * wrap(g - m)), fp + fo + fx) for a, g in zip(p[t], dp, strict=True)])
                 dscore += self.by_position(ds, positions)
