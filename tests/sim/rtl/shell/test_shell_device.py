@@ -73,8 +73,9 @@ def test_a_training_step_with_pruning_equals_golden(device: ShellDevice) -> None
     device.shell.set_timing(modelled_timing(CONFIG))
     expected, found = trained(golden()), trained(device)
     assert not [name for name in expected if not np.array_equal(expected[name], found[name])]
-    # The model's schedule is inside, the bus only adds to it; the memory here is the one that the model assumes. Tasks that
-    # hand elements on through FIFOs overlap in the model and run one after the other here (docs/rtl-shell.md).
+    # The model's schedule is inside, the bus only adds to it; the memory here is the one that the model assumes.
+    # Tasks that hand elements on through FIFOs overlap in the model and run one after the other here
+    # (docs/rtl-shell.md).
     schedule = device.shell.schedule()
     measured = device.shell.read("cycles_low")
     assert schedule.modelled <= measured <= 1.5 * schedule.modelled
