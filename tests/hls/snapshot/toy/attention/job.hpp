@@ -94,13 +94,11 @@ inline int block_steps(const AttentionJob& job, int first) {
     return steps;
 }
 
-// Lanes, and so rows of a block, are split over the ports: in thirds where rows are read, in halves where they are
-// written. Row `m` of a port is row `port_row` of the block.
-constexpr int kThird = (kLaneCount + kPorts - 1) / kPorts;
+// Lanes, and so rows over keys, are split over the first two ports: a pass reads a row through the port that an earlier one
+// wrote it through. Row `m` of a half is row `lanes_row` of the block.
 constexpr int kHalf = kLaneCount / 2;
 constexpr int kHalfRows = kGroups * kHalf;
 static_assert(kGroups == 2, "lanes_row takes the first or the second group");
-inline int third_lanes(int port) { return clamp_to(kLaneCount - port * kThird, kThird); }
 
 // Of `rows` of a block, those of `lanes` lanes from `lane` on; row `m` of them; its group.
 inline int lanes_rows(int rows, int lane, int lanes) {

@@ -1,5 +1,6 @@
-// What the attention unit reads, a process a port: rows of q or dy for the block after this one and of what the next
-// head keeps on chip, rows of probabilities or of gradients of scores, and lists.
+// What the attention unit reads, a process a port. All three share rows of q or dy for the block after this one and of what
+// the next head keeps on chip; the first two bring, each for a half of the lanes, rows of probabilities or of gradients of
+// scores, and lists.
 #pragma once
 
 #include "place.hpp"
@@ -10,14 +11,14 @@ namespace peelvit {
 constexpr int kComingWords = 104;
 using ComingWords = word_t[kComingWords];
 
-// A port's third of the block's rows over keys, and of its lists: by lane, `group * kTokenWords + word`.
-struct PortRows {
-    word_t matrix[kThird][kBlockWords16];                // by position
-    token_t list[kThird][kBlockWords16][kLanes];         // tokens of listed keys
+// Of a half of the lanes the block's rows over keys, and its lists: by lane, `group * kTokenWords + word`.
+struct LoadedRows {
+    word_t matrix[kHalf][kBlockWords16];         // by position
+    token_t list[kHalf][kBlockWords16][kLanes];  // tokens of listed keys
 };
 
-// A third of the lists of all blocks of an image.
-using KeyLists = token_t[kThird][kQueryBlocks * kBlockWords16][kLanes];
+// A half of the lists of all blocks of an image.
+using KeyLists = token_t[kHalf][kQueryBlocks * kBlockWords16][kLanes];
 
 // What a port reads, kind by kind.
 constexpr int kOwnRows = 0;
@@ -43,15 +44,14 @@ inline int coming_rows(int rows, int port) { return (narrow<10>(rows) + kPorts -
 
 inline PortLoad port_load(const AttentionJob& job, const Block& block, int port) {
 #pragma HLS inline
-    const int lane = port * kThird;
-    const bool reads_matrix = block.pass != kScores;
+    const int lane = port * kHalf;
+    const bool reads_matrix = port < 2 && block.pass != kScores;
+    const bool reads_lists = port < 2 && block.fresh_lists;
     PortLoad load;
     load.rows[kOwnRows] = block.own_rows;
     load.rows[kNextRows] = block.next_rows;
-    load.rows[kMatrixRows] =
-        reads_matrix ? lanes_rows(block_queries(job, block.first), lane, third_lanes(port)) : 0;
-    load.rows[kLists] =
-        block.fresh_lists ? lanes_rows(block_patch_queries(job, block.first), lane, third_lanes(port)) : 0;
+    load.rows[kMatrixRows] = reads_matrix ? lanes_rows(block_queries(job, block.first), lane, kHalf) : 0;
+    load.rows[kLists] = reads_lists ? lanes_rows(block_patch_queries(job, block.first), lane, kHalf) : 0;
     load.words[kOwnRows] = narrow<6>(job.head_words);
     load.words[kNextRows] = narrow<6>(job.head_words);
     load.words[kMatrixRows] = narrow<7>(words16(job.patch_keys));
@@ -63,13 +63,13 @@ inline PortLoad port_load(const AttentionJob& job, const Block& block, int port)
 // Row of the block, or of those that come in.
 inline int row_of(const PortWalk& walk, int port) {
 #pragma HLS inline
-    return walk.kind < kMatrixRows ? walk.row : lanes_row(port * kThird, third_lanes(port), walk.row);
+    return walk.kind < kMatrixRows ? walk.row : lanes_row(port * kHalf, kHalf, walk.row);
 }
 
 inline int port_words(const AttentionJob& job, const Block& block, const PortLoad& load, int port) {
 #pragma HLS inline
     const int place = class_place(job, block.first);
-    const bool has_class = place >= 0 && place % kLaneCount / kThird == port;
+    const bool has_class = place >= 0 && place % kLaneCount / kHalf == port;
     int words = has_class && load.rows[kMatrixRows] > 0 ? load.class_words - load.words[kMatrixRows] : 0;
     words += short_product(coming_rows(load.rows[kOwnRows], port) + coming_rows(load.rows[kNextRows], port),
                            load.words[kOwnRows]);
@@ -116,10 +116,23 @@ inline token_t entry_token(const AttentionJob& job, i16 entry) {
     return token_t(1 + smaller(int(entry) & 0xFFFF, narrow<10>(job.patches) - 1));
 }
 
+// The word at which the walk stands.
+template <int kPort>
+inline word_t word_at(const word_t* mem, const BlockRows (&rows)[kNothing], const PortWalk& walk) {
+#pragma HLS inline
+    const int kind = narrow<4>(walk.kind);
+    BlockRows from;
+    from.base = rows[kind].base;
+    from.class_base = rows[kind].class_base;
+    from.class_row = rows[kind].class_row;
+    from.pitch = rows[kind].pitch;
+    return read_word<kPort>(mem, address_of(from, row_of(walk, kPort)) + unsigned(narrow<7>(walk.word)));
+}
+
 // Lists are read for the first head and the first pass, and kept for the others.
 template <int kPort>
 inline void load(const word_t* mem, const AttentionJob& job, const Block& block, KeyLists& lists, ComingWords& coming,
-                 PortRows& to) {
+                 LoadedRows& to) {
 #pragma HLS inline off
 #pragma HLS allocation operation instances = mul limit = 2
     const PortLoad load = port_load(job, block, kPort);
@@ -128,7 +141,7 @@ inline void load(const word_t* mem, const AttentionJob& job, const Block& block,
     const int kept_words = has_lists && !block.fresh_lists ? used : 0;
     const int length = larger(port_words(job, block, load, kPort), kept_words);
     const int block_words = narrow<7>(short_of(block.first) / kQueryBlock) * kBlockWords16;
-    BlockRows rows[kNothing] = {block.own, block.next, block.matrix_in, block.lists};
+    const BlockRows rows[kNothing] = {block.own, block.next, block.matrix_in, block.lists};
 #pragma HLS array_partition variable = rows type = complete
     PortWalk walk = first_word(load, kPort);
     int arrived = 0;
@@ -137,25 +150,18 @@ load_words:
 #pragma HLS loop_tripcount max = 208
         PIPELINE(n == 0, 1, kReadLatency);
         const int kind = narrow<4>(walk.kind);
-        const int lanes = third_lanes(kPort);
-        const int group = lanes_group(lanes, walk.row);
-        const int lane = narrow<6>(walk.row) - (group == 0 ? 0 : lanes);
+        const int group = lanes_group(kHalf, walk.row);
+        const int lane = narrow<6>(walk.row) - (group == 0 ? 0 : kHalf);
         word_t word = zero_word();
         if (kind != kNothing) {
-            const int row = row_of(walk, kPort);
-            BlockRows from;
-            from.base = rows[kind].base;
-            from.class_base = rows[kind].class_base;
-            from.class_row = rows[kind].class_row;
-            from.pitch = rows[kind].pitch;
-            word = read_word<kPort>(mem, address_of(from, row) + unsigned(narrow<7>(walk.word)));
+            word = word_at<kPort>(mem, rows, walk);
             if (kind < kMatrixRows) {
                 coming[arrived] = word;
                 arrived = narrow<11>(arrived) + 1;
             }
         }
         const int place = kind == kNothing || kept_words > 0 ? n : group * kTokenWords + narrow<7>(walk.word);
-        for (int i = 0; i < kThird; ++i) {
+        for (int i = 0; i < kHalf; ++i) {
 #pragma HLS unroll
             if (kind == kMatrixRows && i == lane) to.matrix[i][group * kTokenWords + narrow<7>(walk.word)] = word;
             if (n < kept_words || (kind == kLists && i == lane)) {
@@ -169,6 +175,25 @@ load_words:
             }
         }
         if (kind != kNothing) advance(load, kPort, row_of(walk, kPort) == short_of(block.matrix_in.class_row), walk);
+    }
+}
+
+// What the last port brings.
+template <int kPort>
+inline void load_coming(const word_t* mem, const AttentionJob& job, const Block& block, ComingWords& coming) {
+#pragma HLS inline off
+#pragma HLS allocation operation instances = mul limit = 2
+    const PortLoad load = port_load(job, block, kPort);
+    const int length = port_words(job, block, load, kPort);
+    const BlockRows rows[kNothing] = {block.own, block.next, block.matrix_in, block.lists};
+#pragma HLS array_partition variable = rows type = complete
+    PortWalk walk = first_word(load, kPort);
+load_coming_words:
+    for (int n = 0; n < length; ++n) {
+#pragma HLS loop_tripcount max = 96
+        PIPELINE(n == 0, 1, kReadLatency);
+        coming[n] = word_at<kPort>(mem, rows, walk);
+        advance(load, kPort, false, walk);
     }
 }
 

@@ -1,4 +1,4 @@
-// From the ports' thirds to the lanes of the multipliers: weights by position, and the tokens of listed keys. For sums
+// From the ports' halves to the lanes of the multipliers: weights by position, and the tokens of listed keys. For sums
 // over queries, which go tile by tile over all tokens, a listed query's weights are moved to the places of their tokens.
 #pragma once
 
@@ -17,31 +17,29 @@ inline bool rises(int step, int token, int highest) { return step == 0 || token 
 
 // Word `n` of a port's lanes as it is, or zeros to be filled.
 template <int kPort>
-inline void pass_word(const PortRows& from, int n, bool scatters, LaneWeights& weights, LaneTokens& tokens) {
+inline void pass_word(const LoadedRows& from, int n, bool scatters, LaneWeights& weights, LaneTokens& tokens) {
 #pragma HLS inline
-    for (int i = 0; i < kThird; ++i) {
+    for (int i = 0; i < kHalf; ++i) {
 #pragma HLS unroll
-        if (kPort * kThird + i >= kLaneCount) continue;
         for (int k = 0; k < kLanes; ++k) {
 #pragma HLS unroll
-            weights[kPort * kThird + i][n][k] = scatters ? i16(0) : get16(from.matrix[i][n], k);
-            tokens[kPort * kThird + i][n][k] = from.list[i][n][k];
+            weights[kPort * kHalf + i][n][k] = scatters ? i16(0) : get16(from.matrix[i][n], k);
+            tokens[kPort * kHalf + i][n][k] = from.list[i][n][k];
         }
     }
 }
 
 // The entry of a port's lanes at a step. Tokens rise, so a word is complete when a later one begins.
 template <int kPort>
-inline void scatter_entry(const AttentionJob& job, int first, const PortRows& from, const GroupWalk& at,
-                          int (&highest)[kThird], i16 (&line)[kThird][kLanes], LaneWeights& weights) {
+inline void scatter_entry(const AttentionJob& job, int first, const LoadedRows& from, const GroupWalk& at,
+                          int (&highest)[kHalf], i16 (&line)[kHalf][kLanes], LaneWeights& weights) {
 #pragma HLS inline
     const int step = narrow<9>(at.step);
     const int words = narrow<3>(at.group) * kTokenWords;
     const int entry = step - 1;
-    for (int i = 0; i < kThird; ++i) {
+    for (int i = 0; i < kHalf; ++i) {
 #pragma HLS unroll
-        if (kPort * kThird + i >= kLaneCount) continue;
-        const int query = narrow<3>(at.group) * kLaneCount + kPort * kThird + i;
+        const int query = narrow<3>(at.group) * kLaneCount + kPort * kHalf + i;
         const int place = class_place(job, first);
         const bool exists = query <= place && step < (query == place ? job.class_keys : job.patch_keys);
         const bool listed = query != place && step > 0;
@@ -52,15 +50,15 @@ inline void scatter_entry(const AttentionJob& job, int first, const PortRows& fr
             for (int k = 0; k < kLanes; ++k) {
 #pragma HLS unroll
                 line[i][k] = token % kLanes == k ? value : (same ? line[i][k] : i16(0));
-                weights[kPort * kThird + i][words + token / kLanes][k] = line[i][k];
+                weights[kPort * kHalf + i][words + token / kLanes][k] = line[i][k];
             }
             highest[i] = token;
         }
     }
 }
 
-inline void spread(const AttentionJob& job, const Block& block, const PortRows& rows0, const PortRows& rows1,
-                   const PortRows& rows2, LaneWeights& weights, LaneTokens& tokens) {
+inline void spread(const AttentionJob& job, const Block& block, const LoadedRows& rows0, const LoadedRows& rows1,
+                   LaneWeights& weights, LaneTokens& tokens) {
 #pragma HLS inline off
     const bool any = block_queries(job, block.first) > 0;
     const bool scatters = job.sparse && is_outer(block.pass);
@@ -72,12 +70,11 @@ spread_words:
         PIPELINE(n == 0, 1, 2);
         pass_word<0>(rows0, n, scatters, weights, tokens);
         pass_word<1>(rows1, n, scatters, weights, tokens);
-        pass_word<2>(rows2, n, scatters, weights, tokens);
     }
     const int steps = scatters ? block_steps(job, block.first) : 0;
     GroupWalk at = first_group(job, block.first, false);
-    int highest[kPorts][kThird];
-    i16 line[kPorts][kThird][kLanes];
+    int highest[2][kHalf];
+    i16 line[2][kHalf][kLanes];
 #pragma HLS array_partition variable = highest type = complete dim = 0
 #pragma HLS array_partition variable = line type = complete dim = 0
 scatter_entries:
@@ -86,7 +83,6 @@ scatter_entries:
         PIPELINE(n == 0, 1, kSpreadDepth);
         scatter_entry<0>(job, block.first, rows0, at, highest[0], line[0], weights);
         scatter_entry<1>(job, block.first, rows1, at, highest[1], line[1], weights);
-        scatter_entry<2>(job, block.first, rows2, at, highest[2], line[2], weights);
         advance(job, block.first, false, at);
     }
 }

@@ -3,7 +3,7 @@
 //
 //   for image, for pass, for head, for block of kQueryBlock queries       one dataflow loop:
 //     next_block    the block, the one after it, which head comes next
-//     load          a port each: rows and lists; own rows of the block after; a share of what the next head keeps
+//     load          a port each: rows and lists (two ports); rows of the block after and of the next head (three)
 //     spread        rows by port become rows by lane; for gradients of keys and values by token
 //     multiply      scores s = q k^T | values y = p v |
 //                   score gradients dp = dy v^T | dq = ds k | value gradients dv = p^T dy | key gradients dk = ds^T q
@@ -36,8 +36,8 @@ struct AttentionStatistics {
 };
 
 inline void attention_blocks(word_t* mem0, word_t* mem1, word_t* mem2, const AttentionJob& job, int blocks,
-                             AttentionPlace& place, KeyLists& lists0, KeyLists& lists1, KeyLists& lists2,
-                             OwnRows& own, KeptRows& kept, gathered_t (&gradient)[2 * kKeyRows][kMaxHeadDim],
+                             AttentionPlace& place, KeyLists& lists0, KeyLists& lists1, OwnRows& own,
+                             KeptRows& kept, gathered_t (&gradient)[2 * kKeyRows][kMaxHeadDim],
                              ClassQuery& class_query, AttentionMap& map, Statistics& probability,
                              Statistics (&dscore)[2], RowStatistics& row_statistics) {
 #pragma HLS inline off
@@ -47,7 +47,7 @@ attention_blocks:
         DATAFLOW(b == 0);
         Block block;
         ComingWords coming0, coming1, coming2;
-        PortRows loaded0, loaded1, loaded2;
+        LoadedRows loaded0, loaded1;
         LaneWeights weights;
         LaneTokens tokens;
         Products products;
@@ -61,17 +61,14 @@ attention_blocks:
         HalfMapRows map_rows0, map_rows1;
         HalfSums rounded0, rounded1;
 #pragma HLS stream variable = coming0 type = fifo depth = 512
+#pragma HLS stream variable = coming1 type = fifo depth = 512
+#pragma HLS stream variable = coming2 type = fifo depth = 512
 #pragma HLS array_partition variable = loaded0.matrix type = complete dim = 1
 #pragma HLS array_partition variable = loaded0.list type = complete dim = 1
 #pragma HLS array_reshape variable = loaded0.list type = complete dim = 3
-#pragma HLS stream variable = coming1 type = fifo depth = 512
 #pragma HLS array_partition variable = loaded1.matrix type = complete dim = 1
 #pragma HLS array_partition variable = loaded1.list type = complete dim = 1
 #pragma HLS array_reshape variable = loaded1.list type = complete dim = 3
-#pragma HLS stream variable = coming2 type = fifo depth = 512
-#pragma HLS array_partition variable = loaded2.matrix type = complete dim = 1
-#pragma HLS array_partition variable = loaded2.list type = complete dim = 1
-#pragma HLS array_reshape variable = loaded2.list type = complete dim = 3
 #pragma HLS array_partition variable = weights type = complete dim = 1
 #pragma HLS array_reshape variable = weights type = complete dim = 3
 #pragma HLS array_partition variable = tokens type = complete dim = 1
@@ -101,8 +98,8 @@ attention_blocks:
         PROCESS(next_block(job, place, block));
         PROCESS(load<0>(mem0, job, block, lists0, coming0, loaded0));
         BESIDE(load<1>(mem1, job, block, lists1, coming1, loaded1));
-        BESIDE(load<2>(mem2, job, block, lists2, coming2, loaded2));
-        PROCESS(spread(job, block, loaded0, loaded1, loaded2, weights, tokens));
+        BESIDE(load_coming<2>(mem2, job, block, coming2));
+        PROCESS(spread(job, block, loaded0, loaded1, weights, tokens));
         COMPUTE(multiply(job, block, weights, tokens, coming0, coming1, coming2, own, kept, gradient, class_query,
                          products, token_of, sums));
         PROCESS(terms(job, block, products, term, sum));
@@ -118,7 +115,7 @@ attention_blocks:
 // Run a job whose shapes, places and fractions are set.
 inline AttentionStatistics attend(word_t* mem0, word_t* mem1, word_t* mem2, const AttentionJob& job) {
 #pragma HLS inline off
-    KeyLists lists0, lists1, lists2;
+    KeyLists lists0, lists1;
     OwnRows own;
     KeptRows kept;
     gathered_t gradient[2 * kKeyRows][kMaxHeadDim];
@@ -128,8 +125,6 @@ inline AttentionStatistics attend(word_t* mem0, word_t* mem1, word_t* mem2, cons
 #pragma HLS array_reshape variable = lists0 type = complete dim = 3
 #pragma HLS array_partition variable = lists1 type = complete dim = 1
 #pragma HLS array_reshape variable = lists1 type = complete dim = 3
-#pragma HLS array_partition variable = lists2 type = complete dim = 1
-#pragma HLS array_reshape variable = lists2 type = complete dim = 3
 #pragma HLS array_partition variable = own type = complete dim = 2
 #pragma HLS array_partition variable = kept type = complete dim = 2
 #pragma HLS bind_storage variable = kept type = ram_1wnr impl = bram
@@ -152,7 +147,7 @@ inline AttentionStatistics attend(word_t* mem0, word_t* mem1, word_t* mem2, cons
     const int lead_blocks = (job.tokens + kLeadRows - 1) / kLeadRows;
     const int head_blocks = (job.tokens + kQueryBlock - 1) / kQueryBlock;
     const int blocks = lead_blocks + job.batch * job.passes * job.pass_blocks + (job.backward ? head_blocks : 0);
-    attention_blocks(mem0, mem1, mem2, job, blocks, place, lists0, lists1, lists2, own, kept, gradient, class_query, map,
+    attention_blocks(mem0, mem1, mem2, job, blocks, place, lists0, lists1, own, kept, gradient, class_query, map,
                      statistics.probability, statistics.dscore, statistics.rows);
     return statistics;
 }
