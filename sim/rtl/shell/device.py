@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from hls.spec.config import HardwareConfig
-from hls.spec.formats import WORD_BYTES
 from hls.spec.status import Status
 from host.device import KINDS, Counters, RunResult
+from host.devices.in_process import InProcessMemory
 from host.errors import PeelVitError
 from sim.rtl.shell.simulation import Shell, Timing
 
@@ -16,7 +15,7 @@ BASE = 0x8_0000_0000
 """Byte address of the window: DDR above 4 GiB."""
 
 
-class ShellDevice:
+class ShellDevice(InProcessMemory):
     """Runs programs on the verilated shell; `cycles` are counted, and the rules of AXI are checked after every run.
 
     Arguments:
@@ -28,32 +27,14 @@ class ShellDevice:
     def __init__(
         self, config: HardwareConfig, base: int = BASE, timing: Timing | None = None, most_cycles: int = 1 << 40
     ) -> None:
+        super().__init__()
         self.config, self.base, self.most_cycles = config, base, most_cycles
         self.shell = Shell(config, timing=timing)
-        self._window = np.zeros(0, np.uint8)
 
     def allocate(self, words: int) -> None:
         """See `host.device.Device`."""
-        self._window = np.zeros(words * WORD_BYTES, np.uint8)
+        super().allocate(words)
         self.shell.set_memory(self._window, self.base)
-
-    def write(self, address: int, data: npt.NDArray[np.generic]) -> None:
-        """See `host.device.Device`."""
-        flat = np.ascontiguousarray(data).reshape(-1).view(np.uint8)
-        start, end = address * WORD_BYTES, address * WORD_BYTES + flat.size
-        padded = -(-end // WORD_BYTES) * WORD_BYTES
-        if start < 0 or padded > self._window.size:
-            raise PeelVitError(f"a write of {flat.size} bytes at word {address} leaves the window")
-        self._window[start:end] = flat
-        self._window[end:padded] = 0
-
-    def read(self, address: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:
-        """See `host.device.Device`."""
-        start = address * WORD_BYTES
-        end = start + int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        if start < 0 or end > self._window.size:
-            raise PeelVitError(f"a read of {end - start} bytes at word {address} leaves the window")
-        return self._window[start:end].view(dtype).reshape(shape).copy()
 
     def run(self, program: int) -> RunResult:
         """See `host.device.Device`."""
@@ -74,4 +55,4 @@ class ShellDevice:
     def close(self) -> None:
         """See `host.device.Device`."""
         self.shell.close()
-        self._window = np.zeros(0, np.uint8)
+        super().close()
