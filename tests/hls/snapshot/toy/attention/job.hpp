@@ -24,7 +24,7 @@ constexpr int kPatchQuery = 0;
 constexpr int kClassQuery = 1;
 constexpr int kNoPass = -1;
 constexpr int kNoQuery = 2 * kMaxTokens;  // where a block without queries begins
-constexpr int kLead = 12;                 // blocks that the first process may be ahead of the last one, and one more
+constexpr int kLead = 12;                 // blocks in all channels on the way from the first process to the last one
 
 // Widths of sums: a product has 31 bits and a sign.
 using dot_t = i38;

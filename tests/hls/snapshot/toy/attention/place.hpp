@@ -84,8 +84,8 @@ inline void advance(const AttentionJob& job, int pass, bool idle, AttentionPlace
 }
 
 // The block that comes now. The last head's sums are stored behind all images. Few blocks a pass are followed by idle
-// ones: what a pass stores is read by the next pass not before `kLead` blocks have gone, when the store must be done, as
-// a channel holds no more than the block that is read and the one that is written.
+// ones: what a pass stores is read by the next pass not before `kLead` blocks have gone. By then the store has ended,
+// since the channels between the first process and the last hold no more than `kLead` blocks together.
 inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& block) {
 #pragma HLS inline off
 #pragma HLS allocation operation instances = mul limit = 2
