@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hls.spec.config import CONFIGS, load
 from host.errors import run_main
+from sim.workload import load_hardware
 from vitis_project.boards import BOARDS, CLOCKS_MHZ
 from vitis_project.check.bench import BUILDS, run_bench
 from vitis_project.check.interface import check_component, check_virtual_board
@@ -88,6 +89,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m vitis_project.check", description="Checks without vendor tools.")
     parser.add_argument("--configs", nargs="+", default=shipped(), help="hardware configurations (all shipped ones)")
     options = parser.parse_args()
+    for name in options.configs:
+        load_hardware(name)
     tclsh()
     try:
         with tempfile.TemporaryDirectory() as scratch:
