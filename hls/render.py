@@ -48,6 +48,7 @@ def environment(folder: str = "templates") -> jinja2.Environment:
 def sources(config: HardwareConfig) -> dict[str, str]:
     """Rendered files by their path below the build folder, hand-written headers included."""
     env = environment()
+    env.globals["limits"] = config.limits  # what imported macros see as well
     context = {
         "config": config,
         "checks": checks,

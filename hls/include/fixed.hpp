@@ -111,19 +111,25 @@ inline wide_t shift_raised(wide_t value, int raise, const RaisedShift& by) {
 // Bring a value from one fraction to another.
 inline wide_t align(wide_t value, int from, int to) { return round_shift(value, from - to); }
 
+// A step of the search for the highest bit, in twice kBits bits: the half where it is stays, half as wide.
+template <int kBits>
+inline void halve(uwide_t& rest, int& length) {
+    const uwide_t low = (uwide_t(1) << kBits) - 1;
+    const uwide_t high = rest >> kBits;
+    const bool is_high = high != 0;
+    rest = is_high ? high : uwide_t(rest & low);
+    length |= is_high ? kBits : 0;
+}
+
 inline int bit_length(wide_t value) {
     uwide_t rest = uwide_t(value ^ (value >> 63));
     int length = 0;
-halves:
-    for (int i = 5; i >= 0; --i) {
-#pragma HLS unroll
-        const int step = 1 << i;
-        const uwide_t high = rest >> step;
-        if (high != 0) {
-            rest = high;
-            length += step;
-        }
-    }
+    halve<32>(rest, length);
+    halve<16>(rest, length);
+    halve<8>(rest, length);
+    halve<4>(rest, length);
+    halve<2>(rest, length);
+    halve<1>(rest, length);
     return length + int(rest);
 }
 

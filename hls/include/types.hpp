@@ -138,6 +138,18 @@ inline int narrow(int value) {
 #endif
 }
 
+// The same for one that is not negative: bits without a sign.
+template <int kBits>
+inline int natural(unsigned value) {
+#ifdef PEELVIT_EXACT_WIDTHS
+    return int((unsigned _BitInt(kBits))value);
+#elif defined(PEELVIT_NATIVE)
+    return int(value);
+#else
+    return int(ap_uint<kBits>(value));
+#endif
+}
+
 constexpr int kLanes = 8;      // int16 elements of a word
 constexpr int kWideLanes = 4;  // int32 elements of a word
 

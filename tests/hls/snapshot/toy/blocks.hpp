@@ -175,7 +175,7 @@ inline void observe(Observed& observed, const Statistics& statistics, int fracti
 
 inline void record(Slots& slots, int slot, const Observed& observed) {
 #pragma HLS inline off
-    slots.peak[slot] = larger(slots.peak[slot], observed.peak);
+    slots.peak[slot] = byte_of(larger(slots.peak[slot], observed.peak));
     slots.saturations[slot] += observed.saturations;
 }
 

@@ -13,6 +13,7 @@ constexpr int kFields = 32;
 constexpr int kInstructionWords = 8;
 constexpr int kMaxOperands = 8;
 constexpr int kMaxDimensions = 10;
+constexpr int kSlotBits = 9;
 constexpr int kMaxImmediates = 4;
 
 constexpr int kHeaderMagic = 0;
@@ -92,7 +93,7 @@ inline Matrix operand(const Instruction& in, int index) {
     Matrix matrix;
     matrix.address = in.address[index];
     matrix.pitch = int(in.layout[index] & 0xFFFFu);
-    matrix.slot = int(in.layout[index] >> 16);
+    matrix.slot = natural<kSlotBits>(in.layout[index] >> 16);
     return matrix;
 }
 

@@ -13,13 +13,16 @@ constexpr int kFractionMin = -32;
 constexpr int kFractionMax = 64;
 constexpr int kRescalePeak = 31;
 
+// A byte holds a fraction: within its range, less one for each update that halves a tensor.
 struct Slots {
-    int f[kMaxSlots];
-    int f_previous[kMaxSlots];
-    int peak[kMaxSlots];
+    signed char f[kMaxSlots];
+    signed char f_previous[kMaxSlots];
+    signed char peak[kMaxSlots];
     unsigned saturations[kMaxSlots];
     signed char history[kMaxSlots][kHistory];
 };
+
+inline signed char byte_of(int value) { return static_cast<signed char>(value); }
 
 // Enter what a store saw at fraction `fraction` into the slot.
 inline void record(Slots& slots, int slot, const Statistics& statistics, int fraction) {
@@ -27,7 +30,7 @@ inline void record(Slots& slots, int slot, const Statistics& statistics, int fra
     const int length = bit_length(wide_t(statistics.bits));
     if (length > 0) {
         const int peak = larger(-127, smaller(127, length - fraction));
-        slots.peak[slot] = larger(slots.peak[slot], peak);
+        slots.peak[slot] = byte_of(larger(slots.peak[slot], peak));
     }
     slots.saturations[slot] += statistics.saturations;
 }
@@ -39,15 +42,14 @@ load_slots:
         PIPELINE(slot == 0, 2, kReadLatency);
         const word_t state = read_word<0>(mem, address + kSlotWords * slot);
         const word_t past = read_word<0>(mem, address + kSlotWords * slot + 1);
-        slots.f[slot] = larger(kFractionMin, smaller(kFractionMax, int(get32(state, 0))));
-        slots.f_previous[slot] = larger(kFractionMin, smaller(kFractionMax, int(get32(state, 1))));
-        slots.peak[slot] = larger(kEmpty, smaller(127, int(get32(state, 2))));
+        slots.f[slot] = byte_of(larger(kFractionMin, smaller(kFractionMax, int(get32(state, 0)))));
+        slots.f_previous[slot] = byte_of(larger(kFractionMin, smaller(kFractionMax, int(get32(state, 1)))));
+        slots.peak[slot] = byte_of(larger(kEmpty, smaller(127, int(get32(state, 2)))));
         slots.saturations[slot] = unsigned(u32(get32(state, 3)));
         for (int i = 0; i < kHistory; ++i) {
 #pragma HLS unroll
             const int pair = int(get16(past, i / 2));
-            const int byte = (i % 2 == 0 ? pair : pair >> 8) & 0xFF;
-            slots.history[slot][i] = static_cast<signed char>(byte < 128 ? byte : byte - 256);
+            slots.history[slot][i] = byte_of(i % 2 == 0 ? pair : pair >> 8);
         }
     }
 }

@@ -13,12 +13,12 @@ inline void attention_backward(word_t* mem0, word_t* mem1, word_t* mem2, const I
     const Matrix dy = operand(in, 3);
     const Matrix dscore = operand(in, 4);
     const Matrix dqkv = operand(in, 5);
-    const int batch = int(in.dimension[0]);
-    const int patches = int(in.dimension[1]);
-    const int heads = int(in.dimension[2]);
-    const int head_dim = int(in.dimension[3]);
-    const int key_count = int(in.dimension[4]);
-    const int queries = int(in.dimension[5]);
+    const int batch = natural<4>(in.dimension[0]);
+    const int patches = natural<7>(in.dimension[1]);
+    const int heads = natural<3>(in.dimension[2]);
+    const int head_dim = natural<6>(in.dimension[3]);
+    const int key_count = natural<7>(in.dimension[4]);
+    const int queries = natural<7>(in.dimension[5]);
     const bool has_sparse = (in.flags & 1u) != 0;
     const int gradient_mantissa = int(in.immediate[0]);
     const int gradient_shift = int(in.immediate[1]);

@@ -8,9 +8,9 @@ namespace peelvit {
 inline void class_variance(word_t* /*mem0*/, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
     const Matrix map = operand(in, 0);
     const Matrix variance = operand(in, 1);
-    const int batch = int(in.dimension[0]);
-    const int patches = int(in.dimension[1]);
-    const int map_rows = int(in.dimension[2]);
+    const int batch = natural<4>(in.dimension[0]);
+    const int patches = natural<7>(in.dimension[1]);
+    const int map_rows = natural<7>(in.dimension[2]);
 
     const int words = patches / kWideLanes + 1;  // of 1 + patches int32
 variance_images:

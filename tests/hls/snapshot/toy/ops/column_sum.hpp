@@ -78,10 +78,10 @@ inline void column_sum(word_t* mem0, word_t* mem1, word_t* mem2, const Instructi
 #pragma HLS inline  // so that the unit that stores sums is shared
     const Matrix dy = operand(in, 0);
     const Matrix dw = operand(in, 1);
-    const int rows = int(in.dimension[0]);
-    const int split = int(in.dimension[1]);
-    const int n = int(in.dimension[2]);
-    const int period = int(in.dimension[3]);
+    const int rows = natural<13>(in.dimension[0]);
+    const int split = natural<13>(in.dimension[1]);
+    const int n = natural<9>(in.dimension[2]);
+    const int period = natural<13>(in.dimension[3]);
     const bool has_accumulate = (in.flags & 1u) != 0;
 
     const int f_dw = slots.f[dw.slot];

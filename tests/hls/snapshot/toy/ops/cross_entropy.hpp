@@ -121,8 +121,8 @@ inline void cross_entropy(word_t* mem0, word_t* mem1, word_t* mem2, const Instru
     const Matrix labels = operand(in, 1);
     const Matrix dlogits = operand(in, 2);
     const Matrix terms = operand(in, 3);
-    const int batch = int(in.dimension[0]);
-    const int n = int(in.dimension[1]);
+    const int batch = natural<4>(in.dimension[0]);
+    const int n = natural<9>(in.dimension[1]);
     const bool has_gradient = (in.flags & 1u) != 0;
     const int target_on = int(in.immediate[0]);
     const int target_off = int(in.immediate[1]);

@@ -9,8 +9,8 @@ inline void embed_class(word_t* mem0, word_t* /*mem1*/, word_t* mem2, const Inst
     const Matrix token = operand(in, 0);
     const Matrix position = operand(in, 1);
     const Matrix x = operand(in, 2);
-    const int batch = int(in.dimension[0]);
-    const int n = int(in.dimension[1]);
+    const int batch = natural<4>(in.dimension[0]);
+    const int n = natural<9>(in.dimension[1]);
 
     const int f_token = slots.f[token.slot];
     const int f_position = slots.f[position.slot];

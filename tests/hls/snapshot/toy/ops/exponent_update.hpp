@@ -7,10 +7,10 @@
 namespace peelvit {
 
 inline void exponent_update(word_t* /*mem0*/, word_t* /*mem1*/, word_t* /*mem2*/, const Instruction& in, Slots& slots) {
-    const int first = int(in.dimension[0]);
-    const int count = int(in.dimension[1]);
-    const int bits = int(in.dimension[2]);
-    const int margin = int(in.dimension[3]);
+    const int first = natural<10>(in.dimension[0]);
+    const int count = natural<10>(in.dimension[1]);
+    const int bits = natural<5>(in.dimension[2]);
+    const int margin = natural<4>(in.dimension[3]);
 
 exponent_slots:
     for (int i = 0; i < count; ++i) {
@@ -19,18 +19,17 @@ exponent_slots:
         const int slot = first + i;
         const int f = slots.f[slot];
         const int peak = slots.peak[slot];
-        slots.f_previous[slot] = f;
-        slots.peak[slot] = kEmpty;
+        slots.f_previous[slot] = byte_of(f);
+        slots.peak[slot] = byte_of(kEmpty);
         if (peak > kEmpty) {
             int largest = peak;
-            for (int age = kHistory - 1; age > 0; --age) {
+            for (int age = kHistory - 1; age >= 0; --age) {
 #pragma HLS unroll
-                const signed char past = slots.history[slot][age - 1];
+                const signed char past = age == 0 ? byte_of(peak) : slots.history[slot][larger(age - 1, 0)];
                 slots.history[slot][age] = past;
                 largest = larger(largest, past);
             }
-            slots.history[slot][0] = static_cast<signed char>(peak);
-            slots.f[slot] = larger(kFractionMin, smaller(kFractionMax, bits - margin - largest));
+            slots.f[slot] = byte_of(larger(kFractionMin, smaller(kFractionMax, bits - margin - largest)));
         }
     }
 }

@@ -42,8 +42,8 @@ gelu_blocks:
 inline void gelu(word_t* /*mem0*/, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
     const Matrix x = operand(in, 0);
     const Matrix y = operand(in, 1);
-    const int rows = int(in.dimension[0]);
-    const int n = int(in.dimension[1]);
+    const int rows = natural<13>(in.dimension[0]);
+    const int n = natural<9>(in.dimension[1]);
 
     Statistics statistics = no_statistics();
     gelu_blocks(mem1, mem2, x, y, cut(rows, n), slots.f[x.slot], slots.f[y.slot], statistics);

@@ -12,11 +12,11 @@ inline void gemm_nn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
     const Matrix residual = operand(in, 2);
     const Matrix pre = operand(in, 3);
     const Matrix dx = operand(in, 4);
-    const int rows = int(in.dimension[0]);
-    const int split = int(in.dimension[1]);
-    const int n = int(in.dimension[2]);
-    const int k = int(in.dimension[3]);
-    const int segments = int(in.dimension[4]);
+    const int rows = natural<13>(in.dimension[0]);
+    const int split = natural<4>(in.dimension[1]);
+    const int n = natural<13>(in.dimension[2]);
+    const int k = natural<10>(in.dimension[3]);
+    const int segments = natural<2>(in.dimension[4]);
     const bool has_residual = (in.flags & 1u) != 0;
     const bool has_gelu_backward = (in.flags & 2u) != 0;
 

@@ -13,11 +13,11 @@ inline void gemm_nt(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
     const Matrix residual = operand(in, 3);
     const Matrix y = operand(in, 4);
     const Matrix pre = operand(in, 5);
-    const int rows = int(in.dimension[0]);
-    const int split = int(in.dimension[1]);
-    const int n = int(in.dimension[2]);
-    const int k = int(in.dimension[3]);
-    const int period = int(in.dimension[4]);
+    const int rows = natural<13>(in.dimension[0]);
+    const int split = natural<4>(in.dimension[1]);
+    const int n = natural<13>(in.dimension[2]);
+    const int k = natural<10>(in.dimension[3]);
+    const int period = natural<13>(in.dimension[4]);
     const bool has_bias = (in.flags & 1u) != 0;
     const bool has_residual = (in.flags & 2u) != 0;
     const bool has_gelu = (in.flags & 4u) != 0;

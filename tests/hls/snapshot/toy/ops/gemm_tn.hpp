@@ -11,10 +11,10 @@ inline void gemm_tn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
     const Matrix x = operand(in, 1);
     const Matrix dw = operand(in, 2);
     const Matrix dbias = operand(in, 3);
-    const int rows = int(in.dimension[0]);
-    const int split = int(in.dimension[1]);
-    const int n = int(in.dimension[2]);
-    const int k = int(in.dimension[3]);
+    const int rows = natural<10>(in.dimension[0]);
+    const int split = natural<4>(in.dimension[1]);
+    const int n = natural<13>(in.dimension[2]);
+    const int k = natural<13>(in.dimension[3]);
     const bool has_accumulate = (in.flags & 1u) != 0;
     const bool has_bias = (in.flags & 2u) != 0;
 

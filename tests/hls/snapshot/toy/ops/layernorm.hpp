@@ -234,8 +234,8 @@ inline void layernorm(word_t* mem0, word_t* mem1, word_t* mem2, const Instructio
     const Matrix y = operand(in, 4);
     const Matrix saved = operand(in, 5);
     const Matrix rstd = operand(in, 6);
-    const int rows = int(in.dimension[0]);
-    const int n = int(in.dimension[1]);
+    const int rows = natural<13>(in.dimension[0]);
+    const int n = natural<9>(in.dimension[1]);
     const bool has_save = (in.flags & 1u) != 0;
     const int epsilon_mantissa = int(in.immediate[0]);
     const int epsilon_shift = int(in.immediate[1]);

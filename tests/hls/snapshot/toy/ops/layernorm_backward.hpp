@@ -199,9 +199,9 @@ inline void layernorm_backward(word_t* mem0, word_t* mem1, word_t* mem2, const I
     const Matrix dx = operand(in, 5);
     const Matrix dgamma = operand(in, 6);
     const Matrix dbeta = operand(in, 7);
-    const int rows = int(in.dimension[0]);
-    const int split = int(in.dimension[1]);
-    const int n = int(in.dimension[2]);
+    const int rows = natural<13>(in.dimension[0]);
+    const int split = natural<13>(in.dimension[1]);
+    const int n = natural<9>(in.dimension[2]);
     const bool has_residual = (in.flags & 1u) != 0;
     const bool has_accumulate = (in.flags & 2u) != 0;
 

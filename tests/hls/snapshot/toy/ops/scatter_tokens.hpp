@@ -29,10 +29,10 @@ inline void scatter_tokens(word_t* mem0, word_t* mem1, word_t* mem2, const Instr
     const Matrix dy = operand(in, 0);
     const Matrix kept = operand(in, 1);
     const Matrix dx = operand(in, 2);
-    const int batch = int(in.dimension[0]);
-    const int patches = int(in.dimension[1]);
-    const int keep = int(in.dimension[2]);
-    const int n = int(in.dimension[3]);
+    const int batch = natural<4>(in.dimension[0]);
+    const int patches = natural<7>(in.dimension[1]);
+    const int keep = natural<7>(in.dimension[2]);
+    const int n = natural<9>(in.dimension[3]);
 
     RowCopy job;
     job.from = dy;

@@ -10,10 +10,10 @@ inline void select_keys(word_t* mem0, word_t* mem1, word_t* mem2, const Instruct
     const Matrix map = operand(in, 0);
     const Matrix kept = operand(in, 1);
     const Matrix keys = operand(in, 2);
-    const int batch = int(in.dimension[0]);
-    const int patches = int(in.dimension[1]);
-    const int keep = int(in.dimension[2]);
-    const int key_count = int(in.dimension[3]);
+    const int batch = natural<4>(in.dimension[0]);
+    const int patches = natural<7>(in.dimension[1]);
+    const int keep = natural<7>(in.dimension[2]);
+    const int key_count = natural<7>(in.dimension[3]);
 
     Selection job;
     job.lists = keys;

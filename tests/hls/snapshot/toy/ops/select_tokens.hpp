@@ -9,10 +9,10 @@ inline void select_tokens(word_t* mem0, word_t* mem1, word_t* mem2, const Instru
 #pragma HLS inline  // so that the one unit is shared
     const Matrix map = operand(in, 0);
     const Matrix kept = operand(in, 1);
-    const int batch = int(in.dimension[0]);
-    const int patches = int(in.dimension[1]);
-    const int map_rows = int(in.dimension[2]);
-    const int keep = int(in.dimension[3]);
+    const int batch = natural<4>(in.dimension[0]);
+    const int patches = natural<7>(in.dimension[1]);
+    const int map_rows = natural<7>(in.dimension[2]);
+    const int keep = natural<7>(in.dimension[3]);
 
     Selection job;
     job.lists = kept;

@@ -11,8 +11,8 @@ inline void sgd_update(word_t* mem0, word_t* mem1, word_t* mem2, const Instructi
     const Matrix gradient = operand(in, 2);
     const Matrix weight = operand(in, 3);
     const Matrix hyperparameters = operand(in, 4);
-    const int rows = int(in.dimension[0]);
-    const int n = int(in.dimension[1]);
+    const int rows = natural<13>(in.dimension[0]);
+    const int n = natural<13>(in.dimension[1]);
     const bool has_decay = (in.flags & 1u) != 0;
     const int average_shift = int(in.immediate[0]);
 

@@ -107,8 +107,8 @@ softmax_blocks:
 inline void softmax(word_t* /*mem0*/, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
     const Matrix x = operand(in, 0);
     const Matrix y = operand(in, 1);
-    const int rows = int(in.dimension[0]);
-    const int n = int(in.dimension[1]);
+    const int rows = natural<13>(in.dimension[0]);
+    const int n = natural<9>(in.dimension[1]);
     const int scale = int(in.immediate[0]);
 
     Statistics statistics = no_statistics();

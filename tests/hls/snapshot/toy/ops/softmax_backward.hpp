@@ -80,9 +80,9 @@ inline void softmax_backward(word_t* mem0, word_t* mem1, word_t* mem2, const Ins
     const Matrix dy = operand(in, 0);
     const Matrix y = operand(in, 1);
     const Matrix dx = operand(in, 2);
-    const int rows = int(in.dimension[0]);
-    const int split = int(in.dimension[1]);
-    const int n = int(in.dimension[2]);
+    const int rows = natural<13>(in.dimension[0]);
+    const int split = natural<13>(in.dimension[1]);
+    const int n = natural<9>(in.dimension[2]);
 
     const int f_y = slots.f[y.slot];
     int fraction[2];

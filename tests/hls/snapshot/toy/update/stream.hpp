@@ -277,8 +277,8 @@ update_lines:
         update_line(mem0, mem1, mem2, line, blocks, update, walk);
     }
     const int length = bit_length(wide_t(walk.master.bits));
-    slots.f[weight.slot] = f_weight;
-    slots.peak[weight.slot] = length > 0 ? length : kEmpty;
+    slots.f[weight.slot] = byte_of(f_weight);
+    slots.peak[weight.slot] = byte_of(length > 0 ? length : kEmpty);
     slots.saturations[weight.slot] += walk.master.saturations;
 }
 
