@@ -5,8 +5,9 @@ A device owns one memory window of 16-byte words. Addresses count words from its
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -69,3 +70,24 @@ class Device(Protocol):
 
     def close(self) -> None:
         """Give the window back."""
+
+
+def nothing() -> None:
+    """Work that there is none of."""
+
+
+@runtime_checkable
+class Overlapping(Protocol):
+    """A device whose programs run while the host does something else."""
+
+    def run_beside(self, program: int, work: Callable[[], None]) -> RunResult:
+        """As `Device.run`; meanwhile `work` is done, which may write what the program neither reads nor writes."""
+
+
+def run_beside(device: Device, program: int, work: Callable[[], None]) -> RunResult:
+    """Run a program and do `work`: beside it where the device can, else behind it."""
+    if isinstance(device, Overlapping):
+        return device.run_beside(program, work)
+    result = device.run(program)
+    work()
+    return result

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.calibration import cleared, coarsen
+from host.micro_batches import Labels, Patches
 from host.model import TokenPlan
 from host.results import EvalResult, decode_terms
-from host.runner import Labels, Patches, Runner
+from host.runner import Runner
 from host.slots import SlotTable
 
 
@@ -37,7 +38,7 @@ class Evaluator:
         terms, cycles, batch, count = [], 0, self._layout.use.batch, len(patches)
         saturations = -self._saturations()
         for part in self._batches(patches):
-            self._runner.write_labels(_filled(labels[part], batch))
+            self._runner.inputs.write_labels(_filled(labels[part], batch))
             cycles += self._runner.run(self.plan, "eval")
             terms.append(self._memory.read("terms"))
         result = decode_terms(np.concatenate(terms)[:count])
@@ -74,7 +75,7 @@ class Evaluator:
         batch = self._layout.use.batch
         for start in range(0, len(patches), batch):
             part = slice(start, start + batch)
-            self._runner.write_patches(_filled(patches[part], batch))
+            self._runner.inputs.write_patches(_filled(patches[part], batch))
             self._prepare()
             yield part
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from hls.spec.config import HardwareConfig
 from hls.spec.formats import ELEMENT_BYTES, WORD_BYTES
@@ -14,8 +15,19 @@ from host.model import ViTConfig
 from host.slots import Slots, allocate_slots
 from host.tensors import Tensor, Use, model_tensors
 
-RESIDENT_PROGRAMS = 4
+RESIDENT_PROGRAMS = 8
 """Programs of full length that fit in memory together, so that most steps need not write one."""
+
+
+class Inputs(NamedTuple):
+    """Names of the tensors that a micro-batch is written to."""
+
+    patches: str
+    labels: str
+
+
+INPUTS = (Inputs("patches", "labels"), Inputs("next.patches", "next.labels"))
+"""Places of micro-batches: training uses both in turn, other runs the first."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,11 @@ class Layout:
         tensor = self.tensors[name]
         pitch = words_per_row(tensor.element, tensor.columns if columns is None else columns)
         return Matrix(self.addresses.get(name, 0), pitch, self.slots.first.get(name, 0))
+
+    def reading(self, place: int) -> Layout:
+        """The same for a program that reads its micro-batch from `INPUTS[place]`."""
+        moved = {usual: self.addresses[name] for usual, name in zip(INPUTS[0], INPUTS[place], strict=True)}
+        return replace(self, addresses=self.addresses | moved)
 
     def slot(self, name: str) -> int:
         """First slot of the tensor `name`."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from host.backends import open_device
 from host.device import Device
+from host.micro_batches import Coming, nothing_coming
 from host.model import Sparsity, TokenPlan, ViTConfig
 from host.options import OPTIMIZERS, Options
 from host.parameters import FloatArray
@@ -41,8 +42,9 @@ class Learner(Protocol):
         learning_rate: float,
         momentum: float = 0.9,
         weight_decay: float = 0.0,
+        coming: Coming = nothing_coming,
     ) -> StepResult:
-        """One optimizer step."""
+        """One optimizer step; `coming` gives the arrays of the step behind it."""
 
     def evaluate(self, patches: NDArray[np.int16], labels: _LABELS) -> EvalResult:
         """Losses and predictions at the keep ratios of the end."""

@@ -9,7 +9,7 @@ import numpy as np
 from hls.spec.formats import WORD_BYTES
 from hls.spec.status import SENTENCES, Status
 from host.compiler import Program
-from host.device import Device
+from host.device import Device, nothing, run_beside
 from host.errors import PeelVitError
 from host.memory import Region
 
@@ -23,12 +23,12 @@ class ProgramStore:
         self._addresses: dict[Hashable, int] = {}
         self._free = region.address
 
-    def run(self, key: Hashable, compile_it: Callable[[], Program]) -> int:
-        """Run the program `key`; its clock cycles. `PeelVitError` when the device refuses it."""
+    def run(self, key: Hashable, compile_it: Callable[[], Program], work: Callable[[], None] = nothing) -> int:
+        """Run the program `key`, with `work` beside it; its clock cycles. `PeelVitError` when the device refuses it."""
         if key not in self._programs:
             self._programs[key] = compile_it()
         program = self._programs[key]
-        result = self._device.run(self._address(key, program))
+        result = run_beside(self._device, self._address(key, program), work)
         if result.status is not Status.OK:
             where = f"instruction {result.failed_instruction} ({program.name_of(result.failed_instruction)})"
             raise PeelVitError(f"the device stopped at {where}: {SENTENCES[result.status]}")

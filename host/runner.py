@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable
 
 from host.compiler import Program, compile_exponent_update, compile_program
-from host.device import Device
-from host.errors import PeelVitError
+from host.device import Device, nothing
 from host.layout import Layout
+from host.micro_batches import MicroBatches
 from host.model import TokenPlan
 from host.programs import ProgramStore
 from host.slots import SlotTable
 from host.tensor_memory import TensorMemory
 
-Patches = NDArray[np.int16]
-Labels = NDArray[np.integer[Any]]
-
 
 class Runner:
-    """Writes micro-batches and runs programs of `layout` on `device`."""
+    """Runs programs of `layout` on `device`; `inputs` are what they work on."""
 
     def __init__(self, device: Device, layout: Layout, memory: TensorMemory, label_smoothing: float) -> None:
         self.layout, self.memory = layout, memory
+        self.inputs = MicroBatches(memory, layout)
         self._smoothing = label_smoothing
         self._programs = ProgramStore(device, layout.programs)
 
@@ -36,12 +31,14 @@ class Runner:
         accumulate: bool = False,
         update_images: int | None = None,
         all_tokens: bool = False,
+        place: int = 0,
+        work: Callable[[], None] = nothing,
     ) -> int:
-        """Run one micro-batch; arguments as of `compile_program`. Clock cycles."""
+        """Run the micro-batch at `place`, with `work` beside it; arguments as of `compile_program`. Clock cycles."""
 
         def compile_it() -> Program:
             return compile_program(
-                self.layout,
+                self.layout.reading(place),
                 plan,
                 mode=mode,
                 accumulate=accumulate,
@@ -50,7 +47,7 @@ class Runner:
                 all_tokens=all_tokens,
             )
 
-        return self._programs.run((plan, mode, accumulate, update_images, all_tokens), compile_it)
+        return self._programs.run((plan, mode, accumulate, update_images, all_tokens, place), compile_it, work)
 
     def run_exponent_update(self) -> int:
         """Run the exponents' part of an optimizer step. Clock cycles."""
@@ -63,23 +60,3 @@ class Runner:
         self.memory.write_slots(region, table)
         self.run(plan, mode, all_tokens=all_tokens)
         return self.memory.read_slots(region)
-
-    def write_patches(self, patches: Patches) -> None:
-        """Write the images of a micro-batch, int16 [B, N, F]; `PeelVitError` for another shape."""
-        model, batch = self.layout.model, self.layout.use.batch
-        expected = (batch, model.patches, model.patch_features)
-        if patches.shape != expected:
-            raise PeelVitError(
-                f"{model.name} takes patches of shape {list(expected)} but got {list(patches.shape)}; "
-                "give images of the model's size in whole micro-batches"
-            )
-        self.memory.write("patches", patches.reshape(-1, model.patch_features))
-
-    def write_labels(self, labels: Labels) -> None:
-        """Write the labels of a micro-batch, [B]; `PeelVitError` for a class that the model does not have."""
-        classes = self.layout.model.classes
-        if labels.min() < 0 or labels.max() >= classes:
-            raise PeelVitError(
-                f"a label is outside 0 to {classes - 1}; choose a model with as many classes as the data"
-            )
-        self.memory.write("labels", labels.reshape(1, -1))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,12 @@ from host.evaluation import Evaluator
 from host.fabric_optimizers import FabricOptimizer, fabric_optimizer
 from host.layout import plan_layout
 from host.memory import DEFAULT_LIMIT
+from host.micro_batches import Coming, Labels, MicroBatch, Patches, Steps, nothing_coming
 from host.model import Sparsity, TokenPlan, ViTConfig
 from host.optimizers import OPTIMIZERS, HostAdamW, check_hyperparameters
 from host.parameters import FloatArray
 from host.results import EvalResult, StepResult, Terms, decode_terms, decode_variance
-from host.runner import Labels, Patches, Runner
+from host.runner import Runner
 from host.slots import SlotTable, as_words, from_words
 from host.tensor_memory import TensorMemory
 from host.tensors import Group, Use
@@ -82,6 +85,7 @@ class Session:
         self.memory = TensorMemory(device, self.layout)
         self.weights = Weights(self.memory, self.layout)
         self._runner = Runner(device, self.layout, self.memory, options.label_smoothing)
+        self._steps = Steps(options.batch)
         self._fabric: FabricOptimizer | None = None
         self._adamw: HostAdamW | None = None
         if options.training and update is not None:
@@ -153,12 +157,12 @@ class Session:
         batch = self.options.batch
         steps = max(1, len(patches) // batch)
         headroom = {Group.WEIGHT_GRADIENT: WEIGHT_GRADIENT_HEADROOM + (steps - 1).bit_length()}
-        self._runner.write_patches(patches[:batch])
+        self._runner.inputs.write_patches(patches[:batch])
         run: Run = partial(self._runner.run_with_slots, self.plan, "forward", False)
         if self.options.training:
             if labels is None:
                 raise ValueError("calibration for training needs labels")
-            self._runner.write_labels(labels[:batch])
+            self._runner.inputs.write_labels(labels[:batch])
             run = partial(self._runner.run_with_slots, self.plan, "train", False)
         table = calibrate(self._table, self.layout.slots, run, headroom)
         self._keep_table(self._with_weights_of(self._table, cleared(table)))
@@ -182,23 +186,29 @@ class Session:
         learning_rate: float,
         momentum: float = 0.9,
         weight_decay: float = 0.0,
+        coming: Coming = nothing_coming,
     ) -> StepResult:
-        """One optimizer step over `len(patches)` images, accumulated over micro-batches: a power of two."""
+        """One optimizer step over `len(patches)` images, accumulated over micro-batches: a power of two.
+
+        `coming` gives the arrays of the step behind this one, so that its first images reach the device meanwhile;
+        they must not change until then.
+        """
         self._need(self._calibrated, "calibrate")
-        batch, images = self.options.batch, len(patches)
-        if images % batch or not images:
-            raise PeelVitError(f"a step of {images} images is not a whole number of micro-batches of {batch}")
+        images, parts = len(patches), self._steps.take(patches, labels)
         check_hyperparameters(learning_rate, momentum, weight_decay)
         if self._fabric is not None:
             row = self._fabric.hyperparameters(learning_rate, momentum, weight_decay)
             self.memory.write("hyperparameters", row)
         terms, variances, cycles = [], [], 0
-        for start in range(0, images, batch):
-            part = slice(start, start + batch)
-            update = images if self._fabric is not None and start + batch == images else None
-            self._runner.write_patches(patches[part])
-            self._runner.write_labels(labels[part])
-            cycles += self._runner.run(self.plan, "train", accumulate=start > 0, update_images=update)
+        for part, following in zip_longest(parts, parts[1:]):
+            cycles += self._runner.run(
+                self.plan,
+                "train",
+                accumulate=part is not parts[0],
+                update_images=images if self._fabric is not None and following is None else None,
+                place=self._runner.inputs.place(part),
+                work=partial(self._place_next, following, coming),
+            )
             terms.append(decode_terms(self.memory.read("terms")))
             variances.append(decode_variance(self.memory.read("variance"), self.model.heads))
         if self._adamw is not None:
@@ -211,6 +221,14 @@ class Session:
         return StepResult(
             joined.losses, joined.correct, joined.predicted, np.concatenate(variances), cycles, saturations
         )
+
+    def _place_next(self, following: MicroBatch | None, coming: Coming) -> None:
+        """Write what is run next: of this step, or of the one behind it. What is wrong with that its own step says."""
+        with suppress(PeelVitError):
+            if following is None and (arrays := coming()) is not None:
+                following = self._steps.announce(*arrays)
+            if following is not None:
+                self._runner.inputs.place(following)
 
     def _adamw_step(self, adamw: HostAdamW, images: int, learning_rate: float, weight_decay: float) -> int:
         table = self.memory.read_slots(self.layout.training_slots)

@@ -179,6 +179,9 @@ class _Catalogue:
         batch, model = self.use.batch, self.model
         yield Tensor("patches", Group.INPUT, batch * model.patches, model.patch_features, slots=Slot.ONE)
         yield Tensor("labels", Group.INPUT, 1, batch, "i32")
+        if self.use.training:  # the next micro-batch comes while one is run
+            yield Tensor("next.patches", Group.INPUT, batch * model.patches, model.patch_features, slot_of="patches")
+            yield Tensor("next.labels", Group.INPUT, 1, batch, "i32")
         yield Tensor("hyperparameters", Group.INPUT, 1, LANES, "i32")
         yield Tensor("terms", Group.RESULT, batch, LANES, "i32")
         yield Tensor("variance", Group.RESULT, batch, LANES, "i32")

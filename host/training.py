@@ -25,6 +25,7 @@ from host.job import Data, Indices, load_data, model_to_json, starting_weights
 from host.learner import Learner, open_learner
 from host.metrics import RunLog
 from host.metrics import StepResult as LoggedStep
+from host.micro_batches import Labels, Patches
 from host.model import Sparsity, ViTConfig
 from host.options import Options
 from host.power.meter import PowerMeter
@@ -220,7 +221,7 @@ class _Run:
             for batch in batches:
                 if self.step == self.last_step:
                     return
-                self._train_step(batch, order)
+                self._train_step(batch, order, batches.peek)
                 if self.stop.requested:
                     raise Stopped
                 if self._checkpoint_is_due():
@@ -249,7 +250,11 @@ class _Run:
     def _sparsity(self) -> Sparsity:
         return Sparsity(self.token_keep(self.step), self.attention_keep(self.step), self.options.select_before)
 
-    def _train_step(self, batch: TrainBatch, order: Indices) -> None:
+    def _train_step(self, batch: TrainBatch, order: Indices, peek: Callable[[], TrainBatch | None]) -> None:
+        def coming() -> tuple[Patches, Labels] | None:
+            following = peek()
+            return None if following is None else (following.patches, following.labels)
+
         options, sparsity, rate = self.options, self._sparsity(), self.learning_rate(self.step)
         self.learner.set_sparsity(sparsity)
         result = self.learner.train_step(
@@ -258,6 +263,7 @@ class _Run:
             learning_rate=rate,
             momentum=options.momentum,
             weight_decay=options.weight_decay,
+            coming=coming,
         )
         loss = float(result.losses.mean())
         if not np.isfinite(loss):

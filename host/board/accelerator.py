@@ -12,6 +12,7 @@ from typing import Any
 from hls.spec.registers import AP_DONE, AP_IDLE, AP_START
 from hls.spec.status import Status
 from host.board.overlay import Fabric
+from host.device import nothing
 from host.errors import PeelVitError
 
 _WORD = 0xFFFF_FFFF
@@ -89,13 +90,19 @@ class Accelerator:
             return 0
         return self.read("hash_low") | self.read("hash_high") << 32
 
-    def run(self, program: int, timeout: float) -> Report:
-        """Run the program at word `program` of the window; `HangError` when it takes longer than `timeout` seconds."""
+    def run(self, program: int, timeout: float, work: Callable[[], None] = nothing) -> Report:
+        """Run the program at word `program` of the window, with `work` beside it.
+
+        `HangError` when it takes longer than `timeout` seconds. When `work` fails the program still comes to its end.
+        """
         self.write("program", program)
         before = self._count(_TCR0, _TCR1)
         begin = time.perf_counter()
         self.write("CTRL", AP_START)
-        looks = self._wait(begin, timeout, self._took.pop(program, 0.0))
+        try:
+            work()
+        finally:
+            looks = self._wait(begin, timeout, self._took.pop(program, 0.0))
         elapsed = time.perf_counter() - begin
         if looks > 1:  # else it had ended while the host slept, so its length is not known
             self._took[program] = elapsed

@@ -61,6 +61,11 @@ class Window:
         """Bytes of the window."""
         return self._memory.size
 
+    @property
+    def takes_ranges(self) -> bool:
+        """Whether no more than the cache lines that were written goes out."""
+        return self._granule == LINE
+
     def write(self, start: int, data: Bytes) -> None:
         """Replace bytes. What lies beside them in their first and last granule must be known, as it goes out too."""
         stop = start + data.size

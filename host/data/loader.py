@@ -44,6 +44,7 @@ class _Stream(Generic[AnyBatch]):
         # `batches` must not refer to this object: the thread holds it, and dropping the stream has to end the thread.
         self._prefetched: Generator[AnyBatch, None, None] = prefetch(batches)
         self._remaining = length
+        self._seen: AnyBatch | Exception | None = None  # by a peek, and still to come
 
     def __len__(self) -> int:
         """Batches still to come."""
@@ -53,9 +54,24 @@ class _Stream(Generic[AnyBatch]):
         return self
 
     def __next__(self) -> AnyBatch:
-        batch = next(self._prefetched)
+        batch, self._seen = self._seen, None
+        if batch is None:
+            batch = next(self._prefetched)
+        if isinstance(batch, Exception):
+            raise batch
         self._remaining -= 1
         return batch
+
+    def peek(self) -> AnyBatch | None:
+        """The batch that comes next, None at the end. What goes wrong with it is raised when it is its turn."""
+        if self._seen is None:
+            try:
+                self._seen = next(self._prefetched)
+            except StopIteration:
+                return None
+            except Exception as error:
+                self._seen = error
+        return None if isinstance(self._seen, Exception) else self._seen
 
     def close(self) -> None:
         """End the background thread; the stream is exhausted afterwards."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from host.board.link import CALL_SECONDS, connect, explained, files_of, is_remot
 from host.board.overlay import find_bitfile, load_overlay
 from host.board.window import Window, sync_for
 from host.board_files import read_number, read_text
-from host.device import KINDS, Counters, RunResult
+from host.device import KINDS, Counters, RunResult, nothing
 from host.errors import PeelVitError
 from host.memory import megabytes
 
@@ -113,16 +114,28 @@ class PynqDevice:
 
     def run(self, program: int) -> RunResult:
         """See `host.device.Device`. Cycles are counted by the timer beside the accelerator."""
+        return self.run_beside(program, nothing)
+
+    def run_beside(self, program: int, work: Callable[[], None]) -> RunResult:
+        """See `host.device.Overlapping`. What `work` writes is flushed meanwhile, so it must fill cache lines."""
         window = self._inside(0, 0, "run")
+        overlaps = window.takes_ranges  # else a flush would write over what the program makes
+
+        def meanwhile() -> None:
+            work()
+            window.publish()
+
         with explained(self._where):
             window.publish()
             try:
-                report = self._accelerator.run(program, self._timeout)
+                report = self._accelerator.run(program, self._timeout, meanwhile if overlaps else nothing)
             except HangError:
                 self._hung = True
                 raise
             window.expire()
             self._check_memory_errors()
+        if not overlaps:
+            work()
         try:
             status = Status(report.status)
         except ValueError:

@@ -2,8 +2,8 @@
 
 The real training loop, pynq and the board's device run in this process on the in-process transport. The kernel computes
 the first step (the C simulation) and then lasts as long as its modelled cycles, so that work beside it overlaps as it
-would on a board. Overhead is a step's wall time less the kernel's: everything else on the way, waiting for a batch
-included. Number formats are not fitted, as times do not depend on them.
+would on a board. Overhead is a step's wall time less the kernel's: everything else on the way; what is done beside the
+kernel is shown, but adds nothing. Number formats are not fitted, as times do not depend on them.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from host.backends import load_config
 from host.board.accelerator import Accelerator
 from host.board.window import Window
 from host.data.loader import Batches
+from host.device import nothing
 from host.devices.pynq import PynqDevice
 from host.errors import PeelVitError, run_main
 from host.learner import DeviceLearner
 from host.metrics import RunLog
+from host.micro_batches import MicroBatches
 from host.model import ViTConfig
 from host.options import LEVELS, Options
-from host.runner import Runner
 from host.runtime import SessionOptions
 from host.tensor_memory import TensorMemory
 from host.training import Step, train
@@ -95,47 +96,72 @@ class Overhead:
 
 PARTS: dict[str, tuple[Any, str]] = {
     "wait for the batch": (Batches, "__next__"),
-    "write patches": (Runner, "write_patches"),
-    "write labels": (Runner, "write_labels"),
+    "write inputs": (MicroBatches, "place"),
     "flush": (Window, "publish"),
     "read results": (TensorMemory, "read"),
     "read slot table": (TensorMemory, "read_slots"),
     "log": (RunLog, "end_step"),
 }
-"""Calls of a step that are timed one by one."""
+"""Calls of a step that are timed one by one, but for those beside the kernel."""
 
-START, END = "start the kernel", "notice its end"
+START, END, BESIDE = "start the kernel", "notice its end", "(beside the kernel)"
+
+
+class _Clock:
+    """Adds up what calls take; what is done beside the kernel is one part, and no other."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._seconds, self._is_beside = seconds, False
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add to a part."""
+        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+
+    def timed(self, call: Any, name: str) -> Any:
+        """`call`, timed."""
+
+        def timed(*arguments: Any, **settings: Any) -> Any:
+            begin = time.perf_counter()
+            try:
+                return call(*arguments, **settings)
+            finally:
+                if not self._is_beside:
+                    self.add(name, time.perf_counter() - begin)
+
+        return timed
+
+    def beside(self, work: Any) -> Any:
+        """Work beside the kernel, timed."""
+
+        def timed() -> None:
+            begin, self._is_beside = time.perf_counter(), True
+            try:
+                work()
+            finally:
+                self._is_beside = False
+                self.add(BESIDE, time.perf_counter() - begin)
+
+        return timed
 
 
 @contextmanager
 def timed_parts(kernel: PacedKernel, seconds: dict[str, float]) -> Iterator[None]:
     """Add up what the calls in `PARTS` take, and what lies between them and the kernel."""
-    run = Accelerator.run
+    run, clock = Accelerator.run, _Clock(seconds)
 
-    def timed_run(*arguments: Any) -> Any:
+    def timed_run(accelerator: Accelerator, program: int, timeout: float, work: Any = nothing) -> Any:
         begin = time.perf_counter()
-        report = run(*arguments)
-        seconds[START] = seconds.get(START, 0.0) + kernel.began - begin
-        seconds[END] = seconds.get(END, 0.0) + time.perf_counter() - kernel.ended
+        report = run(accelerator, program, timeout, clock.beside(work))
+        clock.add(START, kernel.began - begin)
+        clock.add(END, time.perf_counter() - kernel.ended)
         return report
 
     with ExitStack() as patches:
         patches.enter_context(mock.patch.object(Accelerator, "run", timed_run))
         for name, (owner, attribute) in PARTS.items():
-            timed = _timed(getattr(owner, attribute), name, seconds)
+            timed = clock.timed(getattr(owner, attribute), name)
             patches.enter_context(mock.patch.object(owner, attribute, timed))
         yield
-
-
-def _timed(call: Any, name: str, seconds: dict[str, float]) -> Any:
-    def timed(*arguments: Any, **settings: Any) -> Any:
-        begin = time.perf_counter()
-        try:
-            return call(*arguments, **settings)
-        finally:
-            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - begin
-
-    return timed
 
 
 class _Unfitted(DeviceLearner):
@@ -212,7 +238,7 @@ def _overhead(model: str, batch: int, level: str, marks: list[Mark]) -> Overhead
     overheads = [(b.wall - a.wall) - (b.kernel - a.kernel) for a, b in pairs]
     parts = {
         name: _milliseconds([b.parts.get(name, 0.0) - a.parts.get(name, 0.0) for a, b in pairs])
-        for name in (*PARTS, START, END)
+        for name in (*PARTS, START, END, BESIDE)
     }
     return Overhead(
         model,

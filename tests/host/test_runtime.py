@@ -69,8 +69,8 @@ def as_float(patches):
 
 def gradients(made, patches, labels):
     """The weight gradients of one micro-batch, by timm's names."""
-    made._runner.write_patches(patches)
-    made._runner.write_labels(labels)
+    made._runner.inputs.write_patches(patches)
+    made._runner.inputs.write_labels(labels)
     made._runner.run(made.plan, "train")
     fractions = made.memory.read_slots(made.layout.training_slots)["f"]
     matrices = {

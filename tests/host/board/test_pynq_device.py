@@ -17,6 +17,9 @@ import pytest
 
 from hls.spec import system
 from hls.spec.config import load
+from hls.spec.instruction import assemble
+from hls.spec.registers import AP_IDLE
+from hls.spec.status import Status
 from host.board import accelerator, overlay, window
 from host.board.accelerator import HangError, InterruptPause
 from host.board.clock import forget_clocks
@@ -25,6 +28,7 @@ from host.devices.csim import CsimDevice
 from host.devices.pynq import PynqDevice
 from host.errors import PeelVitError
 from host.memory import megabytes
+from host.programs import ProgramStore
 from host.selftest import EXPECTED_CHECKSUM, training_checksum
 from sim.board.bitstream import write_bitstream
 from sim.board.board import Board, BoardOptions
@@ -65,15 +69,64 @@ def test_a_training_step_gives_the_golden_bits(faults: tuple[str, ...], base: in
     assert training_checksum(opened(board(*faults, cma_base=base))) == EXPECTED_CHECKSUM
 
 
-def test_cycles_are_those_of_the_c_simulation(opened: Open) -> None:
-    cycles = []
+def test_cycles_are_those_of_the_c_simulation(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, cycles = ProgramStore.run, []
+    monkeypatch.setattr(ProgramStore, "run", lambda *given: cycles.append(run(*given)) or cycles[-1])
     for device in (opened(), CsimDevice(TOY)):
-        run, counts = device.run, []
-        device.run = lambda program, run=run, counts=counts: counts.append(result := run(program)) or result  # type: ignore[method-assign]
         training_checksum(device)
-        cycles.append([result.cycles for result in counts])
-    assert cycles[0] == cycles[1]
-    assert all(cycles[0])
+    half = len(cycles) // 2
+    assert cycles[:half] == cycles[half:]
+    assert all(cycles)
+
+
+# Work beside a run
+
+
+def empty_program(device: PynqDevice) -> None:
+    device.allocate(512)
+    device.write(0, np.frombuffer(assemble([], TOY.hash, 64, 1), np.uint8))
+
+
+@pytest.mark.parametrize("faults", [(), ("no-ranges",)])
+def test_what_is_written_beside_a_run_reaches_the_memory(faults: tuple[str, ...], opened: Open) -> None:
+    device, where = opened(board(*faults)), np.arange(128, dtype=np.uint8)
+    empty_program(device)
+    assert device.run_beside(0, lambda: device.write(256, where)).status is Status.OK
+    assert device.run(0).status is Status.OK  # after which nothing that the host holds counts
+    assert device.read(256, (128,), np.uint8).tolist() == where.tolist()
+
+
+def test_work_is_done_between_the_start_and_the_end(opened: Open) -> None:
+    device, seen = opened(), []
+    empty_program(device)
+    mmio, write, read = device._accelerator._mmio, device._accelerator._mmio.write, device._accelerator._mmio.read
+    control = device._accelerator._registers["CTRL"]
+    mmio.write = lambda offset, value: (seen.append("start") if offset == control else None, write(offset, value))
+    mmio.read = lambda offset: (seen.append("look") if offset == control else None, read(offset))[1]
+    device.run_beside(0, lambda: seen.append("work"))
+    assert seen[:3] == ["start", "work", "look"]
+
+
+def test_a_flush_of_everything_waits_for_the_end(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    device, seen = opened(board("no-ranges")), []
+    empty_program(device)
+    expire = window.Window.expire
+    monkeypatch.setattr(window.Window, "expire", lambda self: (seen.append("end"), expire(self)))
+    device.run_beside(0, lambda: seen.append("work"))
+    assert seen == ["end", "work"]
+
+
+def test_a_program_comes_to_its_end_though_the_work_fails(opened: Open) -> None:
+    device = opened()
+    empty_program(device)
+
+    def fail() -> None:
+        raise PeelVitError("no more images")
+
+    with pytest.raises(PeelVitError, match="no more images"):
+        device.run_beside(0, fail)
+    assert device._accelerator.read("CTRL") & AP_IDLE
+    assert device.run(0).status is Status.OK
 
 
 @pytest.mark.parametrize("faults, kind", [((), window.RemoteSync), (("no-ranges",), window.WholeSync)])

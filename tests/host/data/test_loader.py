@@ -155,3 +155,26 @@ def test_prefetch_closes_its_source():
     stream.close()
     gc.collect()
     assert closed.is_set()
+
+
+def test_a_peek_takes_nothing_away(dataset, quantiser):
+    with Batches(dataset, ORDER, 4, None, quantiser, 4, epoch=0, seed=0) as batches:
+        seen = []
+        for batch in batches:
+            seen.append(batch.indices.tolist())
+            following = batches.peek()
+            assert following is batches.peek()
+            if following is not None:
+                ahead = following.indices.tolist()
+            assert len(batches) == COUNT // 4 - len(seen)
+    assert np.concatenate(seen).tolist() == ORDER[: COUNT // 4 * 4].tolist()
+    assert seen[-1] == ahead
+
+
+def test_a_peek_leaves_errors_to_their_turn(dataset, quantiser):
+    dataset.broken = int(ORDER[4])
+    with Batches(dataset, ORDER, 4, None, quantiser, 4, epoch=0, seed=0) as batches:
+        next(batches)
+        assert batches.peek() is None
+        with pytest.raises(PeelVitError, match="is broken"):
+            next(batches)

@@ -26,8 +26,10 @@ def test_a_profile_of_a_small_model(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (row["steps"], row["starts_per_step"]) == (3, 1.0)
     assert row["overhead_ms"] > row["best_overhead_ms"] * 0.99 > 0
     assert row["part"] == pytest.approx(row["overhead_ms"] / row["modelled_ms"], abs=1e-4)
-    assert set(row["parts_ms"]) == {*profile.PARTS, profile.START, profile.END}
-    assert all(row["parts_ms"][name] > 0 for name in ("write patches", "flush", "read results", profile.END))
+    assert set(row["parts_ms"]) == {*profile.PARTS, profile.START, profile.END, profile.BESIDE}
+    assert all(
+        row["parts_ms"][name] > 0 for name in ("write inputs", "flush", "read results", profile.END, profile.BESIDE)
+    )
 
 
 def test_a_paced_kernel_refuses_as_the_real_one_does() -> None:
