@@ -19,7 +19,7 @@ from hls.spec.formats import LANES
 BURST = 8
 """Words of a row that a transposing load reads at once."""
 MULTIPLY_DEPTH = 12
-FINISH_DEPTH = 40
+FINISH_DEPTH = 28
 """Cycles from a sum to its word."""
 STORE_DEPTH = 4
 HANDSHAKE = 2
@@ -130,8 +130,8 @@ def region(shape: Shape, sizes: Sizes, fit: tuple[float, float, float]) -> float
     when that has served the pass.
     """
     load_scale, store_scale, task = fit
-    beats = 2 * (sizes.column_tile // LANES // sizes.ports)
-    store_tail = 2 * beats + STORE_DEPTH + sizes.write_latency
+    beats = sizes.column_tile // LANES
+    store_tail = 2 * beats // sizes.ports + STORE_DEPTH + sizes.write_latency
     rate = sizes.ddr_words_per_thousand_cycles / 1000
     # Ends of the tasks, the latest pass first: the multipliers' of as many passes as operands fit on chip.
     load = finish = store = finish_before = store_before = 0.0
@@ -224,13 +224,13 @@ def _chunks(part: int, chunk: int) -> Iterator[int]:
 def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
     turn = max(block.length, sizes.row_tile)
     multiply = block.tiles * turn + sizes.row_tile + MULTIPLY_DEPTH + HANDSHAKE
-    beats = 2 * _port_words(sizes, block)
+    beats = sizes.ports * _port_words(sizes, block)
     lines = block.rows + (block.closes and "BIAS" in shape.flags and shape.op != "gemm_tn")
     sums = block.stored_sums and LANES * math.ceil(block.stored_sums / LANES) + FINISH_DEPTH
     finish = lines * beats + FINISH_DEPTH + sums + HANDSHAKE
     last_rows = block.rows - (block.tiles - 1) * sizes.row_tile
-    whole_row = 2 * (sizes.column_tile // LANES // sizes.ports)
-    last = last_rows * whole_row + FINISH_DEPTH + (block.stored_sums and block.stored_sums + FINISH_DEPTH)
+    last_sums = block.stored_sums and block.stored_sums + FINISH_DEPTH
+    last = last_rows * (sizes.column_tile // LANES) + FINISH_DEPTH + last_sums
     load, store = _total(_load(shape, sizes, block)), _total(_store(shape, sizes, block))
     return Step(load, multiply, finish, store, turn + MULTIPLY_DEPTH, last)
 

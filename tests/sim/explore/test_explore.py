@@ -41,9 +41,9 @@ def test_steps_by_hand() -> None:
     # A word a row and port takes its stream two cycles (a latency of 32 over 16 bursts), and is 4 words to the memory.
     assert [step.store.busy for step in found] == [16, 32, 32, 16]
     assert [step.store.words for step in found] == [3 * 8 * 4, 3 * 16 * 4, 3 * 16 * 4, 3 * 8 * 4]
-    # Two cycles a row, 40 deep; as long for the rows of the last tile behind the last sums.
-    assert [step.finish for step in found] == [16 + 42, 32 + 42, 32 + 42, 16 + 42]
-    assert [step.last for step in found] == [56, 56, 56, 56]
+    # Three words a row, one a cycle, 28 deep; as long for the rows of the last tile behind the last sums.
+    assert [step.finish for step in found] == [24 + 30, 48 + 30, 48 + 30, 24 + 30]
+    assert [step.last for step in found] == [52, 52, 52, 52]
 
 
 def test_class_rows_are_the_first_segment_of_a_weight_gradient() -> None:

@@ -6,8 +6,7 @@
 
 namespace peelvit {
 
-constexpr int kFinishLanes = kPorts * kWideLanes;  // sums that are finished in a cycle: four columns of each port's
-constexpr int kRowBeats = 2 * kPortWords;          // cycles that a row of a column tile takes
+constexpr int kRowBeats = kColumnTile / kLanes;  // cycles that a row of a column tile takes: a word in each
 constexpr int kSumBits = 41;  // of a sum over the longest contraction
 
 // Sums within the open segment, and over all closed ones: raised by kMaxSegmentSpread bits at most.
@@ -20,8 +19,8 @@ using total_t = ap_int<kSumBits + kMaxSegmentSpread>;
 #endif
 
 // Sums that wait for further chunks, by row and beat; and those of the first operand, by row of the panel.
-using PartialSums = sum_t[kSumRows * kRowBeats][kFinishLanes];
-using TotalSums = total_t[kSumRows * kRowBeats][kFinishLanes];
+using PartialSums = sum_t[kSumRows * kRowBeats][kLanes];
+using TotalSums = total_t[kSumRows * kRowBeats][kLanes];
 using PartialRowSums = sum_t[kPanelRows];
 using TotalRowSums = total_t[kPanelRows];
 

@@ -51,15 +51,15 @@ gemm_steps:
         ResultBuffer results;
 #pragma HLS array_partition variable=results type=complete dim=1
 #pragma HLS stream variable=results type=fifo depth=32
-        ResultBuffer inputs;
-#pragma HLS array_partition variable=inputs type=complete dim=1
-#pragma HLS stream variable=inputs type=fifo depth=32
+        ResultBuffer seconds;
+#pragma HLS array_partition variable=seconds type=complete dim=1
+#pragma HLS stream variable=seconds type=fifo depth=32
         BiasBuffer new_bias;
         PROCESS(next_step(job, walk, to_load, to_multiply, to_finish, to_store));
         AHEAD(load(mem0, mem1, mem2, job, to_load, rows, columns, extra, saved, old_bias), kStepBuffers);
         COMPUTE(multiply(to_multiply, rows, columns, panel, column_tile, sums, row_sums));
-        FED(finish(job, to_finish, sums, row_sums, extra, saved, old_bias, partial, total, row_partial, row_total, results, inputs, new_bias, statistics), cycles_to_first_sums(to_multiply), cycles_from_last_sums(to_finish));
-        FED(store_results(mem0, mem1, mem2, job, to_store, results, inputs, new_bias), kFinishDepth + kRowBeats, kStoreTail);
+        FED(finish(job, to_finish, sums, row_sums, extra, saved, old_bias, partial, total, row_partial, row_total, results, seconds, new_bias, statistics), cycles_to_first_sums(to_multiply), cycles_from_last_sums(to_finish));
+        FED(store_results(mem0, mem1, mem2, job, to_store, results, seconds, new_bias), kFinishDepth + kRowBeats, kStoreTail);
     }
 }
 

@@ -1,7 +1,7 @@
 // What becomes of sums: they are added over the contraction, then the epilogue, and rounding.
 //
-// Twelve sums a cycle, four columns of each port's: as many as int32 results leave the chip in a cycle, and with int16
-// results still no slower than the multipliers hand them on.
+// Eight sums a cycle, a word of int16 results: a row tile takes as long as a contraction over 192, so the multipliers are
+// seldom kept waiting.
 #pragma once
 
 #include "../functions.hpp"
@@ -9,10 +9,15 @@
 
 namespace peelvit {
 
-constexpr int kFinishDepth = 40;
+constexpr int kFinishDepth = 28;
 
-// Words of a step's results, in the order in which they are written; and of a panel's bias gradients.
-using ResultBuffer = word_t[kPorts][kStepRows * kRowBeats];
+// Words of a step's results, in the order in which they are written. Results of int32 take a second word for eight
+// columns; with GELU that is where its inputs are.
+using ResultBuffer = word_t[kPorts][kStepRows * kPortWords];
+
+struct PairOfWords {
+    word_t first, second;
+};
 
 struct GemmStatistics {
     Statistics out[2];
@@ -20,14 +25,10 @@ struct GemmStatistics {
     Statistics bias;
 };
 
-inline void merge(Statistics& statistics, const Statistics& seen) {
+// What the lanes of a word saw.
+inline void add_word(Statistics& statistics, const Statistics& seen) {
     statistics.bits |= seen.bits;
-    statistics.saturations += seen.saturations;
-}
-
-inline void merge_if(bool counts, Statistics& statistics, const Statistics& seen) {
-    statistics.bits |= counts ? seen.bits : uwide_t(0);
-    statistics.saturations += counts ? seen.saturations : 0;
+    statistics.saturations += seen.saturations & 15u;
 }
 
 // A store by `shift` through one shifter. What is surely out of range shows in high bits of the magnitude; of the rest
@@ -122,52 +123,45 @@ inline Finished finished_element(const GemmJob& job, const Epilogue& epilogue, t
     return result;
 }
 
-// The step's sums, a row in kRowBeats cycles. The bias comes as the line before the first row: it is aligned in the same
-// lanes and kept.
+// A word of sums a cycle: the ports' words in turn. The bias comes as the line before the first row: it is aligned in the
+// same lanes and kept.
 inline void finish_rows(const GemmJob& job, const GemmStep& step, const SumBuffer& sums, const RowSumBuffer& row_sums,
                         const ExtraBuffer& extra, const SavedBuffer& saved, PartialSums& partial, TotalSums& total,
-                        PartialRowSums& row_partial, TotalRowSums& row_total, ResultBuffer& results, ResultBuffer& inputs,
+                        PartialRowSums& row_partial, TotalRowSums& row_total, ResultBuffer& results, ResultBuffer& seconds,
                         GemmStatistics& statistics) {
     const bool is_wide = job.form == kTn;
-    const int beats = 2 * port_words(step.columns);
+    const int words = port_words(step.columns);
     const int first_line = step.closes_sum && job.has_bias ? 0 : 1;
     const RaisedShift bias_shift = raised_shift_of(job.f_bias - job.fraction[kPatchRows], 16, kMaxAlign);
     Epilogue epilogues[2];
 #pragma HLS array_partition variable=epilogues type=complete
     set_epilogue(job, step, kPatchRows, epilogues[kPatchRows]);
     set_epilogue(job, step, kClassRows, epilogues[kClassRows]);
-    chunk_t row_of_sums[kPorts][kRowBeats][kWideLanes];
+    chunk_t row_of_sums[kRowBeats][kLanes];  // in the order of the beats
 #pragma HLS array_partition variable=row_of_sums type=complete dim=0
-    i48 bias[kRowBeats][kFinishLanes];
+    i48 bias[kRowBeats][kLanes];
 #pragma HLS array_reshape variable=bias type=complete dim=2
-    // The first half of words of int16.
-    i16 held_out[kPorts][kWideLanes];
-    i16 held_input[kPorts][kWideLanes];
-#pragma HLS array_partition variable=held_out type=complete dim=0
-#pragma HLS array_partition variable=held_input type=complete dim=0
-    int result = 0;  // place of the next result words
+    int result = 0;  // place of the next words of results
 finish_lines:
     for (int line = first_line; line <= step.rows; ++line) {
 #pragma HLS loop_tripcount max = 21
+        int port = 0;
+        int w = 0;
     finish_beats:
-        for (int beat = 0; beat < beats; ++beat) {
-#pragma HLS loop_tripcount max = 2
+        for (int beat = 0; beat < kPorts * words; ++beat) {
+#pragma HLS loop_tripcount max = 3
             PIPELINE(line == first_line && beat == 0, 1, kFinishDepth);
             const bool is_bias = line == 0;
+            const bool finishes = step.closes_sum && !is_bias;
             const int i = is_bias ? 0 : line - 1;
-            const int w = beat / 2;
-            const int half = beat % 2;
             const int group = row_group(job, step.row + i);
             const Epilogue epilogue = epilogues[group];
             if (beat == 0 && !is_bias) {
-                for (int port = 0; port < kPorts; ++port) {
+                for (int b = 0; b < kRowBeats; ++b) {
 #pragma HLS unroll
-                    for (int b = 0; b < kRowBeats; ++b) {
+                    for (int l = 0; l < kLanes; ++l) {
 #pragma HLS unroll
-                        for (int l = 0; l < kWideLanes; ++l) {
-#pragma HLS unroll
-                            row_of_sums[port][b][l] = sums[i][kWideLanes * (port * kRowBeats + b) + l];
-                        }
+                        row_of_sums[b][l] = sums[i][kLanes * (b % kPorts * kPortWords + b / kPorts) + l];
                     }
                 }
                 const int place = step.panel_row + i;
@@ -179,65 +173,57 @@ finish_lines:
             }
             const int waiting = step.waits ? (step.sum_row + i) * kRowBeats + beat : 0;
             const RaisedShift addend_shift = is_bias ? bias_shift : epilogue.addend;
-            const bool pushes = step.closes_sum && !is_bias && (is_wide || half == 1);
+            const word_t first = extra[port][line * kPortWords + w];
+            const word_t second = saved[port][i * kPortWords + w];
+            // Columns from the word's first one on: what lies behind the last is 0.
+            const int columns = smaller(step.columns - kLanes * (port_start(port, step.columns) + w), kLanes);
+            const int lanes = narrow<5>(step.closes_sum ? columns : 0);  // 0 before the last chunk: nothing is finished
             Statistics seen_input = no_statistics();
             Statistics seen_out = no_statistics();
-            for (int port = 0; port < kPorts; ++port) {
+            word_t narrow_word = zero_word();
+            word_t input_word = zero_word();
+            PairOfWords wide;
+            wide.first = zero_word();
+            wide.second = zero_word();
+            for (int l = 0; l < kLanes; ++l) {
 #pragma HLS unroll
-                const word_t first = extra[port][line * kPortWords + w];
-                const word_t second = saved[port][i * kPortWords + w];
-                // Columns from the port's first lane on; none where nothing is finished.
-                const int columns = step.columns - kLanes * (port_start(port, step.columns) + w) - kWideLanes * half;
-                const int lanes = step.closes_sum && !is_bias ? columns : 0;
-                const bool is_first = is_first_port(port, w, step.columns);
-                Statistics own_input = no_statistics();
-                Statistics own_out = no_statistics();
-                word_t narrow_word = zero_word();
-                word_t input_word = zero_word();
-                word_t wide_word = zero_word();
-                for (int l = 0; l < kWideLanes; ++l) {
-#pragma HLS unroll
-                    const int lane = kWideLanes * port + l;
-                    const RunningSum running = add_chunk(step.chunk, row_of_sums[port][beat][l], epilogue.segment, partial[waiting][lane], total[waiting][lane]);
-                    if (step.waits && !is_bias) {
-                        partial[waiting][lane] = running.partial;
-                        total[waiting][lane] = running.total;
-                    }
-                    const i16 narrow_addend = half == 0 ? get16(first, l) : get16(first, kWideLanes + l);
-                    const i32 wide_addend = half == 0 ? get32(first, l) : get32(second, l);
-                    const wide_t addend = shift_raised(is_wide ? wide_addend : i32(narrow_addend), kMaxAlign, addend_shift);
-                    if (is_bias) bias[beat][lane] = i48(addend);
-                    Statistics lane_input = no_statistics();
-                    Statistics lane_out = no_statistics();
-                    Finished made;
-                    made.input = 0;
-                    made.out = 0;
-                    if (l < lanes) {
-                        made = finished_element(job, epilogue, running.total, job.has_bias ? bias[beat][lane] : i48(0), addend,
-                                                half == 0 ? get16(second, l) : get16(second, kWideLanes + l), lane_input, lane_out);
-                    }
-                    merge(own_input, lane_input);
-                    merge(own_out, lane_out);
-                    put32(wide_word, l, made.out);
-                    put16(narrow_word, l, held_out[port][l]);
-                    put16(input_word, l, held_input[port][l]);
-                    put16(narrow_word, kWideLanes + l, i16(made.out));
-                    put16(input_word, kWideLanes + l, made.input);
-                    if (half == 0) {
-                        held_out[port][l] = i16(made.out);
-                        held_input[port][l] = made.input;
-                    }
+                const RunningSum running = add_chunk(step.chunk, row_of_sums[beat][l], epilogue.segment, partial[waiting][l], total[waiting][l]);
+                if (step.waits && !is_bias) {
+                    partial[waiting][l] = running.partial;
+                    total[waiting][l] = running.total;
                 }
-                merge_if(is_first, seen_input, own_input);
-                merge_if(is_first, seen_out, own_out);
-                if (pushes) {
-                    results[port][result] = is_wide ? wide_word : narrow_word;
-                    if (job.has_gelu) inputs[port][result] = input_word;
+                RaisedShift by = addend_shift;
+                by.leaves_nothing = by.leaves_nothing || l >= lanes;
+                const i32 wide_addend = l < kWideLanes ? get32(first, l % kWideLanes) : get32(second, l % kWideLanes);
+                const wide_t addend = shift_raised(is_wide ? wide_addend : i32(get16(first, l)), kMaxAlign, by);
+                if (is_bias) bias[beat][l] = i48(addend);
+                const total_t sum = finishes && l < lanes ? running.total : total_t(0);
+                const Finished made = finished_element(job, epilogue, sum, finishes && job.has_bias ? bias[beat][l] : i48(0),
+                                                       finishes ? addend : wide_t(0), get16(second, l), seen_input, seen_out);
+                if (l < kWideLanes)
+                    put32(wide.first, l % kWideLanes, made.out);
+                else
+                    put32(wide.second, l % kWideLanes, made.out);
+                put16(narrow_word, l, i16(made.out));
+                put16(input_word, l, made.input);
+            }
+            if (is_first_port(port, w, step.columns)) {
+                add_word(statistics.pre, seen_input);
+                add_word(statistics.out[group], seen_out);
+            }
+            for (int p = 0; p < kPorts; ++p) {
+#pragma HLS unroll
+                if (finishes && p == port) {
+                    results[p][result] = is_wide ? wide.first : narrow_word;
+                    if (is_wide || job.has_gelu) seconds[p][result] = is_wide ? wide.second : input_word;
                 }
             }
-            merge(statistics.pre, seen_input);
-            merge(statistics.out[group], seen_out);
-            if (pushes) ++result;
+            ++port;
+            if (port == kPorts) {
+                port = 0;
+                ++w;
+                if (finishes) ++result;
+            }
         }
     }
 }
@@ -277,8 +263,8 @@ inline int cycles_from_last_sums(const GemmStep& step) {
 
 inline void finish(const GemmJob& job, const GemmStep& step, const SumBuffer& sums, const RowSumBuffer& row_sums, const ExtraBuffer& extra,
                    const SavedBuffer& saved, const BiasBuffer& old_bias, PartialSums& partial, TotalSums& total, PartialRowSums& row_partial,
-                   TotalRowSums& row_total, ResultBuffer& results, ResultBuffer& inputs, BiasBuffer& new_bias, GemmStatistics& statistics) {
-    finish_rows(job, step, sums, row_sums, extra, saved, partial, total, row_partial, row_total, results, inputs, statistics);
+                   TotalRowSums& row_total, ResultBuffer& results, ResultBuffer& seconds, BiasBuffer& new_bias, GemmStatistics& statistics) {
+    finish_rows(job, step, sums, row_sums, extra, saved, partial, total, row_partial, row_total, results, seconds, statistics);
     finish_bias_gradient(job, step, old_bias, row_total, new_bias, statistics.bias);
 }
 

@@ -6,12 +6,13 @@
 namespace peelvit {
 
 constexpr int kStoreRowsDepth = 4;
-constexpr int kStoreTail = 2 * kRowBeats + kStoreRowsDepth + kWriteLatency;  // from the last result to the end
+constexpr int kStoreTail = 2 * kPortWords + kStoreRowsDepth + kWriteLatency;  // from the last result to the end
 
-// With GELU a row is written twice: the values, then the inputs. Weight gradients are int32, two words for eight columns.
+// With GELU a row is written twice: the values, then the inputs. Weight gradients are int32: first and second words in turn.
 inline void store_rows(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const ResultBuffer& results,
-                       const ResultBuffer& inputs) {
-    const int width = job.form == kTn ? 2 : 1;  // words for eight columns
+                       const ResultBuffer& seconds) {
+    const bool is_wide = job.form == kTn;
+    const int width = is_wide ? 2 : 1;  // words for eight columns
     const int beats = width * port_words(step.columns);
     const int passes = job.has_gelu ? 2 : 1;
     const int rows = step.closes_sum ? step.rows : 0;
@@ -33,16 +34,18 @@ store_rows:
                 PIPELINE((i | pass | beat) == 0, 1, kStoreRowsDepth);
                 PortWords word;
 #pragma HLS array_partition variable=word type=complete
+                const int w = place + (is_wide ? beat / 2 : beat);
+                const bool is_first = is_wide ? beat % 2 == 0 : pass == 0;
                 for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                    word[port] = pass == 0 ? results[port][place + beat] : inputs[port][place + beat];
+                    word[port] = is_first ? results[port][w] : seconds[port][w];
                 }
                 write_word<0>(mem0, address[0] + unsigned(beat), word[0]);
                 write_word<1>(mem1, address[1] + unsigned(beat), word[1]);
                 write_word<2>(mem2, address[2] + unsigned(beat), word[2]);
             }
         }
-        place += beats;
+        place += port_words(step.columns);
         out += unsigned(job.out.pitch);
         pre += unsigned(job.pre.pitch);
     }
@@ -59,8 +62,8 @@ store_bias_gradient:
 }
 
 inline void store_results(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const ResultBuffer& results,
-                          const ResultBuffer& inputs, const BiasBuffer& new_bias) {
-    store_rows(mem0, mem1, mem2, job, step, results, inputs);
+                          const ResultBuffer& seconds, const BiasBuffer& new_bias) {
+    store_rows(mem0, mem1, mem2, job, step, results, seconds);
     store_bias_gradient(mem0, job, step, new_bias);
 }
 
