@@ -30,14 +30,14 @@ inline int distance_q16(wide_t distance, int fraction) {
 // How a distance of 38 bits comes to Q16, for lanes that share the fraction: beyond a limit it is the largest number,
 // below it is 2^24 times itself moved right.
 struct Distance {
-    wide_t limit;
+    u40 limit;
     u6 right;
 };
 
 inline Distance distance_unit(int fraction) {
-    const int bits = fraction - 16 + 24;
+    const int bits = narrow<10>(fraction) - 16 + 24;
     Distance unit;
-    unit.limit = wide_t(1) << narrow<7>(smaller(larger(bits, 0), 38));
+    unit.limit = u40(1) << narrow<7>(smaller(larger(bits, 0), 38));
     unit.right = u6(smaller(larger(bits, 1), 63) - 1);
     return unit;
 }
@@ -46,7 +46,7 @@ inline int distance_q16(u38 distance, const Distance& unit) {
     const int most = (1 << 24) - 1;
     const int near = narrow<26>(int((wide_t(distance) << 24) >> unit.right));
     const int rounded = smaller((near + 1) >> 1, most);
-    return wide_t(distance) < unit.limit ? rounded : most;
+    return distance < unit.limit ? rounded : most;
 }
 
 // 2^-(distance * scale * 2^-20) for a distance in Q16 of 24 bits: U1.20.
@@ -60,8 +60,8 @@ inline wide_t exponential_of(int distance, int scale) {
     const int position = exponent & 255;
     const int fall = narrow<13>(kExp2Table[index] - kExp2Table[index + 1]);
     const int value = narrow<22>(kExp2Table[index] - ((fall * position + 128) >> 8));
-    const int half = (1 << shift) >> 1;
-    return wide_t((value + half) >> shift);
+    const int near = (value << 1) >> shift;  // and a bit more, for the half
+    return wide_t((near + 1) >> 1);
 }
 
 // 2^-(distance * 2^-fraction * scale * 2^-20) for a distance >= 0: U1.20.
@@ -69,20 +69,49 @@ inline wide_t exponential(wide_t distance, int fraction, int scale) {
     return exponential_of(distance_q16(distance, fraction), scale);
 }
 
-// floor(2^48 / sum) for the sum of a row's exponentials, in [2^20, 2^32]: a bit of the quotient a step.
+// A division of 2^48 by a row's sum on its way: a bit of the quotient a step.
+struct Division {
+    u34 remainder;
+    u32 quotient;
+};
+
+inline void divide_step(u34 divisor, Division& division) {
+#pragma HLS inline
+    const u34 doubled = division.remainder << 1;
+    const bool fits = doubled >= divisor;
+    division.remainder = fits ? u34(doubled - divisor) : doubled;
+    division.quotient = u32(division.quotient << 1) | u32(fits);
+}
+
+// floor(2^48 / sum) for the sum of a row's exponentials, in [2^20, 2^32].
 inline wide_t reciprocal(wide_t sum) {
     const u34 divisor = u34(sum);
-    u34 remainder = 1 << (kProbabilityBits - 1 - kReciprocalBits);  // the quotient's leading zeros are skipped
-    u32 quotient = 0;
+    Division division;
+    division.remainder = 1 << (kProbabilityBits - 1 - kReciprocalBits);  // the quotient's leading zeros are skipped
+    division.quotient = 0;
 quotient_bits:
     for (int i = 0; i <= kReciprocalBits; ++i) {
 #pragma HLS unroll
-        const u34 doubled = remainder << 1;
-        const bool fits = doubled >= divisor;
-        remainder = fits ? u34(doubled - divisor) : doubled;
-        quotient = u32(quotient << 1) | u32(fits);
+        divide_step(divisor, division);
     }
-    return quotient;
+    return division.quotient;
+}
+
+// The same in kDivideTurns parts of kDivideBits bits each.
+constexpr int kDivideBits = 4;
+constexpr int kDivideTurns = (kReciprocalBits + kDivideBits) / kDivideBits;
+
+inline void open(Division& division) {
+    division.remainder = 1 << (kProbabilityBits - kDivideTurns * kDivideBits);
+    division.quotient = 0;
+}
+
+inline void divide_bits(u34 divisor, Division& division) {
+#pragma HLS inline
+    for (int i = 0; i < kDivideBits; ++i) {
+#pragma HLS unroll
+        divide_step(divisor, division);
+    }
 }
 
 // An exponential times the reciprocal of its row's sum: Q48.

@@ -41,7 +41,8 @@ struct AttentionJob {
     int batch, patches, tokens, heads, head_words, key_count, queries, map_rows;
     int patch_keys, class_keys;  // keys of a query
     int passes, pass_blocks;     // of an image
-    int scale, gradient_mantissa, gradient_shift;
+    int scale;                   // of scores; backward, of their gradients
+    int gradient_shift;
     Matrix qkv, keys, probability, dscore, dy, out, map;
     int f_qkv, f_probability;
     int f_dy[2], f_dscore[2];            // by kind of query
@@ -53,6 +54,9 @@ struct AttentionJob {
 
 inline bool is_dot(int pass) { return pass == kScores || pass == kScoreGradients; }
 inline bool is_outer(int pass) { return pass == kValueGradients || pass == kKeyGradients; }
+
+// Fractions lie in -32 ... 64.
+inline int fraction_of(int fraction) { return narrow<8>(fraction); }
 
 inline int clamp_to(int value, int most) { return larger(0, smaller(value, most)); }
 

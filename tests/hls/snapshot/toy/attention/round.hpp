@@ -13,50 +13,37 @@ using HalfSums = word_t[kHalfRows * kHeadWords];
 // By third of qkv (y counts as q) and kind of row.
 using RowStatistics = Statistics[3][2];
 
+constexpr int kGatheredBits = 40;  // of a sum; moved so far to the right, nothing of it is left
+
 // How sums over both kinds of queries meet at their common fraction: the coarser one moves left (or stays), the finer
-// one right.
+// one right. Without patch queries their sum is 0 however it moves, and the class query's part stays.
 struct Meeting {
-    bool only_class;
     bool class_is_finer;
     int left, right;
 };
 
-inline Meeting meeting_of(const AttentionJob& job, const int (&shift)[2]) {
+inline Meeting meeting_of(const int (&shift)[2]) {
 #pragma HLS inline
     Meeting by;
-    by.only_class = job.queries == 1;
-    by.class_is_finer = shift[kClassQuery] > shift[kPatchQuery];
-    const int finer = by.class_is_finer ? shift[kClassQuery] : shift[kPatchQuery];
-    const int coarser = by.class_is_finer ? shift[kPatchQuery] : shift[kClassQuery];
-    by.right = smaller(larger(finer, 0), 63);
-    by.left = smaller(larger(-coarser, 0), kMaxSegmentSpread);
+    const int of_class = narrow<10>(shift[kClassQuery]);
+    const int of_patches = narrow<10>(shift[kPatchQuery]);
+    by.class_is_finer = of_class > of_patches;
+    by.right = smaller(larger(by.class_is_finer ? of_class : of_patches, 0), kGatheredBits);
+    by.left = smaller(larger(by.class_is_finer ? -of_patches : -of_class, 0), kMaxSegmentSpread);
     return by;
 }
 
-// A sum that fits 40 bits moved right by at most 63 places, rounded.
+// A sum moved right and rounded.
 inline gathered_t round_sum(gathered_t value, int right) {
-    const u6 places = u6(right == 0 ? 0 : right - 1);
-    const gathered_t near = gathered_t(value >> smaller(int(places), 39));
-    return right == 0 ? value : gathered_t((near + 1) >> 1);
+    const wide_t near = wide_t(wide_t(value) << 1) >> narrow<7>(right);  // and a bit more, for the half
+    return gathered_t((near + 1) >> 1);
 }
 
 inline i56 both_kinds(gathered_t patches, i32 from_class, const Meeting& by) {
 #pragma HLS inline
-    if (by.only_class) return i56(from_class);
     const gathered_t finer = by.class_is_finer ? gathered_t(from_class) : patches;
     const i56 coarser = i56(by.class_is_finer ? patches : gathered_t(from_class)) << narrow<6>(by.left);
     return coarser + round_sum(finer, by.right);
-}
-
-// The product with a 17-bit scale, modulo 2^64: two multipliers, and a few additions for the highest bits.
-inline wide_t scaled(i56 sum, int scale) {
-#pragma HLS inline
-    const wide_t limb = (wide_t(1) << 26) - 1;
-    const u26 low = u26(wide_t(sum) & limb);
-    const u26 middle = u26((wide_t(sum) >> 26) & limb);
-    const i4 high = i4(wide_t(sum) >> 52);
-    return wide_t(multiply(low, u17(scale))) + wide_t(multiply(middle, u17(scale)) << 26) +
-           wide_t(multiply(high, u17(scale)) << 52);
 }
 
 inline void round_sums(const AttentionJob& job, const Block& block, const Sums& sums, HalfSums& rows0, HalfSums& rows1,
@@ -75,26 +62,28 @@ inline void round_sums(const AttentionJob& job, const Block& block, const Sums& 
     const int with_sum = outer ? int(kQueryBlock) : block_queries(job, first);
     const int class_row = outer || job.queries == 1 ? -first : class_place(job, first);
     const int part = pass == kValueGradients ? 2 : (pass == kKeyGradients ? 1 : 0);
+    const Meeting by = meeting_of(pass == kKeyGradients ? job.dkey_shift : job.dvalue_shift);
     const bool is_scaled = pass == kQueryGradients || pass == kKeyGradients;
-    const Meeting by = meeting_of(job, pass == kKeyGradients ? job.dkey_shift : job.dvalue_shift);
-    Shift to[2];
+    const u17 scale = u17(is_scaled ? job.scale : 1);
+    FitWide to[2];
     Statistics seen[2];
 #pragma HLS array_partition variable = to type = complete
 #pragma HLS array_partition variable = seen type = complete
     for (int kind = 0; kind < 2; ++kind) {
 #pragma HLS unroll
-        int fraction = job.f_probability + job.f_qkv;
-        int f_to = job.f_out[kind];
-        if (pass == kQueryGradients) fraction = job.f_dscore[kind] + job.f_qkv + job.gradient_shift;
+        int fraction = fraction_of(job.f_probability) + fraction_of(job.f_qkv);
+        int f_to = fraction_of(job.f_out[kind]);
+        if (pass == kQueryGradients)
+            fraction = fraction_of(job.f_dscore[kind]) + fraction_of(job.f_qkv) + job.gradient_shift;
         if (pass == kKeyGradients) {
             fraction = job.dkey_fraction;
-            f_to = job.f_dkey[kind];
+            f_to = fraction_of(job.f_dkey[kind]);
         }
         if (pass == kValueGradients) {
             fraction = job.dvalue_fraction;
-            f_to = job.f_dvalue[kind];
+            f_to = fraction_of(job.f_dvalue[kind]);
         }
-        to[kind] = shift_of(fraction - f_to, 16);
+        to[kind] = fit_wide_of(fraction - f_to);
         seen[kind] = no_statistics();
     }
     int row = 0;
@@ -107,16 +96,17 @@ round_words:
         const int at = narrow<6>(w);
         const int kind = r == class_row ? kClassQuery : kPatchQuery;
         word_t word = zero_word();
+        Statistics now = no_statistics();
         if (r < with_sum) {
             for (int i = 0; i < kLanes; ++i) {
 #pragma HLS unroll
                 const gathered_t sum = sums.row[r][kLanes * at + i];
                 const i32 from_class = i32(product(sums.class_weight[r], get16(sums.class_row[at], i)));
                 const i56 acc = outer ? both_kinds(sum, from_class, by) : i56(sum);
-                const wide_t result = is_scaled ? scaled(acc, job.gradient_mantissa) : wide_t(acc);
-                put16(word, i, store16(result, to[kind], seen[kind]));
+                put16(word, i, fit16(multiply(acc, scale), to[kind], now));
             }
         }
+        seen[kind] = merged(seen[kind], now);
         const int group = r < kLaneCount ? 0 : 1;
         const int lane = r - group * kLaneCount;
         if (lane < kHalf)

@@ -13,6 +13,7 @@ namespace peelvit {
 constexpr int kTermDepth = 16;
 constexpr int kDividerDepth = 20;
 constexpr int kStoreDepth = 10;
+constexpr int kDivideTurn = kQueryBlock > 16 ? kQueryBlock : 16;  // queries, and more than the cycles of a few bits
 constexpr int kMeanBits = 38;  // of m, which no sum of probabilities that is about one exceeds
 
 // By step and lane: exponentials, or dp with the probabilities.
@@ -51,25 +52,48 @@ terms:
             }
             to.value[entry][lane] = on;
             to.weight[entry][lane] = weight;
-            total[lane] = step == 0 ? term : wide_t(total[lane] + term);
+            total[lane] = (step == 0 ? wide_t(0) : total[lane]) + term;
             sum[group][lane] = total[lane];
         }
         advance(job, block.first, false, at);
     }
 }
 
+// Long division of all queries of a block in turn, a few bits of each at a time: a query's next bits come when the last
+// ones are long there. A mean takes one turn.
 inline void divide(const AttentionJob& job, const Block& block, const wide_t (&sum)[kGroups][kLaneCount],
                    dot_t (&ratio)[kGroups][kLaneCount]) {
 #pragma HLS inline off
     const int queries = is_dot(block.pass) ? block_queries(job, block.first) : 0;
+    const bool reciprocals = block.pass == kScores;
+    const int turns = queries == 0 ? 0 : (reciprocals ? int(kDivideTurns) : 1);
+    Division division[kDivideTurn];
+#pragma HLS bind_storage variable = division type = ram_2p impl = lutram
+    int turn = 0;
+    int i = 0;
 divide:
-    for (int i = 0; i < queries; ++i) {
-#pragma HLS loop_tripcount max = 8
-        PIPELINE(i == 0, 1, kDividerDepth);
-        const wide_t total = sum[i / kLaneCount][i % kLaneCount];
-        wide_t result = saturate(round_shift(total, job.f_probability), kMeanBits);
-        if (block.pass == kScores) result = reciprocal(total);
-        ratio[i / kLaneCount][i % kLaneCount] = dot_t(result);
+    for (int n = 0; n < turns * kDivideTurn; ++n) {
+#pragma HLS loop_tripcount max = 128
+        PIPELINE(n == 0, 1, kDividerDepth);
+#pragma HLS dependence variable = division type = inter dependent = false
+        const int query = narrow<6>(i);
+        if (query < queries) {
+            const wide_t total = sum[query / kLaneCount][query % kLaneCount];
+            Division now;
+            if (turn == 0)
+                open(now);
+            else
+                now = division[query];
+            divide_bits(u34(total), now);
+            division[query] = now;
+            const wide_t mean = saturate(round_shift(total, fraction_of(job.f_probability)), kMeanBits);
+            ratio[query / kLaneCount][query % kLaneCount] = reciprocals ? dot_t(now.quotient) : dot_t(mean);
+        }
+        i = query + 1;
+        if (i == kDivideTurn) {
+            i = 0;
+            turn = narrow<5>(turn) + 1;
+        }
     }
 }
 
@@ -89,14 +113,15 @@ inline void values(const AttentionJob& job, const Block& block, const Terms& fro
     }
     const bool scores = block.pass == kScores;
     const int class_at = class_place(job, block.first);
-    Shift by[2];
+    const int f_probability = fraction_of(job.f_probability);
+    FitWide by[2];
     Statistics seen[2];
 #pragma HLS array_partition variable = by type = complete
 #pragma HLS array_partition variable = seen type = complete
     for (int kind = 0; kind < 2; ++kind) {
 #pragma HLS unroll
-        const int fraction = job.f_probability + job.f_dy[kind] + job.f_qkv;
-        by[kind] = shift_of(scores ? kProbabilityBits - job.f_probability : fraction - job.f_dscore[kind], 16);
+        const int shift = fraction_of(job.f_dy[kind]) + fraction_of(job.f_qkv) - fraction_of(job.f_dscore[kind]);
+        by[kind] = fit_wide_of(scores ? kProbabilityBits - f_probability : f_probability + shift);
         seen[kind] = no_statistics();
     }
     word_t line[kLaneCount];
@@ -121,24 +146,32 @@ values:
         if (group < kGroups) {
             const int entry = group * kGroupSteps + step;
             const int place = step % kLanes;
+            const int class_lane = class_at - group * kLaneCount;
+            Statistics now = no_statistics();  // of patch queries
+            Statistics one[kLaneCount];
+#pragma HLS array_partition variable = one type = complete
             for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
                 const int query = group * kLaneCount + lane;
-                const int kind = query == class_at ? kClassQuery : kPatchQuery;
+                const bool is_class = lane == class_lane;
                 const dot_t value = from.value[entry][lane];
-                i16 result = 0;
+                wide_t product = 0;
                 if (query <= class_at && step < group_steps(job, block.first, group)) {
-                    wide_t product;
                     if (scores)
                         product = probability_of(wide_t(value), wide_t(ratio[group][lane]));
                     else
                         product = multiply(from.weight[entry][lane], i40(wide_t(value) - wide_t(ratio[group][lane])));
-                    result = store16(product, by[kind], seen[kind]);
                 }
+                one[lane] = no_statistics();
+                const i16 result = fit16(i56(product), by[is_class ? kClassQuery : kPatchQuery], one[lane]);
+                if (!is_class) now = merged(now, one[lane]);
                 if (place == 0) line[lane] = zero_word();
                 put16(line[lane], place, result);
                 for_map[entry][lane] = result;
             }
+            seen[kPatchQuery] = merged(seen[kPatchQuery], now);
+            if (class_lane >= 0 && class_lane < kLaneCount)
+                seen[kClassQuery] = merged(seen[kClassQuery], one[class_lane % kLaneCount]);
             if (place == kLanes - 1 || step + 1 == at.steps) {
                 for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll

@@ -153,7 +153,7 @@ inline AttentionStatistics attend(word_t* mem0, word_t* mem1, word_t* mem2, cons
 }
 
 // What both directions have in common.
-inline AttentionJob attention_job(int batch, int patches, int heads, int head_dim, int key_count, int queries,
+inline AttentionJob attention_job(int batch, int patches, int heads, int head_dim, int key_count, int queries, int scale,
                                   bool sparse, const Matrix& qkv, const Matrix& keys,
                                   const Matrix& probability, const Matrix& out, const Slots& slots) {
     AttentionJob job;
@@ -170,10 +170,9 @@ inline AttentionJob attention_job(int batch, int patches, int heads, int head_di
     job.map_rows = 0;
     job.class_keys = job.tokens;
     job.patch_keys = sparse ? key_count + 1 : job.tokens;
+    job.scale = scale;
     job.passes = 2;
     job.pass_blocks = larger(heads * ((job.tokens + kQueryBlock - 1) / kQueryBlock), kLead);
-    job.scale = 0;
-    job.gradient_mantissa = 1;
     job.gradient_shift = 0;
     job.qkv = qkv;
     job.keys = keys;

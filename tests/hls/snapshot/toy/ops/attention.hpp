@@ -23,9 +23,8 @@ inline void attention(word_t* mem0, word_t* mem1, word_t* mem2, const Instructio
     const bool has_map = (in.flags & 2u) != 0;
     const int scale = int(in.immediate[0]);
 
-    AttentionJob job = attention_job(batch, patches, heads, head_dim, key_count, queries, has_sparse, qkv, keys, probability,
+    AttentionJob job = attention_job(batch, patches, heads, head_dim, key_count, queries, scale, has_sparse, qkv, keys, probability,
                                      y, slots);
-    job.scale = scale;
     job.has_map = has_map;
     job.map_rows = map_rows;
     job.map = map;

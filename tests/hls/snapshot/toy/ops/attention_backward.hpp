@@ -23,13 +23,13 @@ inline void attention_backward(word_t* mem0, word_t* mem1, word_t* mem2, const I
     const int gradient_mantissa = int(in.immediate[0]);
     const int gradient_shift = int(in.immediate[1]);
 
-    AttentionJob job = attention_job(batch, patches, heads, head_dim, key_count, queries, has_sparse, qkv, keys, probability,
+    const int scale = gradient_mantissa & 0x1FFFF;
+    AttentionJob job = attention_job(batch, patches, heads, head_dim, key_count, queries, scale, has_sparse, qkv, keys, probability,
                                      dqkv, slots);
     job.backward = true;
     job.passes = 4;
     job.dscore = dscore;
     job.dy = dy;
-    job.gradient_mantissa = gradient_mantissa & 0x1FFFF;
     job.gradient_shift = gradient_shift;
     int f_key[2];
     int f_value[2];
