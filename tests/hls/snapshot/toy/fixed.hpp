@@ -241,25 +241,7 @@ inline i16 fit16(wide_t value, const FitWide& by, Statistics& seen) {
     return saturates ? (is_negative ? i16(-32767) : i16(32767)) : i16(rounded);
 }
 
-// A value rounded to 32 bits and limited to them: requantise(value, shift, 32) with one shifter for each direction.
-inline i32 fit32(wide_t value, int shift) {
-    const int from = narrow<8>(smaller(larger(shift, -31), 63));
-    const u6 right = u6(unsigned(from > 0 ? smaller(from, 62) - 1 : 0));
-    const u6 left = u6(unsigned(narrow<7>(from > 0 ? 0 : 1 - from)));
-    const uwide_t outside = uwide_t(1) << narrow<7>(smaller(from + 31, 63));
-    const bool is_negative = value < 0;
-    const uwide_t magnitude = uwide_t(value ^ wide_t(is_negative ? -1 : 0));
-    const i34 near = i34(value >> right);
-    const i34 twice = i34(near << left);
-    const i34 rounded = from > 62 ? i34(0) : i34((twice + 1) >> 1);
-    const i34 highest = i34(0x7FFFFFFF);
-    if (magnitude >= outside || rounded > highest || rounded < -highest) {
-        return is_negative ? i32(-highest) : i32(highest);
-    }
-    return i32(rounded);
-}
-
-// The same for 16 bits with a shift that lanes share.
+// A store of 16 bits with a shift that lanes share.
 inline i16 store16(wide_t value, const Shift& by, Statistics& statistics) {
 #pragma HLS inline
     statistics.bits |= uwide_t(value ^ (value >> 63));

@@ -38,7 +38,7 @@ inline Scaled decode_moment(int code) {
 // The code of `bits` bits that is nearest to magnitude * 2^exponent.
 inline int encode_moment(acc_t magnitude, int exponent, int bits) {
     const int drop = larger(bit_length(wide_t(magnitude)) - kSignificandBits, -exponent);
-    const int significand = int(round_shift(wide_t(magnitude), drop));
+    const int significand = narrow<13>(int(round_from<kSignificandBits>(wide_t(magnitude), drop)));
     const int code = (exponent + drop) * kHiddenBit + significand;
     return magnitude == 0 ? 0 : smaller(code, (1 << bits) - 1);
 }
@@ -51,14 +51,20 @@ inline i27 align_down(i27 value, int shift) {
     return sum >> places;
 }
 
-// old + share * 2^-16 * (fresh - old), for a decoded moment and a fresh value of 16 bits.
+// old + share * 2^-16 * (fresh - old), for a decoded moment and a fresh value of 16 bits. The one with the smaller
+// exponent is brought to the other's.
 inline Blended blend(const Scaled& old, const Scaled& fresh, i18 share) {
     const int lift = 16 - kSignificandBits;
     const int old_exponent = old.exponent - lift;
     const int fresh_exponent = fresh.value == 0 ? old_exponent : fresh.exponent;
-    const int top = larger(old_exponent, fresh_exponent);
-    const i27 a = align_down(i27(old.value) << (lift + kMomentGuard), top - old_exponent);
-    const i27 b = align_down(i27(fresh.value) << kMomentGuard, top - fresh_exponent);
+    const int above = fresh_exponent - old_exponent;
+    const bool is_fresh_above = above > 0;
+    const int top = is_fresh_above ? fresh_exponent : old_exponent;
+    const i27 old_value = i27(old.value) << (lift + kMomentGuard);
+    const i27 fresh_value = i27(fresh.value) << kMomentGuard;
+    const i27 low = align_down(is_fresh_above ? old_value : fresh_value, is_fresh_above ? above : -above);
+    const i27 a = is_fresh_above ? low : old_value;
+    const i27 b = is_fresh_above ? fresh_value : low;
     const i27 difference = b - a;
     Blended blended;
     blended.value = (acc_t(a) << kShareBits) + acc_t(multiply(difference, share));

@@ -30,10 +30,10 @@ inline void adamw_update(word_t* mem0, word_t* mem1, word_t* mem2, const Instruc
     update.adamw.rate = i18(int(get32(first, 0)) & mantissa_mask);
     update.adamw.exp_avg_share = i18(smaller(int(get32(first, 2)) & mantissa_mask, whole_share));
     update.adamw.exp_avg_sq_share = i18(smaller(int(get32(first, 3)) & mantissa_mask, whole_share));
-    update.adamw.decay = i18(has_decay ? int(get32(second, 0)) & mantissa_mask : 0);
+    update.adamw.decay = factor_of(has_decay ? int(get32(second, 0)) & mantissa_mask : 0,
+                                   clamp_shift(int(get32(second, 1))) - kDecayDrop);
     update.adamw.floor = int(get32(second, 2)) & 0xFFFF;
     update.adamw.f_gradient = slots.f[gradient.slot] + larger(-256, smaller(256, average_shift));
-    update.adamw.decay_shift = clamp_shift(int(get32(second, 1))) - kDecayDrop;
     update.adamw.step_shift = clamp_shift(int(get32(first, 1))) - f_master + 16 - kStepDrop + kExpAvgFraction -
                               kExpAvgSqFraction / 2;
     update.words = words16(n);

@@ -7,7 +7,7 @@ namespace peelvit {
 
 // What a rule makes of a gradient: the step to take off the master weight and the optimizer's new state.
 struct Change {
-    wide_t step;
+    i33 step;
     i32 state;
     bool is_at_end;  // a part of the state reached the end of its range
 };

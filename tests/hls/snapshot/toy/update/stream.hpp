@@ -26,8 +26,9 @@ struct Update {
 };
 
 struct UpdateState {
-    int word;  // of its row, where the walk over the tensor stands
-    Statistics master;
+    u16 word;  // of its row, where the walk over the tensor stands
+    u32 bits;  // seen in master weights
+    unsigned saturations;
 };
 
 // A master weight as it is moved: halved where the tensor's fraction has become too fine.
@@ -35,19 +36,37 @@ inline i32 rescaled(const Update& update, i32 master) {
     return update.rescale != 0 ? i32(round_right(wide_t(master), 1)) : master;
 }
 
+// What the elements of a cycle add to the statistics.
+struct Noted {
+    u32 bits;
+    int saturations;
+};
+
+inline Noted nothing_noted() {
+    Noted noted;
+    noted.bits = 0;
+    noted.saturations = 0;
+    return noted;
+}
+
+inline void note(UpdateState& walk, const Noted& noted) {
+    walk.bits |= noted.bits;
+    walk.saturations += unsigned(noted.saturations);
+}
+
 // New master weight and state of an element; what is learnt about them.
-inline Element updated(i32 scaled, const Change& change, bool is_padding, Statistics& seen) {
-    const wide_t moved = wide_t(scaled) - change.step;
-    const wide_t limited = saturate(moved, 32);
+inline Element updated(i32 scaled, const Change& change, bool is_padding, Noted& seen) {
+    const i36 moved = i36(scaled) - change.step;
+    const i32 limited = limit32(moved);
     Element element;
-    element.master = is_padding ? i32(0) : i32(limited);
+    element.master = is_padding ? i32(0) : limited;
     element.state = is_padding ? i32(0) : change.state;
-    seen.bits |= uwide_t(element.master ^ (element.master >> 31));
+    seen.bits |= u32(element.master ^ (element.master >> 31));
     seen.saturations += !is_padding && (limited != moved || change.is_at_end) ? 1 : 0;
     return element;
 }
 
-inline i16 rounded_weight(i32 master) { return i16(requantise(wide_t(master), kMasterShift, 16)); }
+inline i16 rounded_weight(i32 master) { return saturate16(i32(round_right(wide_t(master), kMasterShift))); }
 
 // Groups of eight elements that lie next to each other in all operands, and where they begin.
 struct Line {
@@ -91,8 +110,7 @@ store_weights:
 }
 
 inline void next_group(const Update& update, UpdateState& walk) {
-    ++walk.word;
-    if (walk.word == update.words) walk.word = 0;
+    walk.word = walk.word + 1 == update.words ? u16(0) : u16(walk.word + 1);
 }
 
 // SGD: half a group, four elements, a cycle, as fast as three ports bring them.
@@ -115,7 +133,7 @@ sgd_groups:
         word_t master = zero_word();
         word_t state = zero_word();
         word_t weight = zero_word();
-        Statistics seen = no_statistics();
+        Noted seen = nothing_noted();
         for (int lane = 0; lane < kWideLanes; ++lane) {
 #pragma HLS unroll
             const i32 scaled = rescaled(update, get32(old_masters, lane));
@@ -127,8 +145,7 @@ sgd_groups:
             first_half[lane] = rounded_weight(element.master);
             put16(weight, kWideLanes + lane, first_half[lane]);
         }
-        walk.master.bits |= seen.bits;
-        walk.master.saturations += seen.saturations & 7u;
+        note(walk, seen);
         new_masters[i] = master;
         new_states[i] = state;
         if (half == 1) {
@@ -144,12 +161,11 @@ inline void adamw_groups(const word_t masters[kUpdateWords], const word_t states
                          word_t new_masters[kUpdateWords], word_t new_states[kUpdateWords],
                          word_t weights[kUpdateGroups], UpdateState& walk) {
 #pragma HLS inline
-    word_t old_masters = zero_word();
-    word_t old_states = zero_word();
-    word_t gradient = zero_word();
-    Element made[kWideLanes];  // shifted in
+    word_t held[3];  // a word of each, while its lanes are taken
+    i32 made[2][kWideLanes];  // master weights and states, shifted in
     i16 rounded[kLanes];
-#pragma HLS array_partition variable=made type=complete
+#pragma HLS array_partition variable=held type=complete
+#pragma HLS array_partition variable=made type=complete dim=0
 #pragma HLS array_partition variable=rounded type=complete
 adamw_groups:
     for (int i = 0; i < kLanes * groups; ++i) {
@@ -158,55 +174,59 @@ adamw_groups:
         const int lane = i % kWideLanes;
         const int column = kLanes * walk.word + i % kLanes;
         if (lane == 0) {
-            old_masters = masters[i / kWideLanes];
-            old_states = states[i / kWideLanes];
-            gradient = gradients[i / kWideLanes];
+            held[0] = masters[i / kWideLanes];
+            held[1] = states[i / kWideLanes];
+            held[2] = gradients[i / kWideLanes];
         }
-        const i32 scaled = rescaled(update, get32(old_masters, lane));
-        const Change change = adamw_change(update.adamw, scaled, get32(old_states, lane), get32(gradient, lane));
+        const i32 scaled = rescaled(update, get32(held[0], lane));
+        const Change change = adamw_change(update.adamw, scaled, get32(held[1], lane), get32(held[2], lane));
+        Noted seen = nothing_noted();
+        const Element element = updated(scaled, change, column >= update.columns, seen);
+        note(walk, seen);
         for (int k = 0; k < kWideLanes - 1; ++k) {
 #pragma HLS unroll
-            made[k] = made[k + 1];
+            made[0][k] = made[0][k + 1];
+            made[1][k] = made[1][k + 1];
         }
         for (int k = 0; k < kLanes - 1; ++k) {
 #pragma HLS unroll
             rounded[k] = rounded[k + 1];
         }
-        made[kWideLanes - 1] = updated(scaled, change, column >= update.columns, walk.master);
-        rounded[kLanes - 1] = rounded_weight(made[kWideLanes - 1].master);
-        if (lane == kWideLanes - 1) {
-            word_t master = zero_word();
-            word_t state = zero_word();
-            for (int k = 0; k < kWideLanes; ++k) {
+        made[0][kWideLanes - 1] = element.master;
+        made[1][kWideLanes - 1] = element.state;
+        rounded[kLanes - 1] = rounded_weight(element.master);
+        word_t master = zero_word();
+        word_t state = zero_word();
+        word_t weight = zero_word();
+        for (int k = 0; k < kWideLanes; ++k) {
 #pragma HLS unroll
-                put32(master, k, made[k].master);
-                put32(state, k, made[k].state);
-            }
+            put32(master, k, made[0][k]);
+            put32(state, k, made[1][k]);
+        }
+        for (int k = 0; k < kLanes; ++k) {
+#pragma HLS unroll
+            put16(weight, k, rounded[k]);
+        }
+        if (lane == kWideLanes - 1) {
             new_masters[i / kWideLanes] = master;
             new_states[i / kWideLanes] = state;
         }
         if (i % kLanes == kLanes - 1) {
-            word_t weight = zero_word();
-            for (int k = 0; k < kLanes; ++k) {
-#pragma HLS unroll
-                put16(weight, k, rounded[k]);
-            }
             weights[i / kLanes] = weight;
             next_group(update, walk);
         }
     }
 }
 
+// A rule that is not the tensor's has no groups.
 inline void update_groups(const word_t masters[kUpdateWords], const word_t states[kUpdateWords],
                           const word_t gradients[kUpdateWords], const Update& update, const Line& line, int b,
                           word_t new_masters[kUpdateWords], word_t new_states[kUpdateWords],
                           word_t weights[kUpdateGroups], UpdateState& walk) {
     const int groups = groups_in(line, b);
-    if (update.rule == kAdamw) {
-        adamw_groups(masters, states, gradients, update, groups, new_masters, new_states, weights, walk);
-    } else {
-        sgd_groups(masters, states, gradients, update, groups, new_masters, new_states, weights, walk);
-    }
+    const bool is_adamw = update.rule == kAdamw;
+    sgd_groups(masters, states, gradients, update, is_adamw ? 0 : groups, new_masters, new_states, weights, walk);
+    adamw_groups(masters, states, gradients, update, is_adamw ? groups : 0, new_masters, new_states, weights, walk);
 }
 
 inline void update_line(word_t* mem0, word_t* mem1, word_t* mem2, const Line& line, int blocks, const Update& update,
@@ -259,7 +279,8 @@ inline void update_tensor(word_t* mem0, word_t* mem1, word_t* mem2, const Matrix
 #pragma HLS inline off
     UpdateState walk;
     walk.word = 0;
-    walk.master = no_statistics();
+    walk.bits = 0;
+    walk.saturations = 0;
     const int wide_words = words32(update.columns);
     const bool is_dense = master.pitch == wide_words && state.pitch == wide_words && gradient.pitch == wide_words &&
                           weight.pitch == update.words;
@@ -276,10 +297,10 @@ update_lines:
         line.weight = row_address(weight, unsigned(i));
         update_line(mem0, mem1, mem2, line, blocks, update, walk);
     }
-    const int length = bit_length(wide_t(walk.master.bits));
+    const int length = bit_length(wide_t(walk.bits));
     slots.f[weight.slot] = byte_of(f_weight);
     slots.peak[weight.slot] = byte_of(length > 0 ? length : kEmpty);
-    slots.saturations[weight.slot] += walk.master.saturations;
+    slots.saturations[weight.slot] += walk.saturations;
 }
 
 }  // namespace peelvit

@@ -1,0 +1,99 @@
+// How an update rounds to 32 bits and limits to them: requantise(value, shift, 32) with one shifter for both directions.
+//
+// A value is told to be outside by its double, bits inverted where it is negative: it rounds to 2^31 and more from
+// (2^32 - 1) * 2^shift on, halves included. So nothing is compared behind the shift, and 34 bits of it are enough.
+#pragma once
+
+#include "../fixed.hpp"
+
+namespace peelvit {
+
+// A shift of values, looked up once a tensor where all elements share it.
+struct Fit {
+    bool is_left;  // no bits go: 32 of the value are raised by as many first
+    u6 places;     // of the shift to the right that leaves the double
+    uwide_t outside;
+};
+
+// (2^32 - 1) * 2^shift for a shift of -31 ... 31, above it what no double of less than 62 bits reaches.
+inline uwide_t end_of_fit(int shift) {
+    const uwide_t most = ((uwide_t(1) << 32) - 1) << 31;
+    return most >> u6(unsigned(31 - smaller(shift, 31)));
+}
+
+// The value whose double is `twice` in its low 34 bits.
+inline i32 fitted(wide_t value, uwide_t outside, wide_t twice) {
+    const bool is_negative = value < 0;
+    const uwide_t magnitude = uwide_t(wide_t(value << 1) ^ wide_t(is_negative ? -1 : 0));
+    const i32 rounded = i32((i34(twice) + 1) >> 1);
+    const i32 end = i32(is_negative ? -0x7FFFFFFF : 0x7FFFFFFF);
+    return magnitude >= outside ? end : rounded;
+}
+
+// Of values of less than 61 bits by any shift.
+inline Fit fit_of(int shift) {
+    const int by = smaller(larger(shift, -31), 63);
+    Fit fit;
+    fit.is_left = by <= 0;
+    fit.places = u6(unsigned(by <= 0 ? by + 31 : by - 1));
+    fit.outside = end_of_fit(by);
+    return fit;
+}
+
+inline i32 fit32(wide_t value, const Fit& fit) {
+    const wide_t raised = fit.is_left ? wide_t(wide_t(i32(value)) << 32) : value;
+    return fitted(value, fit.outside, raised >> fit.places);
+}
+
+// Of values of 32 bits: all of them are raised.
+inline Fit fit_of_32(int shift) {
+    const int by = smaller(larger(shift, -31), 32);
+    Fit fit;
+    fit.is_left = true;
+    fit.places = u6(unsigned(by + 31));
+    fit.outside = end_of_fit(by);
+    return fit;
+}
+
+inline i32 fit32(i32 value, const Fit& fit) {
+    return fitted(value, fit.outside, wide_t(wide_t(value) << 32) >> fit.places);
+}
+
+// A positive factor of 17 bits with a shift of its products to the right (a negative one: to the left). The multiplier
+// shifts by the bits that are missing to whole bytes, so that the shifter behind it has eight places and no more.
+struct Factor {
+    i27 value;
+    bool is_left;
+    int bytes;  // less than eight
+    uwide_t outside;
+};
+
+inline Factor factor_of(int mantissa, int shift) {
+    const int by = smaller(larger(shift, -31), 57);
+    const int right = by > 0 ? by + 6 : 0;  // of the double, in bytes and what is left of them
+    const int left = by > 0 ? 0 : -by;
+    const int raise = by > 0 ? 7 - right % 8 : left % 8 + 1;
+    Factor factor;
+    factor.value = i27(mantissa) << raise;
+    factor.is_left = by <= 0;
+    factor.bytes = by > 0 ? right / 8 : 3 - left / 8;
+    factor.outside = end_of_fit(by + raise);
+    return factor;
+}
+
+// factor * value, in 32 bits.
+inline i32 times(const Factor& factor, i32 value) {
+    const wide_t product = multiply(value, factor.value);
+    const wide_t raised = factor.is_left ? wide_t(product << 24) : product;
+    return fitted(product, factor.outside, raised >> u6(unsigned(8 * natural<3>(unsigned(factor.bytes)))));
+}
+
+// A sum that fits 36 bits, limited to 32.
+inline i32 limit32(i36 sum) {
+    const i32 low = i32(sum);
+    const int above = int(sum >> 31);
+    const bool is_outside = (above != 0 && above != -1) || u32(low) == u32(0x80000000u);
+    return is_outside ? i32(sum < 0 ? -0x7FFFFFFF : 0x7FFFFFFF) : low;
+}
+
+}  // namespace peelvit
