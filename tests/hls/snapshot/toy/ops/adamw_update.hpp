@@ -33,7 +33,7 @@ inline void adamw_update(word_t* mem0, word_t* mem1, word_t* mem2, const Instruc
     update.adamw.decay = factor_of(has_decay ? int(get32(second, 0)) & mantissa_mask : 0,
                                    clamp_shift(int(get32(second, 1))) - kDecayDrop);
     update.adamw.floor = int(get32(second, 2)) & 0xFFFF;
-    update.adamw.f_gradient = slots.f[gradient.slot] + larger(-256, smaller(256, average_shift));
+    update.adamw.f_gradient = slots.f[gradient.slot] + clamp_average(average_shift);
     update.adamw.step_shift = clamp_shift(int(get32(first, 1))) - f_master + 16 - kStepDrop + kExpAvgFraction -
                               kExpAvgSqFraction / 2;
     update.words = words16(n);

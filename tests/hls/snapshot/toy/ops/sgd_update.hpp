@@ -34,7 +34,7 @@ inline void sgd_update(word_t* mem0, word_t* mem1, word_t* mem2, const Instructi
     update.sgd.rate = factor_of(int(get32(first, 0)) & mantissa_mask, clamp_shift(int(get32(first, 1))) + to_master);
     update.sgd.decay = factor_of(decay, clamp_shift(int(get32(second, 0))) - to_master);
     update.sgd.momentum = fit_of_32(slots.f_previous[gradient.slot] - f_gradient);
-    update.sgd.gradient = fit_of_32(kMomentumGuard + larger(-256, smaller(256, average_shift)));
+    update.sgd.gradient = fit_of_32(kMomentumGuard + clamp_average(average_shift));
     update.words = words16(n);
     update.columns = n;
     update_tensor(mem0, mem1, mem2, master, momentum, gradient, weight, rows, scale.f_weight, update, slots);

@@ -24,7 +24,7 @@ struct AdamwFactors {
 inline AdamwFactors no_adamw() {
     AdamwFactors factors;
     factors.rate = 0;
-    factors.decay = factor_of(0, 0);
+    factors.decay = no_factor();
     factors.exp_avg_share = 0;
     factors.exp_avg_sq_share = 0;
     factors.floor = 0;

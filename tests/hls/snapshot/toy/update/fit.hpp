@@ -47,7 +47,7 @@ inline i32 fit32(wide_t value, const Fit& fit) {
 
 // Of values of 32 bits: all of them are raised.
 inline Fit fit_of_32(int shift) {
-    const int by = smaller(larger(shift, -31), 32);
+    const int by = smaller(larger(narrow<11>(shift), -31), 32);
     Fit fit;
     fit.is_left = true;
     fit.places = u6(unsigned(by + 31));
@@ -68,15 +68,26 @@ struct Factor {
     uwide_t outside;
 };
 
-inline Factor factor_of(int mantissa, int shift) {
-    const int by = smaller(larger(shift, -31), 57);
-    const int right = by > 0 ? by + 6 : 0;  // of the double, in bytes and what is left of them
-    const int left = by > 0 ? 0 : -by;
-    const int raise = by > 0 ? 7 - right % 8 : left % 8 + 1;
+inline Factor no_factor() {
     Factor factor;
-    factor.value = i27(mantissa) << raise;
+    factor.value = 0;
+    factor.is_left = false;
+    factor.bytes = 0;
+    factor.outside = 0;
+    return factor;
+}
+
+inline Factor factor_of(int mantissa, int shift) {
+#pragma HLS inline off
+    const int by = smaller(larger(narrow<11>(shift), -31), 57);
+    const int places = natural<6>(unsigned(by > 0 ? by + 6 : -by));  // to the right for the double, or to the left
+    const int bytes = places >> 3;
+    const int rest = places & 7;
+    const int raise = by > 0 ? 7 - rest : rest + 1;
+    Factor factor;
+    factor.value = i27(natural<17>(unsigned(mantissa))) << raise;
     factor.is_left = by <= 0;
-    factor.bytes = by > 0 ? right / 8 : 3 - left / 8;
+    factor.bytes = by > 0 ? bytes : 3 - bytes;
     factor.outside = end_of_fit(by + raise);
     return factor;
 }

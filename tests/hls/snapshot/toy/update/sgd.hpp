@@ -18,8 +18,8 @@ struct SgdFactors {
 inline SgdFactors no_sgd() {
     SgdFactors factors;
     factors.mu = 0;
-    factors.rate = factor_of(0, 0);
-    factors.decay = factor_of(0, 0);
+    factors.rate = no_factor();
+    factors.decay = no_factor();
     factors.momentum = fit_of_32(0);
     factors.gradient = fit_of_32(0);
     return factors;

@@ -12,6 +12,7 @@ namespace peelvit {
 
 constexpr int kUpdateGroups = 256;  // groups of eight elements in a block
 constexpr int kUpdateWords = 2 * kUpdateGroups;
+constexpr int kGroupBits = 19;  // of a tensor's groups
 constexpr int kUpdateDepth = 96;
 
 enum Rule { kSgd, kAdamw };
@@ -68,20 +69,22 @@ inline Element updated(i32 scaled, const Change& change, bool is_padding, Noted&
 
 inline i16 rounded_weight(i32 master) { return saturate16(i32(round_right(wide_t(master), kMasterShift))); }
 
-// Groups of eight elements that lie next to each other in all operands, and where they begin.
+// Where groups of eight elements begin that lie next to each other in all operands.
 struct Line {
     unsigned master, state, gradient, weight;
-    int groups;
 };
 
-inline int groups_in(const Line& line, int b) { return smaller(kUpdateGroups, line.groups - b * kUpdateGroups); }
+// Of `all` groups of a line those in block `b`.
+inline int groups_in(int all, int b) {
+    return natural<9>(unsigned(smaller(kUpdateGroups, all - narrow<kGroupBits>(b) * kUpdateGroups)));
+}
 
 // The two int32 words of each group of block `b`.
 template <int kPort>
-inline void load_groups(const word_t* mem, unsigned address, const Line& line, int b, word_t stream[kUpdateWords]) {
+inline void load_groups(const word_t* mem, unsigned address, int all, int b, word_t stream[kUpdateWords]) {
     const unsigned start = address + unsigned(b * kUpdateWords);
 load_groups:
-    for (int w = 0; w < 2 * groups_in(line, b); ++w) {
+    for (int w = 0; w < 2 * groups_in(all, b); ++w) {
 #pragma HLS loop_tripcount max = 512
         PIPELINE(w == 0, 1, kReadLatency);
         stream[w] = read_word<kPort>(mem, start + unsigned(w));
@@ -89,20 +92,20 @@ load_groups:
 }
 
 template <int kPort>
-inline void store_groups(word_t* mem, unsigned address, const Line& line, int b, const word_t stream[kUpdateWords]) {
+inline void store_groups(word_t* mem, unsigned address, int all, int b, const word_t stream[kUpdateWords]) {
     const unsigned start = address + unsigned(b * kUpdateWords);
 store_groups:
-    for (int w = 0; w < 2 * groups_in(line, b); ++w) {
+    for (int w = 0; w < 2 * groups_in(all, b); ++w) {
 #pragma HLS loop_tripcount max = 512
         PIPELINE(w == 0, 1, kCopyDepth);
         write_word<kPort>(mem, start + unsigned(w), stream[w]);
     }
 }
 
-inline void store_weights(word_t* mem2, const Line& line, int b, const word_t stream[kUpdateGroups]) {
-    const unsigned start = line.weight + unsigned(b * kUpdateGroups);
+inline void store_weights(word_t* mem2, unsigned address, int all, int b, const word_t stream[kUpdateGroups]) {
+    const unsigned start = address + unsigned(b * kUpdateGroups);
 store_weights:
-    for (int w = 0; w < groups_in(line, b); ++w) {
+    for (int w = 0; w < groups_in(all, b); ++w) {
 #pragma HLS loop_tripcount max = 256
         PIPELINE(w == 0, 1, kCopyDepth);
         write_word<2>(mem2, start + unsigned(w), stream[w]);
@@ -220,16 +223,16 @@ adamw_groups:
 
 // A rule that is not the tensor's has no groups.
 inline void update_groups(const word_t masters[kUpdateWords], const word_t states[kUpdateWords],
-                          const word_t gradients[kUpdateWords], const Update& update, const Line& line, int b,
+                          const word_t gradients[kUpdateWords], const Update& update, int all, int b,
                           word_t new_masters[kUpdateWords], word_t new_states[kUpdateWords],
                           word_t weights[kUpdateGroups], UpdateState& walk) {
-    const int groups = groups_in(line, b);
+    const int groups = groups_in(all, b);
     const bool is_adamw = update.rule == kAdamw;
     sgd_groups(masters, states, gradients, update, is_adamw ? 0 : groups, new_masters, new_states, weights, walk);
     adamw_groups(masters, states, gradients, update, is_adamw ? groups : 0, new_masters, new_states, weights, walk);
 }
 
-inline void update_line(word_t* mem0, word_t* mem1, word_t* mem2, const Line& line, int blocks, const Update& update,
+inline void update_line(word_t* mem0, word_t* mem1, word_t* mem2, const Line& line, int all, int blocks, const Update& update,
                         UpdateState& walk) {
 update_blocks:
     for (int b = 0; b < blocks; ++b) {
@@ -247,13 +250,13 @@ update_blocks:
 #pragma HLS stream variable=new_masters type=fifo depth=16
 #pragma HLS stream variable=new_states type=fifo depth=16
 #pragma HLS stream variable=weights type=fifo depth=16
-        PROCESS(load_groups<0>(mem0, line.master, line, b, masters));
-        BESIDE(load_groups<1>(mem1, line.state, line, b, states));
-        BESIDE(load_groups<2>(mem2, line.gradient, line, b, gradients));
-        PROCESS(update_groups(masters, states, gradients, update, line, b, new_masters, new_states, weights, walk));
-        PROCESS(store_groups<0>(mem0, line.master, line, b, new_masters));
-        BESIDE(store_groups<1>(mem1, line.state, line, b, new_states));
-        BESIDE(store_weights(mem2, line, b, weights));
+        PROCESS(load_groups<0>(mem0, line.master, all, b, masters));
+        BESIDE(load_groups<1>(mem1, line.state, all, b, states));
+        BESIDE(load_groups<2>(mem2, line.gradient, all, b, gradients));
+        PROCESS(update_groups(masters, states, gradients, update, all, b, new_masters, new_states, weights, walk));
+        PROCESS(store_groups<0>(mem0, line.master, all, b, new_masters));
+        BESIDE(store_groups<1>(mem1, line.state, all, b, new_states));
+        BESIDE(store_weights(mem2, line.weight, all, b, weights));
     }
 }
 
@@ -270,7 +273,9 @@ inline Scale scale_of(const Slots& slots, const Matrix& weight) {
     return scale;
 }
 
-inline int clamp_shift(int shift) { return larger(-64, smaller(64, shift)); }
+inline int clamp_shift(int shift) { return narrow<8>(larger(-64, smaller(64, shift))); }
+
+inline int clamp_average(int shift) { return narrow<10>(larger(-256, smaller(256, shift))); }
 
 // Update a tensor of `rows` rows; the factors of its rule are set. One copy serves all rules.
 inline void update_tensor(word_t* mem0, word_t* mem1, word_t* mem2, const Matrix& master, const Matrix& state,
@@ -286,8 +291,8 @@ inline void update_tensor(word_t* mem0, word_t* mem1, word_t* mem2, const Matrix
                           weight.pitch == update.words;
     const int lines = is_dense ? 1 : rows;
     Line line;
-    line.groups = is_dense ? rows * update.words : update.words;
-    const int blocks = (line.groups + kUpdateGroups - 1) / kUpdateGroups;
+    const int all = narrow<kGroupBits>(is_dense ? rows * update.words : update.words);
+    const int blocks = (all + kUpdateGroups - 1) / kUpdateGroups;
 update_lines:
     for (int i = 0; i < lines; ++i) {
 #pragma HLS loop_tripcount max = 4096
@@ -295,7 +300,7 @@ update_lines:
         line.state = row_address(state, unsigned(i));
         line.gradient = row_address(gradient, unsigned(i));
         line.weight = row_address(weight, unsigned(i));
-        update_line(mem0, mem1, mem2, line, blocks, update, walk);
+        update_line(mem0, mem1, mem2, line, all, blocks, update, walk);
     }
     const int length = bit_length(wide_t(walk.bits));
     slots.f[weight.slot] = byte_of(f_weight);
