@@ -24,7 +24,7 @@ inline void gemm_nn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
     const int length = segments == 3 ? k / 3 : k;
 segments:
     for (int segment = 0; segment < 3; ++segment) {
-        if (segment < segments) add_segment(job, segment * length, length, segment);
+        add_segment(job, segment * length, segment < segments ? length : 0, segment);
     }
     job.residual = residual;
     job.pre = pre;
