@@ -283,10 +283,11 @@ class Memories(Datapath):
             copy = Store(table.name, table.dims, table.element, table.make, content=table.content)
             bits = table.content.value.width
             copy.memory = Array(table.name, bits, table.dims, is_rom=True)
-            if not self._dry:
-                self._module.arrays.append(copy.memory)
             self._roms[key] = copy
-        return self._roms[key]
+        copy = self._roms[key]
+        if not self._dry and copy.memory is not None and copy.memory not in self._module.arrays:
+            self._module.arrays.append(copy.memory)
+        return copy
 
 
 def _bank(memory: Array, indices: tuple[Value, ...]) -> Bank:

@@ -116,6 +116,20 @@ void @(const i16 x[1024], int out[1024], int count) {
     }
 }
 """
+LANES_OF_TABLE = """
+const int kLanes_@[256] = {NUMBERS};
+void @(const i16 x[1024][8], int out[1024][8], int count) {
+    int sum = 0;
+    for (int i = 0; i < count; ++i) {
+#pragma HLS pipeline II=1
+        for (int l = 0; l < 8; ++l) {
+#pragma HLS unroll
+            sum += kLanes_@[x[i][l] & 255];
+        }
+        out[i][0] = sum;
+    }
+}
+"""
 JUMP = """
 void @(const i16 x[1024], int out[1024], int count) {
     int a = 0, b = 0;
@@ -199,6 +213,7 @@ inline int leaf_@(int a, int b) { return a + b; }
     "cases": SWITCH,
     "jump": JUMP.replace("LEAVE", "break"),
     "no_jump": JUMP.replace("LEAVE", "out[2] = 1"),
+    "lanes_of_table": LANES_OF_TABLE.replace("NUMBERS", ", ".join(map(str, range(256)))),
     "table": TABLE.replace("NUMBERS", ", ".join(map(str, range(256)))),
 }
 HEAD = """
@@ -326,6 +341,12 @@ def test_constant_indices_name_a_bank(kernels: dict[str, Module], kernel: str, b
 def test_a_table_takes_the_width_of_its_numbers(kernels: dict[str, Module]) -> None:
     table = array(kernels["table"], "kTable")
     assert (table.is_rom, table.bits, table.resources().bram36) == (True, 8, 0.5)
+
+
+def test_lanes_that_read_a_table_have_a_copy_of_it_for_two(kernels: dict[str, Module]) -> None:
+    """Although loops are read ahead without counting."""
+    table = array(kernels["lanes_of_table"], "kLanes_lanes_of_table")
+    assert (table.replicas, table.resources().bram36) == (4, 2)
 
 
 def test_all_cases_are_read(kernels: dict[str, Module]) -> None:
