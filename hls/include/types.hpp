@@ -14,6 +14,7 @@ namespace peelvit {
 
 #ifdef PEELVIT_NATIVE
 using i4 = std::int32_t;
+using i9 = std::int16_t;
 using i16 = std::int16_t;
 using i17 = std::int32_t;
 using i18 = std::int32_t;  // with i27 the operands of one multiplier
@@ -23,6 +24,7 @@ using i32 = std::int32_t;
 using i33 = std::int64_t;
 using i34 = std::int64_t;
 using i36 = std::int64_t;
+using i44 = std::int64_t;
 using i48 = std::int64_t;
 using i38 = std::int64_t;
 using i40 = std::int64_t;
@@ -38,6 +40,7 @@ using u32 = std::uint32_t;
 using u34 = std::uint64_t;
 using u38 = std::uint64_t;
 using u40 = std::uint64_t;
+using u49 = std::uint64_t;
 using factor_t = std::int32_t;  // a 16-bit factor held as the machine multiplies fastest
 using acc_t = std::int64_t;     // 48 bits are enough (legal shapes), 64 are what the machine has
 using wide_t = std::int64_t;    // epilogues
@@ -65,6 +68,7 @@ inline void put32(word_t& word, int lane, i32 value) {
 }
 #else
 using i4 = ap_int<4>;
+using i9 = ap_int<9>;
 using i16 = ap_int<16>;
 using i17 = ap_int<17>;
 using i18 = ap_int<18>;
@@ -74,6 +78,7 @@ using i32 = ap_int<32>;
 using i33 = ap_int<33>;
 using i34 = ap_int<34>;
 using i36 = ap_int<36>;
+using i44 = ap_int<44>;
 using i48 = ap_int<48>;
 using i38 = ap_int<38>;
 using i40 = ap_int<40>;
@@ -89,6 +94,7 @@ using u32 = ap_uint<32>;
 using u34 = ap_uint<34>;
 using u38 = ap_uint<38>;
 using u40 = ap_uint<40>;
+using u49 = ap_uint<49>;
 using factor_t = ap_int<16>;
 using acc_t = ap_int<48>;
 using wide_t = ap_int<64>;

@@ -87,7 +87,7 @@ void normalise(const S<18>& x, const U<26>& scale, const S<48>& offset, const S<
                U<48>& normalised_bits, S<16>& y, U<48>& y_bits) {
     peelvit::Seen first = peelvit::nothing_seen();
     peelvit::Seen second = peelvit::nothing_seen();
-    const peelvit::acc_t acc = peelvit::centred(peelvit::i18(x), peelvit::u26(scale), peelvit::acc_t(offset));
+    const peelvit::acc_t acc = peelvit::centred(peelvit::i18(x), peelvit::u26(scale), peelvit::i44(offset));
     const i16 mantissa = peelvit::fit16(acc, peelvit::fit16_of(shift), first);
     const wide_t moved = peelvit::round_from<peelvit::kMaxAlign>(wide_t(i16(beta)), beta_shift);
     y = peelvit::fit16(peelvit::affine(i16(gamma), mantissa, moved), peelvit::fit16_of(y_shift), second);

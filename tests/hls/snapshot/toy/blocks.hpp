@@ -48,21 +48,22 @@ block_rows:
 
 inline Blocks cut(int rows, int columns) { return cut(rows, words16(columns), columns); }
 
-inline int first_row(const Blocks& blocks, int b) { return b << blocks.row_bits; }
+// In the bits of kMaxRows.
+inline int first_row(const Blocks& blocks, int b) { return narrow<18>(narrow<18>(b) << narrow<5>(blocks.row_bits)); }
 inline int rows_in(const Blocks& blocks, int b) {
-    return smaller(1 << blocks.row_bits, blocks.rows - first_row(blocks, b));
+    return narrow<10>(smaller(1 << narrow<5>(blocks.row_bits), narrow<18>(blocks.rows - first_row(blocks, b))));
 }
 inline int words_in(const Blocks& blocks, int b) { return short_product(rows_in(blocks, b), blocks.words); }
 
 // Elements of word `word` of a row; lanes from there on are padding.
 inline int lanes_in(const Blocks& blocks, int word) {
-    return narrow<5>(smaller(kLanes, blocks.columns - kLanes * word));
+    return narrow<5>(smaller(kLanes, narrow<14>(blocks.columns - kLanes * word)));
 }
 
 // Where a walk over the words of a block stands.
 struct Cursor {
-    int row;
-    int word;
+    i16 row;
+    i16 word;
 };
 
 inline Cursor start_of_block() {
@@ -72,11 +73,13 @@ inline Cursor start_of_block() {
     return at;
 }
 
+inline bool ends_row(const Cursor& at, const Blocks& blocks) { return i16(at.word + 1) == i16(blocks.words); }
+
 inline void advance(Cursor& at, int words) {
-    ++at.word;
-    if (at.word == words) {
+    at.word = i16(at.word + 1);
+    if (at.word == i16(words)) {
         at.word = 0;
-        ++at.row;
+        at.row = i16(at.row + 1);
     }
 }
 
@@ -112,7 +115,7 @@ load_bursts:
         for (int w = 0; w < bursts.words; ++w) {
 #pragma HLS loop_tripcount max = 64
             PIPELINE(w == 0, 1, kReadLatency);
-            block[place + w] = read_word<kPort>(mem, address + unsigned(w));
+            block[narrow<12>(place + w)] = read_word<kPort>(mem, address + unsigned(w));
         }
         place += bursts.words;
         address += bursts.pitch;
@@ -132,7 +135,7 @@ store_bursts:
         for (int w = 0; w < bursts.words; ++w) {
 #pragma HLS loop_tripcount max = 64
             PIPELINE(w == 0, 1, kCopyDepth);
-            write_word<kPort>(mem, address + unsigned(w), block[place + w]);
+            write_word<kPort>(mem, address + unsigned(w), block[narrow<12>(place + w)]);
         }
         place += bursts.words;
         address += bursts.pitch;
@@ -155,7 +158,7 @@ inline int row_kind(int row, int split) { return row < split ? 1 : 0; }
 
 // Statistics of stores whose fraction may differ from row to row.
 struct Observed {
-    int peak;
+    i9 peak;
     unsigned saturations;
 };
 
@@ -167,9 +170,9 @@ inline Observed nothing_observed() {
 }
 
 inline void observe(Observed& observed, const Statistics& statistics, int fraction) {
-    const int length = bit_length(wide_t(statistics.bits));
-    const int peak = larger(-127, smaller(127, length - fraction));
-    if (length > 0) observed.peak = larger(observed.peak, peak);
+    const int length = bit_length_of(statistics.bits);
+    const int peak = peak_of(length, fraction);
+    if (length > 0 && peak > observed.peak) observed.peak = i9(peak);
     observed.saturations += statistics.saturations;
 }
 

@@ -121,8 +121,8 @@ inline void halve(uwide_t& rest, int& length) {
     length |= is_high ? kBits : 0;
 }
 
-inline int bit_length(wide_t value) {
-    uwide_t rest = uwide_t(value ^ (value >> 63));
+inline int bit_length_of(uwide_t magnitude) {
+    uwide_t rest = magnitude;
     int length = 0;
     halve<32>(rest, length);
     halve<16>(rest, length);
@@ -132,6 +132,8 @@ inline int bit_length(wide_t value) {
     halve<1>(rest, length);
     return length + int(rest);
 }
+
+inline int bit_length(wide_t value) { return bit_length_of(uwide_t(value ^ (value >> 63))); }
 
 inline int reference_fraction(int a, int b) { return smaller(larger(a, b), smaller(a, b) + kMaxSegmentSpread); }
 inline int reference_fraction(int a, int b, int c) {
@@ -167,19 +169,23 @@ inline wide_t store(wide_t value, int shift, int bits, Statistics& statistics) {
     return kept;
 }
 
-// The same for accumulators below 2^47 - 1 that are stored as 16 bits: what all lanes of a row share, looked up once.
+// The same for accumulators of 48 bits that are stored as 16 bits: what all lanes of a row share, looked up once.
 struct Fit16 {
-    u6 places;      // of a right shift behind a left shift of 16
-    acc_t outside;  // magnitude from which on a value does not fit
+    u6 places;    // of a right shift behind a left shift of 16
+    u49 outside;  // what `doubled` may not reach
 };
 
 inline Fit16 fit16_of(int shift) {
-    const int from = narrow<7>(smaller(larger(shift + 15, 0), 63));
+    const int from = narrow<7>(smaller(larger(shift, -15), 48) + 15);
     Fit16 by;
     by.places = u6(unsigned(from));
-    by.outside = from < 47 ? acc_t(acc_t(1) << from) : acc_t((acc_t(1) << 46) - 1 + (acc_t(1) << 46));
+    by.outside = u49(uwide_t(uwide_t(65535) << narrow<7>(smaller(from, 48))) >> 15);
     return by;
 }
+
+// Twice the magnitude of a value, less one where it is negative. The value times 2^-s, rounded half up, is outside of
+// 16 bits just when this is at least 65535 * 2^s, rounded down; s may be negative.
+inline u49 doubled(acc_t value) { return u49(wide_t(wide_t(value) << 1) ^ wide_t(value < 0 ? -1 : 0)); }
 
 // What the lanes of a word add to the statistics.
 struct Seen {
@@ -199,16 +205,14 @@ inline void add(Statistics& statistics, const Seen& seen) {
     statistics.saturations += unsigned(seen.saturations);
 }
 
-// One shifter for both directions; what does not fit is told by its magnitude, so that only 17 bits are shifted out.
+// One shifter for both directions; what does not fit is told beforehand, so that only 17 bits are shifted out.
 inline i16 fit16(acc_t value, const Fit16& by, Seen& seen) {
-    const bool is_negative = value < 0;
-    const acc_t magnitude = value ^ acc_t(is_negative ? -1 : 0);
-    const i18 twice = i18(wide_t(wide_t(value) << 16) >> by.places);
-    const i18 rounded = i18((twice + 1) >> 1);
-    const bool saturates = magnitude >= by.outside || rounded > 32767 || rounded < -32767;
-    seen.bits |= magnitude;
+    const u49 magnitude = doubled(value);
+    const bool saturates = magnitude >= by.outside;
+    const i17 near = i17(wide_t(wide_t(value) << 16) >> by.places);
+    seen.bits |= acc_t(magnitude >> 1);
     seen.saturations += saturates ? 1 : 0;
-    return saturates ? (is_negative ? i16(-32767) : i16(32767)) : i16(rounded);
+    return saturates ? (value < 0 ? i16(-32767) : i16(32767)) : i16((near + 1) >> 1);
 }
 
 // The same for accumulators of 64 bits.

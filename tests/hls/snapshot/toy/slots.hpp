@@ -24,14 +24,14 @@ struct Slots {
 
 inline signed char byte_of(int value) { return static_cast<signed char>(value); }
 
+// The exponent of a number of `length` bits at a fraction, within the bounds of a slot's.
+inline int peak_of(int length, int fraction) { return larger(-127, smaller(127, narrow<12>(length - fraction))); }
+
 // Enter what a store saw at fraction `fraction` into the slot.
 inline void record(Slots& slots, int slot, const Statistics& statistics, int fraction) {
 #pragma HLS inline off
-    const int length = bit_length(wide_t(statistics.bits));
-    if (length > 0) {
-        const int peak = larger(-127, smaller(127, length - fraction));
-        slots.peak[slot] = byte_of(larger(slots.peak[slot], peak));
-    }
+    const int length = bit_length_of(statistics.bits);
+    if (length > 0) slots.peak[slot] = byte_of(larger(slots.peak[slot], peak_of(length, fraction)));
     slots.saturations[slot] += statistics.saturations;
 }
 

@@ -1,19 +1,17 @@
 // How the vector unit streams matrices through FIFOs: every task of a region begins with the first element it is
 // handed, so filling the region costs little, and a block can be long.
-//
-// A block is moved in one or two parts, runs of its rows that go side by side through ports of their own.
 #pragma once
 
 #include "blocks.hpp"
 
 namespace peelvit {
 
-constexpr int kStreamWords = 8 * kMaxWords;  // of a part
+constexpr int kStreamWords = 8 * kMaxWords;
 constexpr int kStreamRowBits = 8;
 constexpr int kStreamRows = 1 << kStreamRowBits;
 
 // Blocks as large as the streams are long.
-inline Blocks cut_streams(int rows, int columns, int parts) {
+inline Blocks cut_streams(int rows, int columns) {
     Blocks blocks;
     blocks.rows = rows;
     blocks.words = words16(columns);
@@ -24,7 +22,6 @@ stream_rows:
 #pragma HLS unroll
         if (blocks.words << bits <= kStreamWords) blocks.row_bits = bits;
     }
-    blocks.row_bits += parts - 1;
     blocks.count = (rows + (1 << blocks.row_bits) - 1) >> blocks.row_bits;
     return blocks;
 }
@@ -35,12 +32,10 @@ struct Part {
     int rows;
 };
 
-inline Part part_of(const Blocks& blocks, int b, int parts, int part) {
-    const int rows = rows_in(blocks, b);
-    const int ahead = parts == 2 ? (rows + 1) >> 1 : rows;  // rows of the first part
+inline Part part_of(const Blocks& blocks, int b) {
     Part run;
-    run.first = first_row(blocks, b) + (part == 0 ? 0 : ahead);
-    run.rows = part == 0 ? ahead : rows - ahead;
+    run.first = first_row(blocks, b);
+    run.rows = rows_in(blocks, b);
     return run;
 }
 
@@ -49,15 +44,15 @@ inline Bursts bursts_of(const Matrix& matrix, const Part& part, int words) {
     Bursts bursts;
     bursts.pitch = unsigned(matrix.pitch);
     bursts.address = row_address(matrix, unsigned(part.first));
-    bursts.count = is_dense ? smaller(part.rows, 1) : part.rows;
-    bursts.words = is_dense ? short_product(part.rows, words) : words;
+    bursts.count = is_dense && part.rows > 0 ? 1 : narrow<10>(part.rows);
+    bursts.words = narrow<14>(is_dense ? short_product(part.rows, words) : words);
     return bursts;
 }
 
 template <int kPort>
-inline void load_stream(const word_t* mem, const Matrix& matrix, const Blocks& blocks, int b, int parts, int part,
+inline void load_stream(const word_t* mem, const Matrix& matrix, const Blocks& blocks, int b,
                         word_t stream[kStreamWords]) {
-    const Bursts bursts = bursts_of(matrix, part_of(blocks, b, parts, part), blocks.words);
+    const Bursts bursts = bursts_of(matrix, part_of(blocks, b), blocks.words);
     int place = 0;
     unsigned address = bursts.address;
 load_bursts:
@@ -67,7 +62,7 @@ load_bursts:
         for (int w = 0; w < bursts.words; ++w) {
 #pragma HLS loop_tripcount max = 256
             PIPELINE(w == 0, 1, kReadLatency);
-            stream[place + w] = read_word<kPort>(mem, address + unsigned(w));
+            stream[narrow<14>(place + w)] = read_word<kPort>(mem, address + unsigned(w));
         }
         place += bursts.words;
         address += bursts.pitch;
@@ -75,9 +70,9 @@ load_bursts:
 }
 
 template <int kPort>
-inline void store_stream(word_t* mem, const Matrix& matrix, const Blocks& blocks, int b, int parts, int part,
+inline void store_stream(word_t* mem, const Matrix& matrix, const Blocks& blocks, int b,
                          const word_t stream[kStreamWords]) {
-    const Bursts bursts = bursts_of(matrix, part_of(blocks, b, parts, part), blocks.words);
+    const Bursts bursts = bursts_of(matrix, part_of(blocks, b), blocks.words);
     int place = 0;
     unsigned address = bursts.address;
 store_bursts:
@@ -87,7 +82,7 @@ store_bursts:
         for (int w = 0; w < bursts.words; ++w) {
 #pragma HLS loop_tripcount max = 256
             PIPELINE(w == 0, 1, kCopyDepth);
-            write_word<kPort>(mem, address + unsigned(w), stream[place + w]);
+            write_word<kPort>(mem, address + unsigned(w), stream[narrow<14>(place + w)]);
         }
         place += bursts.words;
         address += bursts.pitch;

@@ -36,12 +36,12 @@ load_rstd:
         PIPELINE(w == 0, 1, kReadLatency);
         rstd_words[w] = read_word<0>(mem0, first + unsigned(w));
     }
-    load_stream<0>(mem0, normalised, blocks, b, 1, 0, stream);
+    load_stream<0>(mem0, normalised, blocks, b, stream);
 }
 
 inline void load_residual(const word_t* mem2, const Matrix& residual, bool has_residual, const Blocks& blocks, int b,
                           word_t stream[kStreamWords]) {
-    if (has_residual) load_stream<2>(mem2, residual, blocks, b, 1, 0, stream);
+    if (has_residual) load_stream<2>(mem2, residual, blocks, b, stream);
 }
 
 // Sums by row and by column; a short row is stretched to kSumDistance cycles so that additions to one sum stay apart.
@@ -83,7 +83,7 @@ layernorm_backward_sums:
             }
             kept_gradients[place] = dy;
             kept_normals[place] = normalised;
-            if (at.word == blocks.words - 1) {
+            if (ends_row(at, blocks)) {
                 RowSums sums;
                 sums.plain = acc_t(plain);
                 sums.weighted = without_fraction(weighted, f_normalised);
@@ -141,7 +141,7 @@ layernorm_backward_rows:
                         round_from<kMaxSegmentSpread>(get16(residual, lane), f.residual[kind] - fraction);
         }
         dx_stream[i] = fit_word(acc, lanes_in(blocks, at.word), to_dx, statistics);
-        if (at.word == blocks.words - 1) observe(observed[kind], statistics, fraction);
+        if (ends_row(at, blocks)) observe(observed[kind], statistics, fraction);
         advance(at, blocks.words);
     }
 }
@@ -179,14 +179,14 @@ layernorm_backward_blocks:
 #pragma HLS stream variable=dx_stream type=fifo depth=16
 #pragma HLS stream variable=row_sums type=fifo depth=4
 #pragma HLS aggregate variable=row_sums
-        PROCESS(load_stream<1>(mem1, at.dy, blocks, b, 1, 0, gradients));
+        PROCESS(load_stream<1>(mem1, at.dy, blocks, b, gradients));
         BESIDE(load_normalised(mem0, at.normalised, at.rstd, blocks, b, normals, rstd_words));
         BESIDE(load_residual(mem2, at.residual, at.has_residual, blocks, b, residuals));
         PROCESS(layernorm_backward_sums(gradients, normals, gammas, blocks, b, split, f.normalised, kept_gradients,
                                         kept_normals, row_sums, gamma_sums, beta_sums));
         PROCESS(layernorm_backward_rows(kept_gradients, kept_normals, residuals, rstd_words, row_sums, gammas_again,
                                         blocks, b, split, at.has_residual, f, dx_stream, observed));
-        PROCESS(store_stream<2>(mem2, at.dx, blocks, b, 1, 0, dx_stream));
+        PROCESS(store_stream<2>(mem2, at.dx, blocks, b, dx_stream));
     }
 }
 
@@ -205,7 +205,7 @@ inline void layernorm_backward(word_t* mem0, word_t* mem1, word_t* mem2, const I
     const bool has_residual = (in.flags & 1u) != 0;
     const bool has_accumulate = (in.flags & 2u) != 0;
 
-    const Blocks blocks = cut_streams(rows, n, 1);
+    const Blocks blocks = cut_streams(rows, n);
     LayerNormBackwardFractions f;
     f.gamma = slots.f[gamma.slot];
     const int f_normalised = slots.f[normalised.slot];
