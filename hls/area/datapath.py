@@ -19,6 +19,8 @@ from hls.area.value import Interval, Value, clip, constant, hull, interval, widt
 
 COMPARISONS = {"<", ">", "<=", ">=", "==", "!=", "&&", "||"}
 ACCUMULATOR_BITS = 48
+PRE_ADDER_BITS, NARROW_FACTOR_BITS = 27, 18
+"""Of a DSP48E2: what its pre-adder gives and the other factor (UG579)."""
 _COMMUTATIVE = {"+", "*", "&", "|", "^", "==", "!=", "&&", "||"}
 LONGEST = (-(1 << 63), (1 << 63) - 1)
 
@@ -157,7 +159,25 @@ class Datapath:
             is_tree = a.is_carried or b.is_carried
             added = costs.tree_addition(a if a.product else b) if is_tree else Cost(stages=1)
             return self._make(result, key, [a, b], lambda _: added, asked, accumulated=not is_tree)
-        return self._make(result, key, [a, b], partial(costs.operator, symbol, a, b), asked, low_bits=low_bits)
+        before = len(self._section.made)
+        value = self._make(result, key, [a, b], partial(costs.operator, symbol, a, b), asked, low_bits=low_bits)
+        if symbol == "+" and len(self._section.made) > before:
+            self._add(self._section.made[-1], a, b)
+        return value
+
+    def _add(self, made: Made, a: Value, b: Value) -> None:
+        """An addition takes in one whose sum only it uses in the same cycle: three numbers in one carry chain."""
+        if made.scale != 1.0:
+            return
+        for one in (a, b):
+            inner = one.root.addition
+            if isinstance(inner, Made) and inner.copies == made.copies and self._cycle(inner) == self._cycle(made):
+                inner.is_taken = True
+                return
+        made.value.addition = made
+
+    def _cycle(self, made: Made) -> int:
+        return int(made.value.ready // self.period)
 
     def _multiply(self, a: Value, b: Value, result: Interval, key: int, low_bits: int) -> Value:
         """A product."""
@@ -170,6 +190,8 @@ class Datapath:
             made = self._section.made[-1]
             made.multiplier = Multiplier(self._line, a.signed_width, b.signed_width, dsp, made.copies)
             self._branch.multipliers.append(made.multiplier)
+            if dsp == 1 and made.scale == 1.0:
+                _pre_add(a, b)
         return value
 
     def _select(self, condition: Value, a: Value, b: Value) -> Value:
@@ -229,6 +251,15 @@ class Datapath:
             cell.value = a or b
         else:
             cell.value = self._select(condition, a, b)
+
+
+def _pre_add(a: Value, b: Value) -> None:
+    """A slice takes in an addition of two numbers before its wide factor, if only it uses the sum."""
+    for one, other in ((a, b), (b, a)):
+        inner = one.root.addition
+        if isinstance(inner, Made) and one.signed_width <= PRE_ADDER_BITS and other.signed_width <= NARROW_FACTOR_BITS:
+            inner.is_taken = True
+            return
 
 
 def _select_cost(condition: Value, a: Value, b: Value, bits: int) -> Cost:

@@ -123,6 +123,8 @@ class Made:
     scale: float = 1.0
     """Of its LUTs: what a synthesis counted, over what the rules give."""
     multiplier: Multiplier | None = None
+    is_taken: bool = False
+    """Whether the operator behind it takes it in, if it is the only one."""
     bits: int = 0
 
     def settle(self) -> Cost:
@@ -133,6 +135,8 @@ class Made:
         for one, bits in zip(self.inputs, self.requests(self.bits), strict=True):
             one.ask(max(bits, 1))
         cost = self.cost(self.bits)
+        if self.is_taken and value.uses == 1 and not value.crosses:
+            cost = replace(cost, lut=0.0)
         if self.multiplier is not None:
             self.multiplier.dsp = cost.dsp
         return cost

@@ -43,6 +43,10 @@ class Value:
     """Low bits that its uses need; 0 if none is known."""
     source: Value | None = None
     """What it is the low bits of."""
+    uses: int = 0
+    """Uses that asked for it."""
+    addition: object = None
+    """The operator that makes it, if it adds two numbers in LUTs and another one may take it in."""
 
     @property
     def root(self) -> Value:
@@ -52,6 +56,7 @@ class Value:
     def ask(self, bits: int) -> None:
         """Note that a use needs the low `bits`."""
         self.root.demand = max(self.root.demand, min(bits, self.width))
+        self.root.uses += 1
 
     @property
     def is_true(self) -> bool:

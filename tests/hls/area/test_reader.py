@@ -216,6 +216,20 @@ inline int leaf_@(int a, int b) { return a + b; }
     "lanes_of_table": LANES_OF_TABLE.replace("NUMBERS", ", ".join(map(str, range(256)))),
     "table": TABLE.replace("NUMBERS", ", ".join(map(str, range(256)))),
 }
+SUMS = {
+    "sum_of_two": "out[c] = x[c] + y[c];",
+    "sum_of_three": "out[c] = x[c] + y[c] + z[c];",
+    "sum_of_five": "out[c] = x[c] + y[c] + z[c] + int(x[c + 1]) + int(y[c + 1]);",
+    "partial_sum_used_twice": "const int part = x[c] + y[c]; out[c] = part + z[c]; z[c] = i16(part);",
+    "factor": "out[c] = i16(x[c]) * i16(y[c]);",
+    "factor_is_a_sum": "out[c] = (x[c] + z[c]) * i16(y[c]);",
+    "factor_is_a_wide_sum": "out[c] = (int(x[c]) * 4096 + z[c]) * i16(y[c]);",
+}
+KERNELS |= {
+    name: f"void @(const i16 x[1024], const i16 y[1024], i16 z[1024], int out[1024], int count) {{\n"
+    f"    for (int c = 0; c < count; ++c) {{\n#pragma HLS pipeline II=1\n        {body}\n    }}\n}}\n"
+    for name, body in SUMS.items()
+}
 HEAD = """
 #include <ap_int.h>
 typedef ap_int<16> i16;
@@ -306,6 +320,22 @@ def test_an_unrolled_sum_is_a_tree(kernels: dict[str, Module]) -> None:
 
 def test_a_sum_in_a_register_of_an_array_is_a_tree(kernels: dict[str, Module]) -> None:
     assert kernels["count_in_register"].total(5.0).lut <= kernels["count"].total(5.0).lut
+
+
+def sum_luts(kernels: dict[str, Module], name: str) -> float:
+    return kernels[name].sections[-1].lut
+
+
+def test_three_numbers_are_added_in_one_carry_chain(kernels: dict[str, Module]) -> None:
+    two, three, five = (sum_luts(kernels, f"sum_of_{n}") for n in ("two", "three", "five"))
+    assert 0 < three - two <= 2  # a bit more of the sum, not another adder
+    assert 16 <= five - three <= 20 + 32  # one more chain, and an address
+    assert sum_luts(kernels, "partial_sum_used_twice") >= three + 16
+
+
+def test_a_slice_adds_before_it_multiplies(kernels: dict[str, Module]) -> None:
+    assert sum_luts(kernels, "factor_is_a_sum") == sum_luts(kernels, "factor")
+    assert sum_luts(kernels, "factor_is_a_wide_sum") > sum_luts(kernels, "factor") + 16
 
 
 def test_operators_of_a_leaf_are_scaled_by_what_yosys_counted(tmp_path: Path) -> None:
