@@ -125,6 +125,7 @@ inline void put32(word_t& word, int lane, i32 value) { word.range(32 * lane + 31
 inline acc_t product(factor_t a, factor_t b) { return acc_t(a) * b; }
 #else
 inline ap_int<32> product(factor_t a, factor_t b) { return a * b; }  // one DSP48E2 with the addition that follows
+inline ap_int<33> product(i17 a, factor_t b) { return a * b; }       // and with the one that makes its first factor
 #endif
 
 // The exact product of two numbers, in a multiplier of their widths and no wider.

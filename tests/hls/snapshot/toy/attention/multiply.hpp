@@ -74,6 +74,51 @@ inline int all_steps(const AttentionJob& job, const Block& block) {
     return steps;
 }
 
+// The sum of a lane's products; three at a time, which one carry chain adds.
+inline dot_t sum_of(const i32 (&term)[kMaxHeadDim]) {
+#pragma HLS inline
+    dot_t sum = 0;
+#ifdef PEELVIT_NATIVE
+    for (int d = 0; d < kMaxHeadDim; ++d) sum += term[d];
+#else
+    dot_t level0[11];
+#pragma HLS array_partition variable = level0 type = complete
+    for (int i = 0; i < 11; ++i) {
+#pragma HLS unroll
+        const dot_t second = 3 * i + 1 < 32 ? dot_t(term[3 * i + 1]) : dot_t(0);
+        const dot_t third = 3 * i + 2 < 32 ? dot_t(term[3 * i + 2]) : dot_t(0);
+        level0[i] = dot_t(term[3 * i]) + second + third;
+    }
+    dot_t level1[4];
+#pragma HLS array_partition variable = level1 type = complete
+    for (int i = 0; i < 4; ++i) {
+#pragma HLS unroll
+        const dot_t second = 3 * i + 1 < 11 ? dot_t(level0[3 * i + 1]) : dot_t(0);
+        const dot_t third = 3 * i + 2 < 11 ? dot_t(level0[3 * i + 2]) : dot_t(0);
+        level1[i] = dot_t(level0[3 * i]) + second + third;
+    }
+    dot_t level2[2];
+#pragma HLS array_partition variable = level2 type = complete
+    for (int i = 0; i < 2; ++i) {
+#pragma HLS unroll
+        const dot_t second = 3 * i + 1 < 4 ? dot_t(level1[3 * i + 1]) : dot_t(0);
+        const dot_t third = 3 * i + 2 < 4 ? dot_t(level1[3 * i + 2]) : dot_t(0);
+        level2[i] = dot_t(level1[3 * i]) + second + third;
+    }
+    dot_t level3[1];
+#pragma HLS array_partition variable = level3 type = complete
+    for (int i = 0; i < 1; ++i) {
+#pragma HLS unroll
+        const dot_t second = 3 * i + 1 < 2 ? dot_t(level2[3 * i + 1]) : dot_t(0);
+        const dot_t third = 3 * i + 2 < 2 ? dot_t(level2[3 * i + 2]) : dot_t(0);
+        level3[i] = dot_t(level2[3 * i]) + second + third;
+    }
+    sum = level3[0];
+#endif
+    return sum;
+}
+static_assert(kMaxHeadDim <= 81, "four levels of three");
+
 // Whether the keys of a tile lie in one word, or are whole words.
 constexpr bool kTilesAreWords = kLanes % kLaneCount == 0 || kLaneCount % kLanes == 0;
 
@@ -94,6 +139,9 @@ inline Arrival first_arrival(const Block& block, int port) {
     return at;
 }
 
+// Where a head's half of the resident rows begins.
+inline int half_of(int buffer) { return narrow<3>(buffer) != 0 ? int(kMaxTokens) : 0; }
+
 // Rows that come in, word by word, to the other half of the own rows, or of those kept.
 inline void take_rows(const AttentionJob& job, const Block& block, int c, const ComingWords& coming0,
                       const ComingWords& coming1, const ComingWords& coming2, Arrival (&at)[kPorts], KeptRows& kept,
@@ -105,8 +153,9 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
 #pragma HLS array_partition variable = brings type = complete
 #pragma HLS array_partition variable = word type = complete
 #pragma HLS array_partition variable = place type = complete
-    const int own_half = (1 - block.parity) * kQueryBlock;
     const bool own_are_kept = is_outer(block.own_pass);
+    const int own_place = (own_are_kept ? half_of(block.own_buffer) : 0) + (block.parity != 0 ? 0 : int(kQueryBlock));
+    const int next_place = half_of(1 - narrow<2>(block.buffer)) + narrow<10>(block.next_first);
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
         const int row = narrow<9>(at[port].row);
@@ -118,25 +167,22 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
             word[port] = port == 0 ? coming0[count] : (port == 1 ? coming1[count] : coming2[count]);
             at[port].count = count + 1;
         }
-        place[port] = at[port].is_next ? (1 - block.buffer) * kMaxTokens + short_of(block.next_first) + row
-                                       : (own_are_kept ? block.own_buffer * kMaxTokens : 0) + own_half + row;
+        place[port] = (at[port].is_next ? next_place : own_place) + row;
     }
     for (int w = 0; w < kHeadWords; ++w) {
 #pragma HLS unroll
-        bool comes = false, is_kept = false;
-        word_t taken = zero_word();
-        int to = 0;
-        for (int port = 0; port < kPorts; ++port) {
-#pragma HLS unroll
-            if (brings[port] && at[port].word == w) {
-                comes = true;
-                is_kept = at[port].is_next || own_are_kept;
-                taken = word[port];
-                to = place[port];
-            }
+        const bool first = brings[0] && at[0].word == w;
+        const bool second = brings[1] && at[1].word == w;
+        const bool third = brings[2] && at[2].word == w;
+        const bool is_next = first ? at[0].is_next : (second ? at[1].is_next : at[2].is_next);
+        const int to = first ? place[0] : (second ? place[1] : place[2]);
+        const word_t taken = first ? word[0] : (second ? word[1] : word[2]);
+        if (first || second || third) {
+            if (is_next || own_are_kept)
+                kept[to][w] = taken;
+            else
+                own[narrow<7>(to)][w] = taken;
         }
-        if (comes && is_kept) kept[to][w] = taken;
-        if (comes && !is_kept) own[narrow<7>(to)][w] = taken;
     }
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
@@ -157,6 +203,7 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
                      KeptRows& kept, gathered_t (&gradient)[2 * kKeyRows][kMaxHeadDim], ClassQuery& class_query,
                      Products& products, token_t (&token_of)[kBlockSteps][kLaneCount], Sums& sums) {
 #pragma HLS inline off
+#pragma HLS expression_balance off  // sums of three stay what they are
     const bool dots = is_dot(block.pass);
     const bool outer = is_outer(block.pass);
     const int queries = block_queries(job, block.first);
@@ -164,13 +211,18 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     const int class_at = class_place(job, block.first);
     const int sweeps = queries == 0 ? 0 : (outer ? key_tiles(job) : block_groups(job, block.first));
     const int leaving = out_rows(job, block);
-    const int kept_half = block.buffer * kMaxTokens;
+    const int kept_half = half_of(block.buffer);
+    const int own_row = block.parity != 0 ? int(kQueryBlock) : 0;
+    const int keys_of = block.buffer != 0 ? int(kKeyRows) : 0;
+    const int keys_before = block.buffer != 0 ? 0 : int(kKeyRows);
+    const int tiles_of = block.buffer != 0 ? int(kKeyTiles) : 0;
+    const int tiles_before = block.buffer != 0 ? 0 : int(kKeyTiles);
     // Rows leave while nothing drains, as in the first sweep.
     const int late = clamp_to(leaving - (sweeps == 0 ? 0 : sweep_steps(job, block, 0)), kQueryBlock);
     const int arriving = (coming_rows(block.own_rows, 0) + coming_rows(block.next_rows, 0)) * kHeadWords + kPorts;
     const bool arrives = block.own_rows > 0 || block.next_rows > 0;
     const int length = narrow<11>(larger(all_steps(job, block) + late, arrives ? arriving : 0));
-    factor_t vector[kLaneCount][kMaxHeadDim];
+    factor_t vector[kLaneCount][kMaxHeadDim];         // of dot products, else zeros
     factor_t coming_vector[kLaneCount][kMaxHeadDim];
     gathered_t acc[kLaneCount][kMaxHeadDim];
     gathered_t done[kLaneCount][kMaxHeadDim];  // drains row by row while the next sweep accumulates
@@ -191,6 +243,14 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     for (int w = 0; w < kHeadWords; ++w) {
 #pragma HLS unroll
         sums.class_row[w] = class_query.row[1 - block.buffer][w];
+    }
+    for (int lane = 0; lane < kLaneCount; ++lane) {
+#pragma HLS unroll
+        for (int d = 0; d < kMaxHeadDim; ++d) {
+#pragma HLS unroll
+            vector[lane][d] = 0;
+            coming_vector[lane][d] = 0;
+        }
     }
     Sweep at;
     at.index = dots ? -1 : 0;
@@ -214,8 +274,8 @@ multiply_steps:
             const int lane = narrow<6>(drained);
             const int leaver = narrow<6>(left);
             const int drain_row = narrow<7>(done_index) * kLaneCount + lane;
-            const int leave_row = short_of(block.out_first) + leaver;
-            const int key = drains ? block.buffer * kKeyRows + drain_row : (1 - block.buffer) * kKeyRows + leave_row;
+            const int leave_row = narrow<10>(block.out_first) + leaver;
+            const int key = drains ? keys_of + drain_row : keys_before + leave_row;
             const int row = narrow<6>(drains ? drain_row : leaver);
             const bool adds = leaves || (outer && block.first != 0);
             for (int d = 0; d < kMaxHeadDim; ++d) {
@@ -230,7 +290,7 @@ multiply_steps:
             }
             if (leaves)
                 sums.class_weight[row] =
-                    class_query.weight[(1 - block.buffer) * kKeyTiles + leave_row / kLaneCount][leave_row % kLaneCount];
+                    class_query.weight[tiles_before + leave_row / kLaneCount][leave_row % kLaneCount];
             if (drains)
                 drained = lane + 1;
             else
@@ -241,7 +301,7 @@ multiply_steps:
         if (index < sweeps) {
             const bool brings_row = dots && step < kLaneCount;
             if (brings_row) {
-                const int row = narrow<7>(block.parity * kQueryBlock + (index + 1) * kLaneCount + step);
+                const int row = narrow<7>(own_row + (index + 1) * kLaneCount + step);
                 if (index + 1 < kGroups) {
                     for (int w = 0; w < kHeadWords; ++w) {
 #pragma HLS unroll
@@ -259,7 +319,6 @@ multiply_steps:
                 if (index < 0) continue;
                 const int query = index * kLaneCount + lane;
                 const int word = index * kTokenWords;
-                int row = kept_half + block.parity * kQueryBlock + step;
                 factor_t weight = 0;
                 int token = 0;
                 if (outer) {
@@ -269,34 +328,36 @@ multiply_steps:
                     const int group = step < kLaneCount ? 0 : 1;
                     const i16 found = weights[step - group * kLaneCount][group * kTokenWords + tile_word][tile_place];
                     if (step < patch_queries) weight = found;
-                    if (step == class_at) class_query.weight[block.buffer * kKeyTiles + index][lane] = found;
+                    if (step == class_at) class_query.weight[tiles_of + index][lane] = found;
                 } else {
                     const bool is_class = query == class_at;
                     const bool exists = query < queries && step < (is_class ? job.class_keys : job.patch_keys);
                     const int entry = step - 1;
-                    token = job.sparse && !is_class && step > 0 ? int(tokens[lane][word + entry / kLanes][entry % kLanes])
-                                                                : smaller(step, kMaxTokens - 1);
+                    const int listed = int(tokens[lane][word + entry / kLanes][entry % kLanes]);
+                    token = job.sparse && !is_class && step > 0 ? listed : smaller(step, kMaxTokens - 1);
                     if (!exists) token = 0;
                     if (exists && rises(step, token, highest[lane])) {
                         highest[lane] = token;
                         weight = block.pass == kScores ? i16(1) : weights[lane][word + step / kLanes][step % kLanes];
                     }
-                    row = kept_half + token;
                 }
-                dot_t value = 0;
+                const int row = kept_half + narrow<9>(outer ? own_row + step : token);
+                const factor_t common = dots ? factor_t(0) : weight;  // factor of all products
+                i32 term[kMaxHeadDim];
+#pragma HLS array_partition variable = term type = complete
                 for (int w = 0; w < kHeadWords; ++w) {
 #pragma HLS unroll
                     const word_t right = kept[row][w];
                     for (int i = 0; i < kLanes; ++i) {
 #pragma HLS unroll
                         const int d = kLanes * w + i;
-                        const factor_t factor = dots ? vector[lane][d] : weight;
                         const gathered_t before = dots || opens ? gathered_t(0) : acc[lane][d];
-                        acc[lane][d] = before + product(factor, get16(right, i));
-                        value += i32(acc[lane][d]);
+                        acc[lane][d] = before + product(i17(vector[lane][d] + common), get16(right, i));
+                        term[d] = i32(acc[lane][d]);
                     }
                     if (outer && lane == 0 && step == class_at) class_query.row[block.buffer][w] = right;
                 }
+                const dot_t value = sum_of(term);
                 if (dots) {
                     const int place = index * kGroupSteps + step;
                     if (opens || (weight != 0 && value > most[lane])) most[lane] = value;
