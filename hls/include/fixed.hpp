@@ -34,12 +34,17 @@ inline wide_t round_shift(wide_t value, int shift) {
     return shift > 0 ? round_right(value, shift) : wide_t(value << smaller(-shift, kMaxAlign));
 }
 
+// Right shift of a value that was lifted before, for a shift of at least -kLift.
+template <int kLift>
+inline u6 places_from(int shift) {
+    return u6(unsigned(smaller(larger(shift + kLift, 0), 63)));
+}
+
 // value * 2^-shift, rounded half up, for a shift of at least -kLift: one shifter serves both directions. The value has
 // at most 63 - kLift bits with its sign.
 template <int kLift>
 inline wide_t round_from(wide_t value, int shift) {
-    const u6 places = u6(unsigned(smaller(larger(shift + kLift, 0), 63)));
-    const wide_t twice = wide_t(value << (kLift + 1)) >> places;
+    const wide_t twice = wide_t(value << (kLift + 1)) >> places_from<kLift>(shift);
     return (twice + 1) >> 1;
 }
 
@@ -243,6 +248,35 @@ inline i16 fit16(wide_t value, const FitWide& by, Statistics& seen) {
     seen.bits |= magnitude;
     seen.saturations += saturates ? 1 : 0;
     return saturates ? (is_negative ? i16(-32767) : i16(32767)) : i16(rounded);
+}
+
+// The same for sums of 64 bits that are stored as 32 bits.
+struct Fit32 {
+    u6 right;
+    u6 left;  // behind it
+    bool holds_all;
+    uwide_t outside;  // what the doubled magnitude may not reach
+};
+
+inline Fit32 fit32_of(int shift) {
+    const int from = narrow<8>(smaller(larger(shift, -31), 63));
+    Fit32 by;
+    by.right = u6(unsigned(from > 62 ? 63 : (from > 0 ? narrow<7>(from - 1) : 0)));
+    by.left = u6(unsigned(from > 0 ? 0 : narrow<7>(1 - from)));
+    by.holds_all = from > 32;
+    const uwide_t largest = 0xFFFFFFFFu;
+    by.outside = from > 0 ? uwide_t(largest << smaller(from, 32)) : uwide_t(largest >> narrow<6>(-from));
+    return by;
+}
+
+inline i32 fit32(wide_t value, const Fit32& by, Statistics& seen) {
+    const uwide_t magnitude = uwide_t(wide_t(value << 1) ^ wide_t(value < 0 ? -1 : 0));
+    const bool saturates = !by.holds_all && magnitude >= by.outside;
+    const i33 near = i33(value >> by.right);
+    const i33 twice = i33(near << by.left);
+    seen.bits |= magnitude >> 1;
+    seen.saturations += saturates ? 1 : 0;
+    return saturates ? (value < 0 ? i32(-0x7FFFFFFF) : i32(0x7FFFFFFF)) : i32((twice + 1) >> 1);
 }
 
 // A store of 16 bits with a shift that lanes share.

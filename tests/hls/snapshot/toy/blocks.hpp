@@ -169,8 +169,9 @@ inline Observed nothing_observed() {
     return observed;
 }
 
-inline void observe(Observed& observed, const Statistics& statistics, int fraction) {
-    const int length = bit_length_of(statistics.bits);
+// `places`: lowest bits that are no part of what was stored.
+inline void observe(Observed& observed, const Statistics& statistics, int fraction, int places) {
+    const int length = narrow<8>(bit_length_of(statistics.bits) - places);
     const int peak = peak_of(length, fraction);
     if (length > 0 && peak > observed.peak) observed.peak = i9(peak);
     observed.saturations += statistics.saturations;
@@ -192,20 +193,7 @@ inline word_t store_word(const wide_t acc[kLanes], int lanes, int shift, Statist
     return word;
 }
 
-// The same, its lanes sharing what the shift tells.
-inline word_t fit_word(const wide_t acc[kLanes], int lanes, const FitWide& by, Statistics& statistics) {
-    word_t word = zero_word();
-    Statistics seen = no_statistics();
-    for (int lane = 0; lane < kLanes; ++lane) {
-#pragma HLS unroll
-        put16(word, lane, fit16(lane < lanes ? acc[lane] : wide_t(0), by, seen));
-    }
-    statistics.bits |= seen.bits;
-    statistics.saturations += seen.saturations & 15u;
-    return word;
-}
-
-// For accumulators of 48 bits.
+// The same for accumulators of 48 bits, its lanes sharing what the shift tells.
 inline word_t fit_word(const acc_t acc[kLanes], int lanes, const Fit16& by, Statistics& statistics) {
     word_t word = zero_word();
     Seen seen = nothing_seen();

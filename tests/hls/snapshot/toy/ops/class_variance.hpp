@@ -12,26 +12,22 @@ inline void class_variance(word_t* /*mem0*/, word_t* mem1, word_t* mem2, const I
     const int patches = natural<7>(in.dimension[1]);
     const int map_rows = natural<7>(in.dimension[2]);
 
-    const int words = patches / kWideLanes + 1;  // of 1 + patches int32
 variance_images:
     for (int b = 0; b < batch; ++b) {
 #pragma HLS loop_tripcount max = 8
         const unsigned address = row_address(map, unsigned(multiply(u17(unsigned(b)), u17(unsigned(map_rows)))));
         wide_t sum = 0;
         wide_t square = 0;
-    variance_words:
-        for (int w = 0; w < words; ++w) {
-#pragma HLS loop_tripcount max = 21
-            PIPELINE(w == 0, 4, kReadLatency + 12);  // one square a cycle
-            const word_t word = read_word<1>(mem1, address + unsigned(w));
-            for (int lane = 0; lane < kWideLanes; ++lane) {
-#pragma HLS unroll
-                const int token = kWideLanes * w + lane;
-                const bool is_patch = token > 0 && token <= patches;
-                const i32 value = is_patch ? get32(word, lane) : i32(0);
-                sum += value;
-                square += multiply(value, value);
-            }
+        word_t word = zero_word();
+    variance_tokens:
+        for (int token = 0; token <= patches; ++token) {
+#pragma HLS loop_tripcount max = 81
+            PIPELINE(token == 0, 1, kReadLatency + 12);
+            const int lane = token % kWideLanes;
+            if (lane == 0) word = read_word<1>(mem1, address + unsigned(token / kWideLanes));
+            const i32 value = token > 0 ? get32(word, lane) : i32(0);
+            sum += value;
+            square += multiply(value, value);
         }
         const acc_t whole = acc_t(sum);
         const wide_t variance_value = multiply(u17(unsigned(patches)), square) - multiply(whole, whole);

@@ -17,13 +17,13 @@ add_rows:
         PIPELINE(i == 0, 1, kCopyDepth);
 #pragma HLS dependence variable=sums type=inter direction=raw distance=4 dependent=true
         if (at.word < blocks.words) {
-            const int kind = row_kind(first_row(blocks, b) + at.row, split);
+            const int sums_of = place_of(row_kind(first_row(blocks, b) + at.row, split), at.word);
             const word_t dy = block[place];
             for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-                sums[kind][at.word][lane] += get16(dy, lane);
+                sums[sums_of][lane] = acc_t(i33(sums[sums_of][lane]) + get16(dy, lane));
             }
-            ++place;
+            place = natural<11>(unsigned(place + 1));
         }
         advance(at, steps);
     }
@@ -90,8 +90,7 @@ inline void column_sum(word_t* mem0, word_t* mem1, word_t* mem2, const Instructi
     const Periods periods = whole_periods(rows, period);
     const int group = rows_at_once(dy, period, words);
     ColumnSums sums;
-#pragma HLS array_partition variable=sums type=complete dim=1
-#pragma HLS array_partition variable=sums type=complete dim=3
+#pragma HLS array_partition variable=sums type=complete dim=2
     Statistics statistics = no_statistics();
 output_rows:
     for (int p = 0; p < period; p += group) {

@@ -16,12 +16,24 @@ struct Prediction {
 };
 
 struct LogitSums {
-    wide_t exponentials;    // U.20
-    wide_t distances;       // to the largest logit, Q16, over all classes
-    wide_t label_distance;  // of the label alone
+    u34 exponentials;    // U.20
+    u38 distances;       // to the largest logit, Q16, over all classes
+    u26 label_distance;  // of the label alone
 };
 
-inline void load_labels(const word_t* mem0, const Matrix& labels, int batch, int classes, int label_of[kMaxSplit]) {
+// A bit of the quotient a cycle: an image needs one.
+inline u30 slow_reciprocal(u34 sum) {
+    Division division;
+    open(division);
+slow_quotient_bits:
+    for (int i = 0; i < kDivideTurns * kDivideBits; ++i) {
+        PIPELINE(i == 0, 1, 1);
+        divide_step(sum, division);
+    }
+    return u30(division.quotient);
+}
+
+inline void load_labels(const word_t* mem0, const Matrix& labels, int batch, int label_of[kMaxSplit]) {
 load_labels:
     for (int w = 0; w < (batch + kWideLanes - 1) / kWideLanes; ++w) {
 #pragma HLS loop_tripcount max = 2
@@ -30,8 +42,7 @@ load_labels:
         for (int lane = 0; lane < kWideLanes; ++lane) {
 #pragma HLS unroll
             const int image = kWideLanes * w + lane;
-            const int label = int(get32(word, lane));
-            if (image < batch) label_of[image] = larger(0, smaller(classes - 1, label));
+            if (image < batch) label_of[image] = int(get32(word, lane));
         }
     }
 }
@@ -55,7 +66,8 @@ predict:
 
 // A class a cycle: classes are few, and an exponential of its own for every lane would be dear.
 inline LogitSums sum_logits(const word_t logits[kMaxWords], int classes, const Prediction& best, int label,
-                            int f_logits, i32 exponentials[kMaxColumns]) {
+                            int f_logits, u26 exponentials[kMaxColumns]) {
+    const Distance unit = distance_unit(f_logits);
     LogitSums sums;
     sums.exponentials = 0;
     sums.distances = 0;
@@ -64,30 +76,33 @@ sum_logits:
     for (int i = 0; i < classes; ++i) {
 #pragma HLS loop_tripcount max = 256
         PIPELINE(i == 0, 1, kVectorDepth);
-        const wide_t distance = wide_t(best.logit) - wide_t(get16(logits[i / kLanes], i % kLanes));
-        const i32 e = i32(exponential(distance, f_logits, kNaturalScale));
-        const int rounded = distance_q16(distance, f_logits);
+        const int distance = int(best.logit) - int(get16(logits[i / kLanes], i % kLanes));
+        const int rounded = distance_q16(u38(unsigned(natural<16>(unsigned(distance)))), unit);
+        const u26 e = u26(unsigned(exponential_of(rounded, kNaturalScale)));
         exponentials[i] = e;
-        sums.exponentials += e;
-        sums.distances += rounded;
-        if (i == label) sums.label_distance = rounded;
+        sums.exponentials = u34(sums.exponentials + e);
+        sums.distances = u38(sums.distances + u26(unsigned(rounded)));
+        if (i == label) sums.label_distance = u26(unsigned(rounded));
     }
     return sums;
 }
 
 // dlogits = probability - target.
-inline void make_gradient(int classes, const i32 exponentials[kMaxColumns], wide_t inverse, int label, int target_on,
+inline void make_gradient(int classes, const u26 exponentials[kMaxColumns], u30 inverse, int label, int target_on,
                           int target_off, int f_out, word_t gradient[kMaxWords], Statistics& statistics) {
-    const u30 factor = u30(inverse);  // at most 2^28
+    const Fit16 to_gradient = fit16_of(kTargetBits - f_out);
     word_t word = zero_word();
 make_gradient:
     for (int i = 0; i < classes; ++i) {
 #pragma HLS loop_tripcount max = 256
         PIPELINE(i == 0, 1, kVectorDepth);
-        const wide_t product = multiply(u30(unsigned(exponentials[i])), factor);
-        const wide_t acc = round_shift(product, kProbabilityBits - kTargetBits) - wide_t(i == label ? target_on : target_off);
+        const wide_t product = multiply(exponentials[i], inverse);
+        const int probability = int(round_right(product, kProbabilityBits - kTargetBits));
+        const acc_t acc = acc_t(wide_t(probability) - wide_t(i == label ? target_on : target_off));
         if (i % kLanes == 0) word = zero_word();
-        put16(word, i % kLanes, i16(store(acc, kTargetBits - f_out, 16, statistics)));
+        Seen seen = nothing_seen();
+        put16(word, i % kLanes, fit16(acc, to_gradient, seen));
+        add(statistics, seen);
         gradient[i / kLanes] = word;
     }
 }
@@ -105,10 +120,10 @@ store_gradient:
 inline void store_terms(word_t* mem2, unsigned address, const LogitSums& sums, const Prediction& best, int label,
                         int target_on, int target_off) {
     const wide_t everywhere = multiply(i32(target_off), acc_t(sums.distances));
-    const wide_t at_label = multiply(wide_t(target_on) - wide_t(target_off), i32(sums.label_distance));
+    const wide_t at_label = multiply(wide_t(target_on) - wide_t(target_off), sums.label_distance);
     const wide_t weighted = everywhere + at_label;
     word_t word = zero_word();
-    put32(word, 0, i32(saturate(sums.exponentials, 32)));
+    put32(word, 0, i32(saturate(wide_t(sums.exponentials), 32)));
     put32(word, 1, i32(saturate(round_shift(weighted, kTargetBits), 32)));
     put32(word, 2, i32(best.label));
     put32(word, 3, i32(best.label == label ? 1 : 0));
@@ -117,6 +132,7 @@ inline void store_terms(word_t* mem2, unsigned address, const LogitSums& sums, c
 }
 
 inline void cross_entropy(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+#pragma HLS inline  // so that what records statistics is shared
     const Matrix logits = operand(in, 0);
     const Matrix labels = operand(in, 1);
     const Matrix dlogits = operand(in, 2);
@@ -133,19 +149,19 @@ inline void cross_entropy(word_t* mem0, word_t* mem1, word_t* mem2, const Instru
     int label_of[kMaxSplit];
     word_t row[kMaxWords];
     word_t gradient[kMaxWords];
-    i32 exponentials[kMaxColumns];
-    load_labels(mem0, labels, batch, n, label_of);
+    u26 exponentials[kMaxColumns];
+    load_labels(mem0, labels, batch, label_of);
     Statistics statistics = no_statistics();
 entropy_images:
     for (int b = 0; b < batch; ++b) {
 #pragma HLS loop_tripcount max = 8
         load_row<1>(mem1, row_address(logits, unsigned(b)), words, row);
-        const int label = label_of[b];
+        const int label = natural<13>(unsigned(larger(0, smaller(n - 1, label_of[b]))));
         const Prediction best = predict(row, n);
         const LogitSums sums = sum_logits(row, n, best, label, f_logits, exponentials);
         if (has_gradient) {
             const unsigned address = row_address(dlogits, unsigned(b));
-            const wide_t inverse = reciprocal(sums.exponentials);
+            const u30 inverse = slow_reciprocal(sums.exponentials);
             make_gradient(n, exponentials, inverse, label, target_on, target_off, slots.f[class_slot], gradient,
                           statistics);
             store_gradient(mem2, address, words, gradient);

@@ -6,6 +6,7 @@
 namespace peelvit {
 
 inline void embed_class(word_t* mem0, word_t* /*mem1*/, word_t* mem2, const Instruction& in, Slots& slots) {
+#pragma HLS inline  // so that what records statistics is shared
     const Matrix token = operand(in, 0);
     const Matrix position = operand(in, 1);
     const Matrix x = operand(in, 2);
@@ -14,8 +15,10 @@ inline void embed_class(word_t* mem0, word_t* /*mem1*/, word_t* mem2, const Inst
 
     const int f_token = slots.f[token.slot];
     const int f_position = slots.f[position.slot];
-    const int fraction = larger(f_token, f_position);
-    const int shift = fraction - slots.f[x.slot];
+    const bool is_token_finer = f_token >= f_position;
+    const int fraction = is_token_finer ? f_token : f_position;
+    const int distance = natural<5>(unsigned(smaller(fraction - (is_token_finer ? f_position : f_token), kMaxAlign)));
+    const Fit16 to_x = fit16_of(fraction - slots.f[x.slot]);
     const int words = words16(n);
     word_t token_row[kMaxWords];
     word_t position_row[kMaxWords];
@@ -29,13 +32,17 @@ embed_elements:
     for (int i = 0; i < kLanes * words; ++i) {
 #pragma HLS loop_tripcount max = 256
         PIPELINE(i == 0, 1, kVectorDepth);
-        const int lane = i % kLanes;
-        const wide_t acc = align(wide_t(get16(token_row[i / kLanes], lane)), f_token, fraction) +
-                           align(wide_t(get16(position_row[i / kLanes], lane)), f_position, fraction);
-        i16 value = 0;
-        if (i < n) value = i16(store(acc, shift, 16, statistics));
-        put16(word, lane, value);
-        row[i / kLanes] = word;
+        const unsigned element = unsigned(natural<13>(unsigned(i)));
+        const int lane = int(element % kLanes);
+        const i16 token_value = get16(token_row[element / kLanes], lane);
+        const i16 position_value = get16(position_row[element / kLanes], lane);
+        const i16 finer = is_token_finer ? token_value : position_value;
+        const i16 coarser = is_token_finer ? position_value : token_value;
+        const acc_t acc = acc_t(wide_t(wide_t(coarser) << distance) + finer);
+        Seen seen = nothing_seen();
+        put16(word, lane, fit16(i < n ? acc : acc_t(0), to_x, seen));
+        add(statistics, seen);
+        row[element / kLanes] = word;
     }
     statistics.saturations *= unsigned(batch);
 embed_images:

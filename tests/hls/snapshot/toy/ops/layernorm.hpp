@@ -128,7 +128,7 @@ layernorm_rows:
         }
         y_out[i] = fit_word(scaled, lanes, to_y, y_statistics);
         if (job.saves) saved_out[i] = normalised;
-        if (ends_row(at, job.blocks)) observe(normalised_observed, statistics, fraction);
+        if (ends_row(at, job.blocks)) observe(normalised_observed, statistics, fraction, 0);
         advance(at, job.blocks.words);
     }
 }

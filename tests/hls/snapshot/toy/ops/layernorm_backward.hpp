@@ -21,9 +21,118 @@ struct LayerNormBackwardFractions {
     int gamma, normalised, x;
 };
 
-// A product with `normalised` brought back to the other factor's fraction; `places` is 0 to 31.
-inline acc_t without_fraction(wide_t product, int places) {
-    return low48(places > 0 ? round_right(product, places) : product);
+// A sum with `normalised` brought back to the other factor's fraction; `places` is 0 to 31.
+inline acc_t without_fraction(wide_t sum, int places) {
+    return low48(places > 0 ? round_right(sum, places) : sum);
+}
+
+// The weighted sum of a row at 31 bits more than `normalised` has, cut for the operands of multipliers. The projection
+// on the normalised row is then 31 bits above the product's end whatever the fraction: no lane shifts.
+struct Projection {
+    u26 low, middle;
+    i27 high;
+};
+
+inline Projection projection_of(acc_t weighted, int places) {
+    const uwide_t mask = (1 << 26) - 1;
+    const uwide_t raised = uwide_t(wide_t(wide_t(weighted) << (31 - places)));
+    Projection by;
+    by.low = u26(uwide_t(raised & mask));
+    by.middle = u26(uwide_t(uwide_t(raised >> 26) & mask));
+    by.high = i27(wide_t(weighted) >> (21 + places));
+    return by;
+}
+
+inline acc_t projected(i16 normalised, const Projection& by) {
+    const acc_t low = acc_t(multiply(normalised, by.low) + wide_t(1 << 30));
+    const acc_t middle = acc_t(multiply(normalised, by.middle) + wide_t(low >> 26));
+    const acc_t high = acc_t(multiply(normalised, by.high) + wide_t(middle >> 26));
+    return low48(wide_t(wide_t(high) << 21) | wide_t(wide_t(middle & ((1 << 26) - 1)) >> 5));
+}
+
+// How a row's own gradient and its residual are joined: rounded both to the fraction of their sum, which reads
+//     round(own * 2^-s) + residual * 2^16    where own is finer by 16 + s bits, s > 0,
+//     own + residual * 2^d                   where it is finer by d bits,
+//     own * 2^k + round(residual * 2^-j)     where it is coarser by k + j bits, k at most 16.
+// The first is kept with the last bits of s below it, `places` of them, so that own is shifted by whole sixteens only;
+// a power of two in a multiplier does all other shifts.
+struct Joining {
+    i34 factor;  // of own: rstd's mantissa, times 2^k
+    int sixteens;
+    int places;
+    u17 power;  // of the residual
+    bool is_finer, is_coarser;
+    int half;      // that rounds own where it is finer
+    int fraction;  // of the sum
+};
+
+inline Joining joining_of(u17 mantissa, int own, int residual, bool has_residual) {
+    const int distance = narrow<11>(own - residual);
+    Joining by;
+    by.is_finer = has_residual && distance > kMaxSegmentSpread;
+    by.is_coarser = has_residual && distance < 0;
+    const int drop = narrow<11>(distance - kMaxSegmentSpread);
+    const int beyond = natural<6>(unsigned(smaller(drop, 62) - 1));
+    by.sixteens = by.is_finer ? beyond >> 4 : 0;
+    by.places = by.is_finer ? (beyond & 15) + 1 : 0;
+    by.half = (1 << by.places) >> 1;
+    const int lift = by.is_coarser ? smaller(-distance, kMaxSegmentSpread) : 0;
+    by.factor = i34(by.is_finer && drop > 62 ? wide_t(0) : wide_t(wide_t(mantissa) << narrow<6>(lift)));
+    const int rest = larger(0, smaller(16, distance + 2 * kMaxSegmentSpread));
+    const int power = by.is_finer ? by.places : (by.is_coarser ? rest : distance);
+    by.power = u17(1) << u6(unsigned(natural<5>(unsigned(has_residual ? power : 0))));
+    by.fraction = narrow<11>(own + lift - (by.is_finer ? drop : 0));
+    return by;
+}
+
+inline wide_t joined(acc_t centred, i16 residual, const Joining& by) {
+    const wide_t own = wide_t(multiply(centred, by.factor)) >> (by.sixteens << 4);
+    const i34 moved = i34(multiply(residual, by.power) + wide_t(by.is_coarser ? 1 << 15 : 0));
+    const wide_t finer = wide_t(wide_t(moved) << 16) | wide_t(by.half);
+    return own + (by.is_finer ? finer : (by.is_coarser ? wide_t(moved >> 16) : wide_t(moved)));
+}
+
+// How a sum of 64 bits is stored whose last `places` bits are below those of the accumulator that counts: they take part
+// in the rounding of a right shift, not in a left shift, which is a product.
+struct FitJoined {
+    u6 right;
+    u17 left;         // two to its power, behind it
+    uwide_t outside;  // magnitude from which on a value does not fit
+};
+
+inline FitJoined fit_joined_of(int shift, int places) {
+    const int from = narrow<7>(smaller(larger(shift, -15), 63));
+    const int right = narrow<8>(from > 0 ? from - 1 + places : places);
+    FitJoined by;
+    by.right = u6(unsigned(from > 62 ? 63 : smaller(right, 63)));
+    by.left = u17(1) << u6(unsigned(narrow<6>(from > 0 ? 0 : 1 - from)));
+    by.outside = uwide_t(1) << u6(unsigned(narrow<7>(smaller(from + 15 + places, 63))));
+    return by;
+}
+
+inline i16 fit16(wide_t value, const FitJoined& by, Statistics& seen) {
+    const bool is_negative = value < 0;
+    const uwide_t magnitude = uwide_t(value ^ wide_t(is_negative ? -1 : 0));
+    const i18 near = i18(value >> by.right);
+    const i18 twice = i18(multiply(near, by.left));
+    const i18 rounded = i18((twice + 1) >> 1);
+    const bool saturates = magnitude >= by.outside || rounded > 32767 || rounded < -32767;
+    seen.bits |= magnitude;
+    seen.saturations += saturates ? 1 : 0;
+    return saturates ? (is_negative ? i16(-32767) : i16(32767)) : i16(rounded);
+}
+
+// The lanes of padding hold zeros.
+inline word_t fit_joined(const wide_t sums[kLanes], const FitJoined& by, Statistics& statistics) {
+    word_t word = zero_word();
+    Statistics seen = no_statistics();
+    for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+        put16(word, lane, fit16(sums[lane], by, seen));
+    }
+    statistics.bits |= seen.bits;
+    statistics.saturations += seen.saturations & 15u;
+    return word;
 }
 
 // The words that hold the rows' rstd, then the block of `normalised`. A block begins at a whole word of rstd.
@@ -54,8 +163,9 @@ inline void layernorm_backward_sums(const word_t gradients[kStreamWords], const 
     const int cycles = short_product(rows_in(blocks, b), steps);
     Cursor at = start_of_block();
     int place = 0;
-    wide_t plain = 0;
-    wide_t weighted = 0;
+    acc_t plain = 0;
+    acc_t weighted[2] = {0, 0};  // its first factor's lower and upper 16 bits
+#pragma HLS array_partition variable=weighted type=complete
 layernorm_backward_sums:
     for (int i = 0; i < cycles; ++i) {
 #pragma HLS loop_tripcount max = 256
@@ -63,12 +173,13 @@ layernorm_backward_sums:
 #pragma HLS dependence variable=gamma_sums type=inter direction=raw distance=4 dependent=true
 #pragma HLS dependence variable=beta_sums type=inter direction=raw distance=4 dependent=true
         if (at.word < blocks.words) {
-            const int kind = row_kind(first_row(blocks, b) + at.row, split);
+            const int sums_of = place_of(row_kind(first_row(blocks, b) + at.row, split), at.word);
             const word_t dy = gradients[place];
             const word_t normalised = normals[place];
             if (at.word == 0) {
                 plain = 0;
-                weighted = 0;
+                weighted[0] = 0;
+                weighted[1] = 0;
             }
             for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
@@ -77,19 +188,20 @@ layernorm_backward_sums:
                 const i16 gamma = get16(gammas[at.word], lane);
                 const i32 to_gamma = i32(multiply(gradient, get16(normalised, lane)));
                 plain += multiply(gradient, gamma);
-                weighted += multiply(to_gamma, gamma);
-                gamma_sums[kind][at.word][lane] += to_gamma;
-                beta_sums[kind][at.word][lane] += gradient;
+                weighted[0] += multiply(u17(unsigned(to_gamma) & 0xFFFF), gamma);
+                weighted[1] += multiply(i16(to_gamma >> 16), gamma);
+                gamma_sums[sums_of][lane] += to_gamma;
+                beta_sums[sums_of][lane] = acc_t(i33(beta_sums[sums_of][lane]) + gradient);
             }
             kept_gradients[place] = dy;
             kept_normals[place] = normalised;
             if (ends_row(at, blocks)) {
                 RowSums sums;
-                sums.plain = acc_t(plain);
-                sums.weighted = without_fraction(weighted, f_normalised);
+                sums.plain = plain;
+                sums.weighted = without_fraction(wide_t(wide_t(weighted[1]) << 16) + weighted[0], f_normalised);
                 row_sums[at.row] = sums;
             }
-            ++place;
+            place = natural<13>(unsigned(place + 1));
         }
         advance(at, steps);
     }
@@ -121,9 +233,9 @@ layernorm_backward_rows:
         const u17 mantissa = u17(unsigned(rstd & 0x1FFFF));
         const int exponent = narrow<6>(larger(0, smaller(31, rstd >> 20)));
         const int own_fraction = narrow<10>(f.dy[kind] + f.gamma + 16 + exponent - f.x);
-        const int fraction = has_residual ? reference_fraction(own_fraction, f.residual[kind]) : own_fraction;
-        const Shift of_own = shift_of(own_fraction - fraction, kMaxSegmentSpread + 1);
-        const FitWide to_dx = fit_wide_of(fraction - f.dx[kind]);
+        const Joining joining = joining_of(mantissa, own_fraction, f.residual[kind], has_residual);
+        const FitJoined to_dx = fit_joined_of(joining.fraction - f.dx[kind], joining.places);
+        const Projection projection = projection_of(sums.weighted, f.normalised);
         const word_t dy = gradients[i];
         const word_t normalised = normals[i];
         const word_t residual = has_residual ? residuals[i] : zero_word();
@@ -132,16 +244,14 @@ layernorm_backward_rows:
 #pragma HLS array_partition variable=acc type=complete
         for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
+            const bool is_padding = lane >= lanes_in(blocks, at.word);
             const i27 wide_gamma = i27(multiply(columns, get16(gamma, lane)));
-            const acc_t projection =
-                without_fraction(multiply(get16(normalised, lane), sums.weighted), f.normalised);
-            const acc_t centred =
-                low48(multiply(get16(dy, lane), wide_gamma) - wide_t(sums.plain) - wide_t(projection));
-            acc[lane] = round_by(multiply(centred, mantissa), of_own) +
-                        round_from<kMaxSegmentSpread>(get16(residual, lane), f.residual[kind] - fraction);
+            const acc_t scaled = acc_t(multiply(get16(dy, lane), wide_gamma) - wide_t(sums.plain));
+            const acc_t centred = low48(wide_t(scaled) - wide_t(projected(get16(normalised, lane), projection)));
+            acc[lane] = joined(is_padding ? acc_t(0) : centred, get16(residual, lane), joining);
         }
-        dx_stream[i] = fit_word(acc, lanes_in(blocks, at.word), to_dx, statistics);
-        if (ends_row(at, blocks)) observe(observed[kind], statistics, fraction);
+        dx_stream[i] = fit_joined(acc, to_dx, statistics);
+        if (ends_row(at, blocks)) observe(observed[kind], statistics, joining.fraction, joining.places);
         advance(at, blocks.words);
     }
 }
@@ -233,10 +343,8 @@ row_kinds:
     load_two_rows(mem0, gamma.address, mem1, gamma.address, blocks.words, gammas, gammas_again);
     ColumnSums gamma_sums;
     ColumnSums beta_sums;
-#pragma HLS array_partition variable=gamma_sums type=complete dim=1
-#pragma HLS array_partition variable=gamma_sums type=complete dim=3
-#pragma HLS array_partition variable=beta_sums type=complete dim=1
-#pragma HLS array_partition variable=beta_sums type=complete dim=3
+#pragma HLS array_partition variable=gamma_sums type=complete dim=2
+#pragma HLS array_partition variable=beta_sums type=complete dim=2
     clear(gamma_sums, blocks.words);
     clear(beta_sums, blocks.words);
     layernorm_backward_blocks(mem0, mem1, mem2, streamed, blocks, split, gammas, gammas_again, f, gamma_sums, beta_sums,
