@@ -29,6 +29,21 @@ struct Blocks {
     int count;
 };
 
+inline int blocks_of(int rows, int row_bits) {
+    const int bits = natural<4>(unsigned(row_bits));
+    return natural<18>(unsigned(rows + (1 << bits) - 1)) >> bits;
+}
+
+inline Blocks one_row(int words, int columns) {
+    Blocks blocks;
+    blocks.rows = 1;
+    blocks.words = words;
+    blocks.columns = columns;
+    blocks.row_bits = 0;
+    blocks.count = 1;
+    return blocks;
+}
+
 inline Blocks cut(int rows, int words, int columns) {
     Blocks blocks;
     blocks.rows = rows;
@@ -38,11 +53,11 @@ inline Blocks cut(int rows, int words, int columns) {
 block_rows:
     for (int bits = 1; bits <= kBlockRowBits; ++bits) {
 #pragma HLS unroll
-        const bool fits = words << bits <= kBlockWords;
-        const bool is_short = words << 2 * bits <= rows << 4;
+        const bool fits = natural<10>(unsigned(words)) << bits <= kBlockWords;
+        const bool is_short = natural<10>(unsigned(words)) << 2 * bits <= natural<17>(unsigned(rows)) << 4;
         if (fits && is_short) blocks.row_bits = bits;
     }
-    blocks.count = (rows + (1 << blocks.row_bits) - 1) >> blocks.row_bits;
+    blocks.count = blocks_of(rows, blocks.row_bits);
     return blocks;
 }
 

@@ -22,7 +22,7 @@ stream_rows:
 #pragma HLS unroll
         if (blocks.words << bits <= kStreamWords) blocks.row_bits = bits;
     }
-    blocks.count = (rows + (1 << blocks.row_bits) - 1) >> blocks.row_bits;
+    blocks.count = blocks_of(rows, blocks.row_bits);
     return blocks;
 }
 

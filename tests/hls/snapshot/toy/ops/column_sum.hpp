@@ -50,14 +50,14 @@ inline Periods whole_periods(int rows, int period) {
     Periods periods;
     periods.count = 0;
     periods.rest = rows;
+    u34 part = u34(u34(unsigned(period)) << 16);
 whole_periods:
     for (int i = 0; i <= 16; ++i) {
         PIPELINE(i == 0, 1, 1);
-        const wide_t part = wide_t(period) << (16 - i);
-        if (wide_t(periods.rest) >= part) {
-            periods.rest -= int(part);
-            periods.count += 1 << (16 - i);
-        }
+        const bool is_in = u34(unsigned(periods.rest)) >= part;
+        if (is_in) periods.rest = natural<17>(unsigned(periods.rest) - unsigned(part));
+        periods.count = natural<17>(unsigned(periods.count) << 1 | unsigned(is_in));
+        part = part >> 1;
     }
     return periods;
 }
@@ -104,7 +104,7 @@ output_rows:
         const int rest = larger(0, smaller(width, periods.rest - p));
         Matrix last_row = long_rows;  // of the period that the rows do not fill
         last_row.address = long_rows.address + unsigned(multiply(u17(unsigned(periods.count)), u32(unsigned(long_rows.pitch))));
-        if (rest > 0) sum_rows(mem1, last_row, cut(1, short_product(rest, words), n), 0, sums);
+        if (rest > 0) sum_rows(mem1, last_row, one_row(short_product(rest, words), n), 0, sums);
         store_sums(mem0, mem2, dw, p, width, n, sums, joined, has_accumulate, f_dw, statistics);
     }
     record(slots, dw.slot, statistics, joined.fraction);

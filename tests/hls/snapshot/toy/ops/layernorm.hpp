@@ -217,8 +217,8 @@ inline void layernorm(word_t* mem0, word_t* mem1, word_t* mem2, const Instructio
     const int epsilon_mantissa = int(in.immediate[0]);
     const int epsilon_shift = int(in.immediate[1]);
 
-    const int epsilon_right = larger(-256, smaller(256, epsilon_shift)) - 2 * slots.f[x.slot];
-    const wide_t rounded = round_shift(wide_t(epsilon_mantissa), epsilon_right);
+    const int epsilon_right = narrow<11>(larger(-256, smaller(256, epsilon_shift)) - 2 * slots.f[x.slot]);
+    const wide_t rounded = round_from<kMaxAlign>(wide_t(epsilon_mantissa), epsilon_right);
     LayerNormJob job;
     job.x = x;
     job.y = y;

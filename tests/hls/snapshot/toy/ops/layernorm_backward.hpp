@@ -17,8 +17,8 @@ struct RowSums {
 
 // Fractions, by row kind where there are two.
 struct LayerNormBackwardFractions {
-    int dy[2], residual[2], dx[2];
-    int gamma, normalised, x;
+    i9 dy[2], residual[2], dx[2];
+    i9 gamma, normalised, x;
 };
 
 // A sum with `normalised` brought back to the other factor's fraction; `places` is 0 to 31.
