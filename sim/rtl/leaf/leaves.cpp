@@ -5,7 +5,7 @@
 #include "functions.hpp"
 #include "gemm/finish.hpp"
 #include "ops/layernorm.hpp"
-#include "selection.hpp"
+#include "selection/choose.hpp"
 
 #ifdef PEELVIT_ESTIMATE
 #include <ap_int.h>
@@ -147,7 +147,7 @@ void look_at_bits(const U<8> (&next_bits)[peelvit::kBanks], const U<8> (&tied)[p
         choice.tied[b] = peelvit::u8(tied[b]);
         choice.chosen[b] = 0;
     }
-    choice.wanted = int(wanted);
+    choice.wanted = peelvit::u16(wanted);
     peelvit::look_at_bits(next, choice);
     for (int b = 0; b < peelvit::kBanks; ++b) {
         chosen[b] = choice.chosen[b];

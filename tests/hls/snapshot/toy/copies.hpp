@@ -2,13 +2,15 @@
 // of rows that follow each other where they come from.
 #pragma once
 
-#include "selection.hpp"
+#include "selection/list.hpp"
 #include "streams.hpp"
 
 namespace peelvit {
 
 constexpr int kCopyPorts = 3;
 constexpr int kNoRow = -1;
+constexpr int kWordBits = 6;  // of a row's words
+constexpr int kPlaceBits = 9;        // of a place in a stream
 
 // Row i of `to`, counted from `first_to`, is row source[i] of `from`, counted from `first_from`; kNoRow gives zeros.
 struct RowCopy {
@@ -19,9 +21,9 @@ struct RowCopy {
 
 // What one port reads: runs of rows that follow each other.
 struct Runs {
-    int count;
-    i16 start[kStreamRows];
-    i16 rows[kStreamRows];
+    u16 count;
+    patch_t start[kStreamRows];
+    patch_t rows[kStreamRows];
 };
 
 // What it writes: rows that follow each other, some of them zeros.
@@ -30,29 +32,28 @@ struct Target {
     bool is_zero[kStreamRows];
 };
 
-inline void find_runs(const RowCopy& job, int first, int rows, const i16 source[kMaxPatches], Runs& runs,
+inline void find_runs(const RowCopy& job, int first, int rows, const patch_t source[kMaxPatches], Runs& runs,
                       Target& target) {
     const bool may_join = job.from.pitch == job.words;
     target.rows.first = int(job.first_to) + first;
     target.rows.rows = rows;
     runs.count = 0;
-    int start = 0;
-    int length = 0;
+    patch_t start = 0;
+    patch_t length = 0;
 find_runs:
     for (int i = 0; i < rows; ++i) {
 #pragma HLS loop_tripcount max = 256
         PIPELINE(i == 0, 1, 3);
-        const int row = int(source[first + i]);
-        target.is_zero[i] = row == kNoRow;
-        if (row != kNoRow) {
-            if (!may_join || length == 0 || row != start + length) {
-                start = row;
-                length = 0;
-                ++runs.count;
-            }
-            ++length;
-            runs.start[runs.count - 1] = i16(start);
-            runs.rows[runs.count - 1] = i16(length);
+        const patch_t row = source[natural<kPatchBits>(unsigned(first + i))];
+        const bool is_row = int(row) != kNoRow;
+        const bool begins = !may_join || int(length) == 0 || int(row) != int(start) + int(length);
+        target.is_zero[i] = !is_row;
+        if (is_row) {
+            start = begins ? row : start;
+            length = begins ? patch_t(1) : patch_t(length + 1);
+            runs.count = begins ? u16(runs.count + 1) : runs.count;
+            runs.start[runs.count - 1] = start;
+            runs.rows[runs.count - 1] = length;
         }
     }
 }
@@ -72,31 +73,35 @@ load_runs:
             PIPELINE(w == 0, 1, kReadLatency);
             stream[place + w] = read_word<kPort>(mem, address + unsigned(w));
         }
-        place += words;
+        place = natural<kPlaceBits>(unsigned(place + words));
     }
 }
 
 template <int kPort>
 inline void store_copies(word_t* mem, const RowCopy& job, const Target& target, const word_t stream[kStreamWords]) {
     const Bursts bursts = bursts_of(job.to, target.rows, job.words);
-    Cursor at = start_of_block();
-    int place = 0;
+    unsigned address = bursts.address;
+    u16 row = 0;
+    u16 word_of_row = 0;
+    u16 place = 0;
 store_copy_bursts:
     for (int i = 0; i < bursts.count; ++i) {
 #pragma HLS loop_tripcount max = 256
-        const unsigned address = bursts.address + unsigned(i) * bursts.pitch;
     store_copy_words:
         for (int w = 0; w < bursts.words; ++w) {
 #pragma HLS loop_tripcount max = 256
             PIPELINE(w == 0, 1, kCopyDepth);
             word_t word = zero_word();
-            if (!target.is_zero[at.row]) {
+            if (!target.is_zero[row]) {
                 word = stream[place];
-                ++place;
+                place = u16(place + 1);
             }
             write_word<kPort>(mem, address + unsigned(w), word);
-            advance(at, job.words);
+            const bool is_last = int(word_of_row) + 1 == job.words;
+            word_of_row = is_last ? u16(0) : u16(word_of_row + 1);
+            if (is_last) row = u16(row + 1);
         }
+        address += bursts.pitch;
     }
 }
 
@@ -118,10 +123,11 @@ inline void copy_parts(word_t* mem0, word_t* mem1, word_t* mem2, const RowCopy& 
 }
 
 inline void copy_listed_rows(word_t* mem0, word_t* mem1, word_t* mem2, const RowCopy& job,
-                             const i16 source[kMaxPatches]) {
+                             const patch_t source[kMaxPatches]) {
 #pragma HLS inline off
-    const int each = (job.rows + kCopyPorts - 1) / kCopyPorts;
-    const int bits = cut_streams(each, kLanes * job.words).row_bits;  // what a stream holds
+    const int all = natural<kPatchBits>(unsigned(job.rows));
+    const int each = (all + kCopyPorts - 1) / kCopyPorts;
+    const int bits = cut_streams(each, kLanes * natural<kWordBits>(unsigned(job.words)), 1).row_bits;  // what a stream holds
     const int rows = smaller(each, 1 << bits);
     Runs runs[kCopyPorts];
     Target targets[kCopyPorts];
@@ -132,7 +138,7 @@ copy_blocks:
 #pragma HLS loop_tripcount max = 80
         for (int port = 0; port < kCopyPorts; ++port) {
             const int first = short_product(kCopyPorts * b + port, rows);
-            find_runs(job, first, larger(0, smaller(rows, job.rows - first)), source, runs[port], targets[port]);
+            find_runs(job, first, larger(0, smaller(rows, all - first)), source, runs[port], targets[port]);
         }
         copy_parts(mem0, mem1, mem2, job, runs, targets);
     }
@@ -140,6 +146,8 @@ copy_blocks:
 
 // The first `rows` rows of x, as they are.
 inline void copy_first_rows(const word_t* mem1, word_t* mem2, const Matrix& x, const Matrix& y, int rows, int words) {
+    unsigned from = x.address;
+    unsigned to = y.address;
 copy_first_rows:
     for (int row = 0; row < rows; ++row) {
 #pragma HLS loop_tripcount max = 8
@@ -147,9 +155,11 @@ copy_first_rows:
         for (int w = 0; w < words; ++w) {
 #pragma HLS loop_tripcount max = 32
             PIPELINE(w == 0, 1, kReadLatency);
-            const word_t word = read_word<1>(mem1, x.address + unsigned(row) * unsigned(x.pitch) + unsigned(w));
-            write_word<2>(mem2, y.address + unsigned(row) * unsigned(y.pitch) + unsigned(w), word);
+            const word_t word = read_word<1>(mem1, from + unsigned(w));
+            write_word<2>(mem2, to + unsigned(w), word);
         }
+        from += unsigned(x.pitch);
+        to += unsigned(y.pitch);
     }
 }
 

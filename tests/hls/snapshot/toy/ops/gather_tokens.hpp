@@ -24,7 +24,7 @@ inline void gather_tokens(word_t* mem0, word_t* mem1, word_t* mem2, const Instru
 gather_images:
     for (int image = 0; image < batch; ++image) {
 #pragma HLS loop_tripcount max = 8
-        i16 list[kMaxPatches];
+        patch_t list[kMaxPatches];
 #pragma HLS array_partition variable=list type=cyclic factor=8
         load_list(mem0, row_address(kept, unsigned(image)), keep, patches, list);
         job.first_from = unsigned(batch + image * patches);

@@ -6,21 +6,22 @@
 namespace peelvit {
 
 // Which kept row each patch comes from, or kNoRow. Of equal indices the last one counts.
-inline void invert_list(const i16 list[kMaxPatches], int keep, int patches, i16 source[kMaxPatches]) {
+inline void invert_list(const patch_t list[kMaxPatches], int keep, int patches, patch_t source[kMaxPatches]) {
 clear_sources:
     for (int chunk = 0; chunk < (patches + kLanes - 1) / kLanes; ++chunk) {
 #pragma HLS loop_tripcount max = 10
         PIPELINE(chunk == 0, 1, 2);
+        const int lanes = lanes_of(patches, chunk);
         for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-            if (kLanes * chunk + lane < patches) source[kLanes * chunk + lane] = kNoRow;
+            if (lane < lanes) source[kLanes * chunk + lane] = kNoRow;
         }
     }
 set_sources:
     for (int i = 0; i < keep; ++i) {
 #pragma HLS loop_tripcount max = 80
         PIPELINE(i == 0, 1, 2);
-        source[int(list[i])] = i16(i);
+        source[int(list[i])] = patch_t(i);
     }
 }
 
@@ -43,8 +44,8 @@ inline void scatter_tokens(word_t* mem0, word_t* mem1, word_t* mem2, const Instr
 scatter_images:
     for (int image = 0; image < batch; ++image) {
 #pragma HLS loop_tripcount max = 8
-        i16 list[kMaxPatches];
-        i16 source[kMaxPatches];
+        patch_t list[kMaxPatches];
+        patch_t source[kMaxPatches];
 #pragma HLS array_partition variable=list type=cyclic factor=8
 #pragma HLS array_partition variable=source type=cyclic factor=8
         load_list(mem0, row_address(kept, unsigned(image)), keep, patches, list);

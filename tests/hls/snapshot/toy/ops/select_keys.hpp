@@ -1,7 +1,7 @@
 // keys[b * keep + i] = i and the `key_count - 1` other kept j with the largest map[b * (1 + patches) + 1 + kept[i]][1 + kept[j]], the lowest j winning ties, ascending.
 #pragma once
 
-#include "../selection.hpp"
+#include "../selection/unit.hpp"
 
 namespace peelvit {
 
@@ -25,7 +25,7 @@ inline void select_keys(word_t* mem0, word_t* mem1, word_t* mem2, const Instruct
 select_key_images:
     for (int image = 0; image < batch; ++image) {
 #pragma HLS loop_tripcount max = 8
-        i16 columns[kMaxPatches];
+        patch_t columns[kMaxPatches];
         MapRows rows[kSelectPorts];
 #pragma HLS array_partition variable=columns type=cyclic factor=8
 #pragma HLS array_partition variable=rows type=complete

@@ -1,7 +1,7 @@
 // kept[b] = the `keep` patches with largest map[b * map_rows][1 + i], lowest index first in ties, ascending.
 #pragma once
 
-#include "../selection.hpp"
+#include "../selection/unit.hpp"
 
 namespace peelvit {
 
@@ -22,7 +22,7 @@ inline void select_tokens(word_t* mem0, word_t* mem1, word_t* mem2, const Instru
     job.candidates = patches;
     job.keep = keep;
     job.includes_own = false;
-    i16 columns[kMaxPatches];
+    patch_t columns[kMaxPatches];
     MapRows rows[kSelectPorts];
 #pragma HLS array_partition variable=columns type=cyclic factor=8
 #pragma HLS array_partition variable=rows type=complete
@@ -32,7 +32,7 @@ all_columns:
         for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
             const int column = kLanes * chunk + lane;
-            if (column < kMaxPatches) columns[column] = i16(column);
+            if (column < kMaxPatches) columns[column] = patch_t(column);
         }
     }
     const unsigned image_pitch = unsigned(multiply(u17(unsigned(map_rows)), u17(unsigned(map.pitch))));
