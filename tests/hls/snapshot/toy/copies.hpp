@@ -127,7 +127,7 @@ inline void copy_listed_rows(word_t* mem0, word_t* mem1, word_t* mem2, const Row
 #pragma HLS inline off
     const int all = natural<kPatchBits>(unsigned(job.rows));
     const int each = (all + kCopyPorts - 1) / kCopyPorts;
-    const int bits = cut_streams(each, kLanes * natural<kWordBits>(unsigned(job.words)), 1).row_bits;  // what a stream holds
+    const int bits = cut_streams(each, kLanes * natural<kWordBits>(unsigned(job.words))).row_bits;  // what a stream holds
     const int rows = smaller(each, 1 << bits);
     Runs runs[kCopyPorts];
     Target targets[kCopyPorts];

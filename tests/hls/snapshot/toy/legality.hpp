@@ -184,17 +184,17 @@ check_dimensions:
 // Rules that bind the op, over the positions of its dimensions and flags; and slots that it names by number.
 inline void check_rules(const Instruction& in, int slot_count, Legality& legality) {
     const int rules = kOpRules[in.opcode];
-    int d[kMaxDimensions];
-    int f[3];
+    u17 d[kMaxDimensions];  // those within limits
+    bool f[3];
 #pragma HLS array_partition variable=d type=complete
 #pragma HLS array_partition variable=f type=complete
     for (int i = 0; i < kMaxDimensions; ++i) {
 #pragma HLS unroll
-        d[i] = narrow<18>(int(in.dimension[i]));
+        d[i] = u17(in.dimension[i]);
     }
     for (int i = 0; i < 3; ++i) {
 #pragma HLS unroll
-        f[i] = int(in.flags >> i & 1u);
+        f[i] = (in.flags >> i & 1u) != 0;
     }
     if ((rules >> 0 & 1) != 0 && !(d[1] <= d[0])) legality.is_shape = false;
     if ((rules >> 1 & 1) != 0 && !(d[4] <= d[0])) legality.is_shape = false;
