@@ -45,8 +45,8 @@ inline Distance distance_unit(int fraction) {
 inline int distance_q16(u38 distance, const Distance& unit) {
     const int most = (1 << 24) - 1;
     const int near = narrow<26>(int((wide_t(distance) << 24) >> unit.right));
-    const int rounded = smaller((near + 1) >> 1, most);
-    return distance < unit.limit ? rounded : most;
+    const int rounded = (near + 1) >> 1;
+    return distance < unit.limit && rounded <= most ? rounded : most;
 }
 
 // 2^-(distance * scale * 2^-20) for a distance in Q16 of 24 bits: U1.20.

@@ -109,7 +109,9 @@ inline int lanes_rows(int rows, int lane, int lanes) {
     return clamp_to(rows - lane, lanes) + clamp_to(rows - kLaneCount - lane, lanes);
 }
 inline int lanes_group(int lanes, int m) { return m < lanes ? 0 : 1; }
-inline int lanes_row(int lane, int lanes, int m) { return lane + m + (m < lanes ? 0 : kLaneCount - lanes); }
+inline int lanes_row(int lane, int lanes, int m) {
+    return lane + narrow<7>(m) + (narrow<7>(m) < lanes ? 0 : kLaneCount - lanes);
+}
 
 // Rows of a matrix that a block reads or writes; the class token's row lies apart from those of patches.
 struct BlockRows {

@@ -39,9 +39,6 @@ struct PortWalk {
     int word;
 };
 
-// Of `rows`, every third one through a port.
-inline int coming_rows(int rows, int port) { return (narrow<10>(rows) + kPorts - 1 - port) / kPorts; }
-
 inline PortLoad port_load(const AttentionJob& job, const Block& block, int port) {
 #pragma HLS inline
     const int lane = port * kHalf;
@@ -71,8 +68,7 @@ inline int port_words(const AttentionJob& job, const Block& block, const PortLoa
     const int place = class_place(job, block.first);
     const bool has_class = place >= 0 && place % kLaneCount / kHalf == port;
     int words = has_class && load.rows[kMatrixRows] > 0 ? load.class_words - load.words[kMatrixRows] : 0;
-    words += short_product(coming_rows(load.rows[kOwnRows], port) + coming_rows(load.rows[kNextRows], port),
-                           load.words[kOwnRows]);
+    words += short_product(through(block.own_of, port) + through(block.next_of, port), load.words[kOwnRows]);
     words += short_product(load.rows[kMatrixRows], load.words[kMatrixRows]);
     return words + short_product(load.rows[kLists], load.words[kLists]);
 }

@@ -39,7 +39,7 @@ using OwnRows = word_t[2 * kQueryBlock][kHeadWords];
 // What is held of the class query while sums over queries are made: its weights by key, its row; of two heads.
 struct ClassQuery {
     i16 weight[2 * kKeyTiles][kLaneCount];
-    word_t row[2][kHeadWords];
+    word_t row[2][kHeadWords];  // of this head and the one before
 };
 
 // A sweep is a group of queries (their keys step by step) or a tile of keys (the block's queries step by step). Before
@@ -219,7 +219,7 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     const int tiles_before = block.buffer != 0 ? 0 : int(kKeyTiles);
     // Rows leave while nothing drains, as in the first sweep.
     const int late = clamp_to(leaving - (sweeps == 0 ? 0 : sweep_steps(job, block, 0)), kQueryBlock);
-    const int arriving = (coming_rows(block.own_rows, 0) + coming_rows(block.next_rows, 0)) * kHeadWords + kPorts;
+    const int arriving = (through(block.own_of, 0) + through(block.next_of, 0)) * kHeadWords + kPorts;
     const bool arrives = block.own_rows > 0 || block.next_rows > 0;
     const int length = narrow<11>(larger(all_steps(job, block) + late, arrives ? arriving : 0));
     factor_t vector[kLaneCount][kMaxHeadDim];         // of dot products, else zeros
@@ -240,9 +240,11 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
 #pragma HLS unroll
         arrival[port] = first_arrival(block, port);
     }
-    for (int w = 0; w < kHeadWords; ++w) {
+    if (leaving > 0 && block.out_first == 0) {
+        for (int w = 0; w < kHeadWords; ++w) {
 #pragma HLS unroll
-        sums.class_row[w] = class_query.row[1 - block.buffer][w];
+            class_query.row[1][w] = class_query.row[0][w];
+        }
     }
     for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
@@ -271,12 +273,12 @@ multiply_steps:
         const bool drains = drained < kLaneCount;
         const bool leaves = !drains && left < leaving;
         if (drains || leaves) {
-            const int lane = narrow<6>(drained);
-            const int leaver = narrow<6>(left);
+            const int turn = narrow<6>(drains ? drained : left);
+            const int lane = turn % kLaneCount;
             const int drain_row = narrow<7>(done_index) * kLaneCount + lane;
-            const int leave_row = narrow<10>(block.out_first) + leaver;
+            const int leave_row = narrow<10>(block.out_first) + turn;
             const int key = drains ? keys_of + drain_row : keys_before + leave_row;
-            const int row = narrow<6>(drains ? drain_row : leaver);
+            const int row = narrow<6>(drains ? drain_row : turn);
             const bool adds = leaves || (outer && block.first != 0);
             for (int d = 0; d < kMaxHeadDim; ++d) {
 #pragma HLS unroll
@@ -292,9 +294,9 @@ multiply_steps:
                 sums.class_weight[row] =
                     class_query.weight[tiles_before + leave_row / kLaneCount][leave_row % kLaneCount];
             if (drains)
-                drained = lane + 1;
+                drained = turn + 1;
             else
-                left = leaver + 1;
+                left = turn + 1;
         }
         const int index = narrow<7>(at.index);
         const int step = narrow<10>(at.step);
@@ -355,7 +357,7 @@ multiply_steps:
                         acc[lane][d] = before + product(i17(vector[lane][d] + common), get16(right, i));
                         term[d] = i32(acc[lane][d]);
                     }
-                    if (outer && lane == 0 && step == class_at) class_query.row[block.buffer][w] = right;
+                    if (outer && lane == 0 && step == class_at) class_query.row[0][w] = right;
                 }
                 const dot_t value = sum_of(term);
                 if (dots) {
@@ -384,6 +386,10 @@ multiply_steps:
                 at.steps = sweep_steps(job, block, index + 1);
             }
         }
+    }
+    for (int w = 0; w < kHeadWords; ++w) {
+#pragma HLS unroll
+        sums.class_row[w] = class_query.row[1][w];
     }
 }
 

@@ -31,6 +31,20 @@ inline AttentionPlace first_place() {
     return place;
 }
 
+// How many rows come in through a port, every third one.
+struct PortRows {
+    int each;
+    int rest;
+};
+
+inline PortRows port_rows(int rows) {
+    PortRows of;
+    of.each = narrow<9>(rows) / kPorts;
+    of.rest = narrow<9>(rows) - of.each * kPorts;
+    return of;
+}
+inline int through(const PortRows& of, int port) { return narrow<8>(of.each) + (narrow<3>(of.rest) > port ? 1 : 0); }
+
 // A block: what is computed now; which rows come in for later; which sums over queries leave.
 struct Block {
     int pass, head, first;
@@ -38,6 +52,7 @@ struct Block {
     int own_pass, own_first, own_buffer;  // the block after this one, whose rows of q or dy come in
     int own_rows;
     int next_first, next_rows;  // of what the next head keeps on chip
+    PortRows own_of, next_of;   // both through the ports, every third row through each
     int out_pass, out_first;    // of the head before
     BlockRows own, next, matrix_in, lists;
     BlockRows matrix_out, sums_out, map_out;
@@ -109,8 +124,8 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
     const int next_pass = place.leads ? base : (last_head ? (last_pass ? base : pass + 1) : pass);
     const int part = next_image < job.batch && (place.leads || !idle) ? resident_part(next_pass) : 0;
     block.next_first = place.first;
-    block.next_rows =
-        part == 0 ? 0 : clamp_to(job.tokens - place.first, place.leads ? int(kLeadRows) : int(kQueryBlock));
+    const int next_rows = part == 0 ? 0 : clamp_to(job.tokens - place.first, place.leads ? int(kLeadRows) : int(kQueryBlock));
+    block.next_rows = next_rows;
     block.next = token_rows(job, job.qkv, next_image, place.first - 1, place.first == 0 ? 0 : kNoQuery,
                             short_product(part, job.heads) + next_head);
 
@@ -140,7 +155,10 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
     block.own_pass = base + place.pass;
     block.own_first = none ? int(kNoQuery) : place.first;
     block.own_buffer = place.buffer;
-    block.own_rows = has_own_rows(block.own_pass) ? block_queries(job, block.own_first) : 0;
+    const int own_rows = has_own_rows(block.own_pass) ? block_queries(job, block.own_first) : 0;
+    block.own_rows = own_rows;
+    block.own_of = port_rows(own_rows);
+    block.next_of = port_rows(next_rows);
     const bool of_dy = block.own_pass == kScoreGradients || block.own_pass == kValueGradients;
     block.own = token_rows(job, of_dy ? job.dy : job.qkv, place.image, place.first, class_place(job, block.own_first),
                            place.head);
@@ -148,7 +166,7 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
 
 // Keys of the head before whose sums leave with this block.
 inline int out_rows(const AttentionJob& job, const Block& block) {
-    return block.out_pass == kNoPass ? 0 : clamp_to(job.tokens - block.out_first, kQueryBlock);
+    return block.out_pass == kNoPass ? 0 : block_tokens(job, block.out_first);
 }
 
 }  // namespace peelvit

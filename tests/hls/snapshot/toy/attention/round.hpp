@@ -1,4 +1,5 @@
-// From sums to elements: the two kinds of queries at their common fraction, the scale, rounding. A word a cycle.
+// From sums to elements: the two kinds of queries at their common fraction, the scale, rounding. A word a cycle, or half
+// a word where both kinds meet: a pass over queries takes longer anyway.
 #pragma once
 
 #include "multiply.hpp"
@@ -6,6 +7,7 @@
 namespace peelvit {
 
 constexpr int kRoundDepth = 16;
+constexpr int kBothLanes = kLanes / 2;  // elements a cycle that are sums over both kinds of queries
 
 // Rounded rows of a half of the lanes: `row * kHeadWords + word`.
 using HalfSums = word_t[kHalfRows * kHeadWords];
@@ -57,7 +59,7 @@ inline void round_sums(const AttentionJob& job, const Block& block, const Sums& 
     if (!is_out && pass == kValues) count = block_queries(job, first);
     if (!is_out && pass == kQueryGradients) count = block_tokens(job, first);
     const int words = narrow<6>(job.head_words);
-    const int length = short_product(count, words);
+    const int length = short_product(count, words) * (outer ? 2 : 1);
     // Backward, patch rows without a query have no gradient.
     const int with_sum = outer ? int(kQueryBlock) : block_queries(job, first);
     const int class_row = outer || job.queries == 1 ? -first : class_place(job, first);
@@ -88,35 +90,59 @@ inline void round_sums(const AttentionJob& job, const Block& block, const Sums& 
     }
     int row = 0;
     int w = 0;
+    bool is_rest = false;
+    i16 held[kBothLanes];  // the first half of a word
+#pragma HLS array_partition variable = held type = complete
 round_words:
     for (int n = 0; n < length; ++n) {
-#pragma HLS loop_tripcount max = 32
+#pragma HLS loop_tripcount max = 64
         PIPELINE(n == 0, 1, kRoundDepth);
         const int r = narrow<6>(row);
         const int at = narrow<6>(w);
         const int kind = r == class_row ? kClassQuery : kPatchQuery;
-        word_t word = zero_word();
-        Statistics now = no_statistics();
-        if (r < with_sum) {
-            for (int i = 0; i < kLanes; ++i) {
+        const int from = kLanes * at;
+        const word_t class_word = sums.class_row[at];
+        i56 sum[kLanes];
+#pragma HLS array_partition variable = sum type = complete
+        for (int i = 0; i < kBothLanes; ++i) {
 #pragma HLS unroll
-                const gathered_t sum = sums.row[r][kLanes * at + i];
-                const i32 from_class = i32(product(sums.class_weight[r], get16(sums.class_row[at], i)));
-                const i56 acc = outer ? both_kinds(sum, from_class, by) : i56(sum);
-                put16(word, i, fit16(multiply(acc, scale), to[kind], now));
-            }
+            const gathered_t first = sums.row[r][from + i];
+            const gathered_t later = sums.row[r][from + kBothLanes + i];
+            const i16 of_class = is_rest ? get16(class_word, kBothLanes + i) : get16(class_word, i);
+            const i32 from_class = i32(product(sums.class_weight[r], of_class));
+            const i56 both = both_kinds(is_rest ? later : first, from_class, by);
+            sum[i] = outer ? both : i56(first);
+            sum[kBothLanes + i] = outer ? i56(0) : i56(later);
+        }
+        const u17 by_row = r < with_sum ? scale : u17(0);
+        i16 result[kLanes];
+#pragma HLS array_partition variable = result type = complete
+        Statistics now = no_statistics();
+        for (int i = 0; i < kLanes; ++i) {
+#pragma HLS unroll
+            result[i] = fit16(multiply(sum[i], by_row), to[kind], now);
         }
         seen[kind] = merged(seen[kind], now);
+        word_t word = zero_word();
+        for (int i = 0; i < kBothLanes; ++i) {
+#pragma HLS unroll
+            if (!is_rest) held[i] = result[i];
+            put16(word, i, held[i]);
+            put16(word, kBothLanes + i, outer ? result[i] : result[kBothLanes + i]);
+        }
         const int group = r < kLaneCount ? 0 : 1;
         const int lane = r - group * kLaneCount;
         if (lane < kHalf)
             rows0[(group * kHalf + lane) * kHeadWords + at] = word;
         else
             rows1[(group * kHalf + lane - kHalf) * kHeadWords + at] = word;
-        w = at + 1;
-        if (w == words) {
-            w = 0;
-            row = r + 1;
+        is_rest = outer && !is_rest;
+        if (!is_rest) {
+            w = at + 1;
+            if (w == words) {
+                w = 0;
+                row = r + 1;
+            }
         }
     }
     for (int kind = 0; kind < 2; ++kind) {

@@ -102,7 +102,7 @@ using HalfRows = word_t[kHalfRows * kTokenWords];
 
 inline void values(const AttentionJob& job, const Block& block, const Terms& from,
                    const dot_t (&ratio)[kGroups][kLaneCount], HalfRows& rows0, HalfRows& rows1,
-                   i16 (&for_map)[kBlockSteps][kLaneCount], Statistics& probability, Statistics (&dscore)[2]) {
+                   i16 (&for_map)[kBlockSteps][kLaneCount], Statistics (&statistics)[2]) {
 #pragma HLS inline off
     const bool any = is_dot(block.pass) && block_queries(job, block.first) > 0;
     GroupWalk at = first_group(job, block.first, true);
@@ -186,10 +186,7 @@ values:
     }
     for (int kind = 0; kind < 2; ++kind) {
 #pragma HLS unroll
-        if (scores)
-            probability = merged(probability, seen[kind]);
-        else
-            dscore[kind] = merged(dscore[kind], seen[kind]);
+        statistics[kind] = merged(statistics[kind], seen[kind]);
     }
 }
 

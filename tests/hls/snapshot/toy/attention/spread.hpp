@@ -29,29 +29,25 @@ inline void pass_word(const LoadedRows& from, int n, bool scatters, LaneWeights&
     }
 }
 
-// The entry of a port's lanes at a step. Tokens rise, so a word is complete when a later one begins.
+// The entry of a port's lanes at a step, to the place of its token.
 template <int kPort>
 inline void scatter_entry(const AttentionJob& job, int first, const LoadedRows& from, const GroupWalk& at,
-                          int (&highest)[kHalf], i16 (&line)[kHalf][kLanes], LaneWeights& weights) {
+                          int (&highest)[kHalf], LaneWeights& weights) {
 #pragma HLS inline
     const int step = narrow<9>(at.step);
     const int words = narrow<3>(at.group) * kTokenWords;
     const int entry = step - 1;
+    const int place = class_place(job, first) - narrow<3>(at.group) * kLaneCount;  // of the class query
     for (int i = 0; i < kHalf; ++i) {
 #pragma HLS unroll
-        const int query = narrow<3>(at.group) * kLaneCount + kPort * kHalf + i;
-        const int place = class_place(job, first);
-        const bool exists = query <= place && step < (query == place ? job.class_keys : job.patch_keys);
-        const bool listed = query != place && step > 0;
+        const int lane = kPort * kHalf + i;
+        const bool is_class = lane == place;
+        const bool exists = lane <= place && step < narrow<10>(is_class ? job.class_keys : job.patch_keys);
+        const bool listed = !is_class && step > 0;
         const int token = listed ? int(from.list[i][words + entry / kLanes][entry % kLanes]) : step;
         if (exists && rises(step, token, highest[i])) {
-            const bool same = step > 0 && token / kLanes == narrow<9>(highest[i]) / kLanes;
-            const i16 value = get16(from.matrix[i][words + step / kLanes], step % kLanes);
-            for (int k = 0; k < kLanes; ++k) {
-#pragma HLS unroll
-                line[i][k] = token % kLanes == k ? value : (same ? line[i][k] : i16(0));
-                weights[kPort * kHalf + i][words + token / kLanes][k] = line[i][k];
-            }
+            weights[lane][words + token / kLanes][token % kLanes] =
+                get16(from.matrix[i][words + step / kLanes], step % kLanes);
             highest[i] = token;
         }
     }
@@ -74,15 +70,13 @@ spread_words:
     const int steps = scatters ? block_steps(job, block.first) : 0;
     GroupWalk at = first_group(job, block.first, false);
     int highest[2][kHalf];
-    i16 line[2][kHalf][kLanes];
 #pragma HLS array_partition variable = highest type = complete dim = 0
-#pragma HLS array_partition variable = line type = complete dim = 0
 scatter_entries:
     for (int n = 0; n < steps; ++n) {
 #pragma HLS loop_tripcount max = 162
         PIPELINE(n == 0, 1, kSpreadDepth);
-        scatter_entry<0>(job, block.first, rows0, at, highest[0], line[0], weights);
-        scatter_entry<1>(job, block.first, rows1, at, highest[1], line[1], weights);
+        scatter_entry<0>(job, block.first, rows0, at, highest[0], weights);
+        scatter_entry<1>(job, block.first, rows1, at, highest[1], weights);
         advance(job, block.first, false, at);
     }
 }

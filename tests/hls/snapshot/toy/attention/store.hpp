@@ -9,7 +9,7 @@
 namespace peelvit {
 
 template <int kPort>
-inline void store(word_t* mem, const AttentionJob& job, const Block& block, const HalfRows& rows,
+inline void store_block(word_t* mem, const AttentionJob& job, const Block& block, const HalfRows& rows,
                   const HalfMapRows& map_rows, const HalfSums& sums) {
 #pragma HLS inline off
 #pragma HLS allocation operation instances = mul limit = 1
@@ -36,7 +36,7 @@ store_map_rows:
     for (int m = 0; m < map_queries; ++m) {
 #pragma HLS loop_tripcount max = 4
         const int row = lanes_row(lane, kHalf, m);
-        const bool mapped = row == class_at || short_of(block.first) + row + 1 < short_of(job.map_rows);
+        const bool mapped = row == class_at || short_of(block.first) + narrow<6>(row) + 1 < short_of(job.map_rows);
         const int words = mapped ? narrow<8>(words32(job.tokens)) : 0;
         const unsigned address = address_of(block.map_out, row);
     store_map_words:

@@ -12,7 +12,7 @@
 //     values        p = round(e / sum) | ds = round(p (dp - mean))
 //     add_to_map    p to the map of the heads
 //     round_sums    y, dq, dk, dv as elements
-//     store         a port each: p or ds, the map, y, dq, dk, dv
+//     store_block   a port each: p or ds, the map, y, dq, dk, dv
 //
 // The backward passes read the stored probabilities: two words a cycle cost less than computing them again.
 #pragma once
@@ -30,16 +30,15 @@
 namespace peelvit {
 
 struct AttentionStatistics {
-    Statistics probability;
-    Statistics dscore[2];
+    Statistics score[2];  // of probabilities or of gradients of scores, by kind of query
     RowStatistics rows;
 };
 
 inline void attention_blocks(word_t* mem0, word_t* mem1, word_t* mem2, const AttentionJob& job, int blocks,
                              AttentionPlace& place, KeyLists& lists0, KeyLists& lists1, OwnRows& own,
                              KeptRows& kept, gathered_t (&gradient)[2 * kKeyRows][kMaxHeadDim],
-                             ClassQuery& class_query, AttentionMap& map, Statistics& probability,
-                             Statistics (&dscore)[2], RowStatistics& row_statistics) {
+                             ClassQuery& class_query, AttentionMap& map,
+                             Statistics (&score)[2], RowStatistics& row_statistics) {
 #pragma HLS inline off
 attention_blocks:
     for (int b = 0; b < blocks; ++b) {
@@ -70,20 +69,20 @@ attention_blocks:
 #pragma HLS array_partition variable = loaded1.list type = complete dim = 1
 #pragma HLS array_reshape variable = loaded1.list type = complete dim = 3
 #pragma HLS array_partition variable = weights type = complete dim = 1
-#pragma HLS array_reshape variable = weights type = complete dim = 3
+#pragma HLS array_partition variable = weights type = complete dim = 3
 #pragma HLS array_partition variable = tokens type = complete dim = 1
 #pragma HLS array_reshape variable = tokens type = complete dim = 3
 #pragma HLS array_reshape variable = products.value type = complete dim = 2
 #pragma HLS array_reshape variable = products.weight type = complete dim = 2
-#pragma HLS array_partition variable = products.largest type = complete dim = 2
+#pragma HLS array_partition variable = products.largest type = complete dim = 0
 #pragma HLS array_reshape variable = token_of type = complete dim = 2
 #pragma HLS array_reshape variable = sums.row type = complete dim = 2
 #pragma HLS bind_storage variable = sums.row type = ram_s2p impl = lutram
 #pragma HLS array_partition variable = sums.class_row type = complete
 #pragma HLS array_reshape variable = term.value type = complete dim = 2
 #pragma HLS array_reshape variable = term.weight type = complete dim = 2
-#pragma HLS array_partition variable = sum type = complete dim = 2
-#pragma HLS array_partition variable = ratio type = complete dim = 2
+#pragma HLS array_partition variable = sum type = complete dim = 0
+#pragma HLS array_partition variable = ratio type = complete dim = 0
 #pragma HLS array_reshape variable = for_map type = complete dim = 2
 #pragma HLS bind_storage variable = rows0 type = ram_s2p impl = bram
 #pragma HLS array_reshape variable = map_rows0 type = complete dim = 2
@@ -104,11 +103,11 @@ attention_blocks:
                          products, token_of, sums));
         PROCESS(terms(job, block, products, term, sum));
         PROCESS(divide(job, block, sum, ratio));
-        PROCESS(values(job, block, term, ratio, rows0, rows1, for_map, probability, dscore));
+        PROCESS(values(job, block, term, ratio, rows0, rows1, for_map, score));
         PROCESS(add_to_map(job, block, token_of, for_map, map, map_rows0, map_rows1));
         PROCESS(round_sums(job, block, sums, rounded0, rounded1, row_statistics));
-        PROCESS(store<0>(mem0, job, block, rows0, map_rows0, rounded0));
-        BESIDE(store<1>(mem1, job, block, rows1, map_rows1, rounded1));
+        PROCESS(store_block<0>(mem0, job, block, rows0, map_rows0, rounded0));
+        BESIDE(store_block<1>(mem1, job, block, rows1, map_rows1, rounded1));
     }
 }
 
@@ -134,10 +133,9 @@ inline AttentionStatistics attend(word_t* mem0, word_t* mem1, word_t* mem2, cons
 #pragma HLS array_partition variable = class_query.row type = complete dim = 0
 #pragma HLS array_partition variable = map type = complete dim = 2
     AttentionStatistics statistics;
-    statistics.probability = no_statistics();
     for (int kind = 0; kind < 2; ++kind) {
 #pragma HLS unroll
-        statistics.dscore[kind] = no_statistics();
+        statistics.score[kind] = no_statistics();
         for (int part = 0; part < 3; ++part) {
 #pragma HLS unroll
             statistics.rows[part][kind] = no_statistics();
@@ -148,7 +146,7 @@ inline AttentionStatistics attend(word_t* mem0, word_t* mem1, word_t* mem2, cons
     const int head_blocks = (job.tokens + kQueryBlock - 1) / kQueryBlock;
     const int blocks = lead_blocks + job.batch * job.passes * job.pass_blocks + (job.backward ? head_blocks : 0);
     attention_blocks(mem0, mem1, mem2, job, blocks, place, lists0, lists1, own, kept, gradient, class_query, map,
-                     statistics.probability, statistics.dscore, statistics.rows);
+                     statistics.score, statistics.rows);
     return statistics;
 }
 

@@ -30,7 +30,8 @@ inline void attention(word_t* mem0, word_t* mem1, word_t* mem2, const Instructio
     job.map = map;
     const AttentionStatistics statistics = attend(mem0, mem1, mem2, job);
     const int fraction = job.f_probability + job.f_qkv;
-    record(slots, probability.slot, statistics.probability, kProbabilityBits);
+    record(slots, probability.slot, statistics.score[kPatchQuery], kProbabilityBits);
+    record(slots, probability.slot, statistics.score[kClassQuery], kProbabilityBits);
     record(slots, y.slot, statistics.rows[0][kPatchQuery], fraction);
     record(slots, y.slot, statistics.rows[0][kClassQuery], fraction);
 }

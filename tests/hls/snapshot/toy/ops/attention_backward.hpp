@@ -57,7 +57,7 @@ inline void attention_backward(word_t* mem0, word_t* mem1, word_t* mem2, const I
     }
     const AttentionStatistics statistics = attend(mem0, mem1, mem2, job);
     for (int kind = 0; kind < 2; ++kind) {
-        record(slots, dscore.slot + kind, statistics.dscore[kind], job.f_probability + job.f_dy[kind] + job.f_qkv);
+        record(slots, dscore.slot + kind, statistics.score[kind], job.f_probability + job.f_dy[kind] + job.f_qkv);
         record(slots, dqkv.slot + kind, statistics.rows[0][kind], f_key[kind] + gradient_shift);
         record(slots, dqkv.slot + 2 + kind, statistics.rows[1][kind], job.dkey_fraction);
         record(slots, dqkv.slot + 4 + kind, statistics.rows[2][kind], job.dvalue_fraction);
