@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from hls.spec.slots import EMPTY, RESCALE_PEAK
+from hls.spec.slots import EMPTY, F_MIN, RESCALE_PEAK
 from sim.golden.fixed import round_shift
 from sim.golden.slots import Slot
 
@@ -32,7 +32,7 @@ class Renewal:
 
 def rescaled(master: Tensor, slot: Slot) -> tuple[Tensor, int]:
     """Master weights (int64), halved where they have grown too large, and the fraction of their int16 copy."""
-    return (round_shift(master, 1), slot.f - 1) if slot.peak >= RESCALE_PEAK else (master, slot.f)
+    return (round_shift(master, 1), max(F_MIN, slot.f - 1)) if slot.peak >= RESCALE_PEAK else (master, slot.f)
 
 
 def clamped_shift(shift: int) -> int:

@@ -550,7 +550,7 @@ class Reference:
         weight, gradient = self.slot("weight"), self.slot("gradient")
         rescale = weight.peak >= RESCALE_PEAK
         if rescale:
-            weight.f -= 1
+            weight.f = max(F_MIN, weight.f - 1)
         fv, f_master = gradient.f - 4, weight.f + 16
         results: dict[str, Rows] = {"master": [], "momentum": [], "weight": []}
         longest = 0
@@ -583,7 +583,7 @@ class Reference:
         weight, gradient = self.slot("weight"), self.slot("gradient")
         rescale = weight.peak >= RESCALE_PEAK
         if rescale:
-            weight.f -= 1
+            weight.f = max(F_MIN, weight.f - 1)
         f_master, f_average = weight.f + 16, gradient.f + average_shift
         results: dict[str, Rows] = {"master": [], "moments": [], "weight": []}
         longest = 0

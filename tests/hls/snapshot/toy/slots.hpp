@@ -13,7 +13,7 @@ constexpr int kFractionMin = -32;
 constexpr int kFractionMax = 64;
 constexpr int kRescalePeak = 31;
 
-// A byte holds a fraction: within its range, less one for each update that halves a tensor.
+// A byte holds a fraction, a peak and what was seen of it.
 struct Slots {
     signed char f[kMaxSlots];
     signed char f_previous[kMaxSlots];

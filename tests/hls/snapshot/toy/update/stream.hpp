@@ -269,7 +269,7 @@ struct Scale {
 inline Scale scale_of(const Slots& slots, const Matrix& weight) {
     Scale scale;
     scale.rescale = slots.peak[weight.slot] >= kRescalePeak ? 1 : 0;
-    scale.f_weight = slots.f[weight.slot] - scale.rescale;
+    scale.f_weight = larger(kFractionMin, slots.f[weight.slot] - scale.rescale);
     return scale;
 }
 
