@@ -42,6 +42,7 @@ gemm_steps:
 #pragma HLS array_partition variable=saved type=complete dim=1
 #pragma HLS stream variable=saved type=pipo depth=4
         BiasBuffer old_bias;
+#pragma HLS bind_storage variable=old_bias type=ram_s2p impl=bram
 #pragma HLS stream variable=old_bias type=pipo depth=4
         SumBuffer sums;
 #pragma HLS array_reshape variable=sums type=complete dim=2
@@ -55,6 +56,7 @@ gemm_steps:
 #pragma HLS array_partition variable=seconds type=complete dim=1
 #pragma HLS stream variable=seconds type=fifo depth=32
         BiasBuffer new_bias;
+#pragma HLS bind_storage variable=new_bias type=ram_s2p impl=bram
         PROCESS(next_step(job, walk, to_load, to_multiply, to_finish, to_store));
         AHEAD(load(mem0, mem1, mem2, job, to_load, rows, columns, extra, saved, old_bias), kStepBuffers);
         COMPUTE(multiply(to_multiply, rows, columns, panel, column_tile, sums, row_sums));
@@ -84,7 +86,7 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, S
     statistics.pre = no_statistics();
     GemmWalk walk = start_of_walk();
     gemm_steps(mem0, mem1, mem2, job, count_steps(job), walk, panel, column_tile, partial, total, row_partial, row_total, statistics);
-    const int out_fraction = job.has_gelu ? kGeluBits : job.fraction[kPatchRows];
+    const int out_fraction = job.has_gelu ? kGeluBits : int(job.fraction[kPatchRows]);
     record(slots, job.slot[kPatchRows], statistics.out[kPatchRows], out_fraction);
     if (job.form == kNn) record(slots, job.slot[kClassRows], statistics.out[kClassRows], job.fraction[kClassRows]);
     if (job.sums_rows) record(slots, job.bias.slot, statistics.bias, job.fraction[kPatchRows] - job.f_second);
@@ -92,12 +94,11 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, S
 }
 
 // A job with nothing optional in it.
-inline GemmJob plain_job(GemmForm form, int rows, int columns, int contraction, int split, const Matrix& first, const Matrix& second, const Matrix& out) {
+inline GemmJob plain_job(GemmForm form, int rows, int columns, int split, const Matrix& first, const Matrix& second, const Matrix& out) {
     GemmJob job;
     job.form = form;
     job.rows = rows;
     job.columns = columns;
-    job.contraction = contraction;
     job.column_tiles = column_tiles_of(columns);
     job.split = split;
     job.first = first;
@@ -114,6 +115,7 @@ inline GemmJob plain_job(GemmForm form, int rows, int columns, int contraction, 
     job.sums_rows = false;
     job.residual_period = rows;
     job.chunks = 0;
+    job.segments = 0;
     job.f_second = 0;
     job.f_bias = 0;
     job.f_pre = 0;

@@ -171,7 +171,7 @@ finish_lines:
                     row_total[place] = running.total;
                 }
             }
-            const int waiting = step.waits ? (step.sum_row + i) * kRowBeats + beat : 0;
+            const int waiting = step.waits ? int(step.sum_row + i) * kRowBeats + beat : 0;
             const RaisedShift addend_shift = is_bias ? bias_shift : epilogue.addend;
             const word_t first = extra[port][line * kPortWords + w];
             const word_t second = saved[port][i * kPortWords + w];
@@ -234,7 +234,8 @@ inline void finish_bias_gradient(const GemmJob& job, const GemmStep& step, const
     const int fraction = job.fraction[kPatchRows] - job.f_second;
     const RaisedShift old_shift = raised_shift_of(job.f_bias - fraction, 32, kMaxAlign);
     const StoreShift by = store_shift_of(fraction - job.f_bias, 32);
-    word_t word = zero_word();
+    i32 last[kWideLanes] = {0, 0, 0, 0};  // elements, the latest behind
+#pragma HLS array_partition variable=last type=complete
 finish_bias_gradient:
     for (int row = 0; row < kWideLanes * words32(step.stored_sums); ++row) {
 #pragma HLS loop_tripcount max = 40
@@ -246,9 +247,11 @@ finish_bias_gradient:
             const wide_t sum = row_total[row];
             kept = stored(job.accumulates ? wide_t(sum + old) : sum, by, true, statistics);
         }
+        word_t word = zero_word();
         for (int l = 0; l < kWideLanes; ++l) {
 #pragma HLS unroll
-            if (lane == l) put32(word, l, kept);
+            last[l] = l < kWideLanes - 1 ? last[l + 1] : kept;
+            put32(word, l, last[l]);
         }
         if (lane == kWideLanes - 1) new_bias[row / kWideLanes] = word;
     }
@@ -258,7 +261,7 @@ finish_bias_gradient:
 inline int cycles_to_first_sums(const GemmStep& step) { return turn_of(step.chunk) + kMultiplyDepth; }
 inline int cycles_from_last_sums(const GemmStep& step) {
     const int rows = step.rows - (step.tiles - 1) * kRowTile;  // of the last tile
-    return rows * kRowBeats + kFinishDepth + (step.stored_sums > 0 ? step.stored_sums + kFinishDepth : 0);
+    return rows * kRowBeats + kFinishDepth + (step.stored_sums > 0 ? int(step.stored_sums) + kFinishDepth : 0);
 }
 
 inline void finish(const GemmJob& job, const GemmStep& step, const SumBuffer& sums, const RowSumBuffer& row_sums, const ExtraBuffer& extra,

@@ -10,7 +10,6 @@ namespace peelvit {
 
 enum GemmForm { kNt, kNn, kTn };
 
-constexpr int kMaxChunks = kMaxContraction / kChunk + 3;  // a segment may end in a short chunk
 constexpr int kPatchRows = 0;
 constexpr int kClassRows = 1;
 
@@ -25,61 +24,68 @@ constexpr int kTileWords = 2;
 constexpr int kPanelGroups = 2;  // of a word in each bank
 constexpr int kStepGroups = 2;
 
-// A part of the contraction that the buffers of both operands hold at once.
+struct Segment {
+    i20 start;
+    i20 count;
+};
+
+// A part of a segment that the buffers of both operands hold at once.
 struct Chunk {
-    int start;
-    int count;
-    int segment;
+    i20 start;
+    i16 count;
+    i4 segment;
     bool opens;   // first chunk of its segment
     bool closes;  // last chunk of its segment
 };
 
 struct GemmJob {
     GemmForm form;
-    int rows;         // output rows
-    int columns;      // output columns
-    int contraction;
-    int split;        // class-token rows: output rows of kNt and kNn, contraction steps of kTn
+    i20 rows;         // output rows
+    i20 columns;      // output columns
+    i20 split;        // class-token rows: output rows of kNt and kNn, contraction steps of kTn
     Matrix first, second, bias, residual, pre, out;
     bool has_bias, has_residual, has_gelu, has_gelu_backward, accumulates;
     bool sums_rows;   // `bias` is a gradient: the sums of the first operand over the contraction
-    int residual_period;
-    int column_tiles;
-    int chunks;
-    Chunk chunk[kMaxChunks];
-    int segment_shift[3][2];  // to the common fraction, by segment and row group
-    int fraction[2];          // of the finished sum, by row group
+    i20 residual_period;
+    i16 column_tiles;
+    i16 chunks;  // of all segments
+    i4 segments;
+    Segment segment[kMaxSegments];
+    i16 segment_shift[kMaxSegments][2];  // to the common fraction, by segment and row group
+    i16 fraction[2];          // of the finished sum, by row group
     int slot[2];              // of the output, by row group
     // fractions looked up once
-    int f_second, f_out[2], f_residual[2], f_bias, f_pre;
+    i16 f_second, f_out[2], f_residual[2], f_bias, f_pre;
 };
 
 // What one pass through the dataflow region works on: a block of row tiles, one column tile, one chunk.
 struct GemmStep {
     Chunk chunk;
-    int row;            // first output row
-    int rows;           // output rows
-    int tiles;          // row tiles
-    int panel_row;      // place of the first row in the panel
-    int column;         // first output column
-    int columns;        // output columns
-    int sum_row;        // place of the first row among the unfinished sums
+    i20 row;            // first output row
+    i16 rows;           // output rows
+    i16 tiles;          // row tiles
+    i16 panel_row;      // place of the first row in the panel
+    i20 column;         // first output column
+    i16 columns;        // output columns
+    i16 sum_row;        // place of the first row among the unfinished sums
     bool loads_rows;    // the block's rows of the first operand are new
     bool loads_columns; // the column tile of the second operand is new
-    int kept_column;    // place of its first contraction step: where several tiles fit they stay over all panels
+    i16 kept_column;    // place of its first contraction step: where several tiles fit they stay over all panels
     bool waits;         // the contraction has several chunks
     bool closes_sum;    // last chunk of the contraction
     bool sums_rows;     // the sums of the first operand are taken
-    int stored_sums;    // how many of them are complete with this step and stored: the panel's rows, or none
+    i16 stored_sums;    // how many of them are complete with this step and stored: the panel's rows, or none
 };
 
 // The place of the next step. From the outermost loop: panels of rows, groups of column tiles, chunks, column tiles, blocks.
 struct GemmWalk {
-    int row;    // first row of the panel
-    int group;  // first column tile of the group
-    int chunk;
-    int column_tile;
-    int tile;  // in the panel
+    i20 row;    // first row of the panel
+    i16 group;  // first column tile of the group
+    i4 segment;
+    i20 done;   // of the segment, in the chunks before
+    i16 column_tile;
+    i16 tile;     // in the panel
+    i16 sum_row;  // rows of sums that wait for further chunks, in the group's column tiles before
 };
 
 inline int row_group(const GemmJob& job, int row) { return job.form != kTn && row < job.split ? kClassRows : kPatchRows; }
@@ -88,8 +94,9 @@ inline int tiles_of(int rows) { return (narrow<8>(rows) + kRowTile - 1) / kRowTi
 inline int column_tiles_of(int columns) { return (narrow<14>(columns) + kColumnTile - 1) / kColumnTile; }
 
 // Groups of kPorts words, and the bank that a word (or a contraction step) moves to.
-inline int group_of(int word) { return narrow<16>(word) / kPorts; }
-inline int bank_of(int word) { return narrow<16>(word) - kPorts * group_of(word); }
+constexpr int kPlaceBits = 7;
+inline int group_of(int word) { return natural<kPlaceBits>(unsigned(word)) / kPorts; }
+inline int bank_of(int word) { return natural<2>(unsigned(natural<kPlaceBits>(unsigned(word)) - kPorts * group_of(word))); }
 inline int next_of(int bank) { return bank == kPorts - 1 ? 0 : bank + 1; }
 
 // Each port moves `port_words` neighbouring words of a row of a column tile. Where a row is short the parts overlap, so
@@ -102,67 +109,70 @@ inline bool is_first_port(int port, int word, int columns) {
     return port == 0 || port_start(port, columns) + word >= port_start(port - 1, columns) + port_words(columns);
 }
 
-// Chunks of [start, start + count) as segment `segment`; the last two share what is left, so that none is very short.
-inline void add_segment(GemmJob& job, int start, int count, int segment) {
-    int length = 0;
-add_segment:
-    for (int done = 0; done < count; done += length) {
+// [start, start + count) of the contraction as the next segment, unless it is empty.
+inline void add_segment(GemmJob& job, int start, int count) {
+    job.segment[job.segments].start = start;
+    job.segment[job.segments].count = count;
+    if (count > 0) ++job.segments;
+count_chunks:
+    for (int done = 0; done < count; done += kChunk) {
 #pragma HLS loop_tripcount max = 22
-        Chunk chunk;
-        chunk.start = start + done;
-        const int rest = count - done;
-        length = rest > kChunk && rest < 2 * kChunk ? kLanes * words16((rest + 1) / 2) : smaller(kChunk, rest);
-        chunk.segment = segment;
-        chunk.opens = done == 0;
-        chunk.count = length;
-        chunk.closes = length == rest;
-        job.chunk[job.chunks] = chunk;
         ++job.chunks;
     }
+}
+
+// The chunk where the walk stands; the last two of a segment share what is left, so that none is very short.
+inline Chunk chunk_at(const GemmJob& job, const GemmWalk& walk) {
+    const Segment segment = job.segment[walk.segment];
+    const int rest = segment.count - walk.done;
+    Chunk chunk;
+    chunk.start = segment.start + walk.done;
+    chunk.count = rest > kChunk && rest < 2 * kChunk ? kLanes * words16((rest + 1) / 2) : smaller(kChunk, rest);
+    chunk.segment = walk.segment;
+    chunk.opens = walk.done == 0;
+    chunk.closes = chunk.count == rest;
+    return chunk;
 }
 
 inline GemmWalk start_of_walk() {
     GemmWalk walk;
     walk.row = 0;
     walk.group = 0;
-    walk.chunk = 0;
+    walk.segment = 0;
+    walk.done = 0;
     walk.column_tile = 0;
     walk.tile = 0;
+    walk.sum_row = 0;
     return walk;
 }
 
 inline int panel_rows(const GemmJob& job, const GemmWalk& walk) { return smaller(kPanelRows, job.rows - walk.row); }
 
-// The first column tile behind the group. All columns are one group unless sums have to wait for further chunks.
-inline int group_end(const GemmJob& job, const GemmWalk& walk) {
-    const int rows = narrow<7>(panel_rows(job, walk));
-    int tiles = 1;
-group_tiles:
-    for (int more = 2; more <= kSumRows / kRowTile; ++more) {
-#pragma HLS unroll
-        if (more * rows <= kSumRows) tiles = more;
-    }
-    const int end = job.chunks == 1 ? job.column_tiles : walk.group + tiles;
-    return smaller(end, job.column_tiles);
-}
-
 // Row tiles of the next step: the job's first step is a short one, as nothing overlaps with its loads.
 inline int step_tiles(const GemmJob& job, const GemmWalk& walk) {
-    const bool is_first = (walk.row | walk.group | walk.chunk | walk.column_tile | walk.tile) == 0;
+    const bool is_first = (walk.row | walk.group | walk.segment | walk.done | walk.column_tile | walk.tile) == 0;
     return is_first ? 1 : smaller(kStepTiles, tiles_of(panel_rows(job, walk)) - walk.tile);
 }
 
-inline void advance(const GemmJob& job, GemmWalk& walk) {
+inline void advance(const GemmJob& job, const Chunk& chunk, GemmWalk& walk) {
     walk.tile += step_tiles(job, walk);
     if (walk.tile < tiles_of(panel_rows(job, walk))) return;
-    const int end = group_end(job, walk);
+    const int rows = panel_rows(job, walk);
+    // All columns are one group unless sums have to wait for further chunks.
+    const bool is_full = job.chunks > 1 && walk.sum_row + 2 * rows > kSumRows;
     walk.tile = 0;
+    walk.sum_row += rows;
     ++walk.column_tile;
-    if (walk.column_tile < end) return;
+    const int end = walk.column_tile;
+    if (end < job.column_tiles && !is_full) return;
+    walk.sum_row = 0;
     walk.column_tile = walk.group;
-    ++walk.chunk;
-    if (walk.chunk < job.chunks) return;
-    walk.chunk = 0;
+    walk.done += chunk.count;
+    if (!chunk.closes) return;
+    walk.done = 0;
+    ++walk.segment;
+    if (walk.segment < job.segments) return;
+    walk.segment = 0;
     walk.group = end;
     if (end == job.column_tiles) {
         walk.group = 0;
@@ -189,16 +199,19 @@ count_panels:
 
 // The words of a pass's rows that no earlier pass has brought: those that its first row does not reach back into.
 struct NewRows {
-    int word;   // the first one, in the panel
-    int words;
-    int group;  // of the first word
-    int slot;   // of it in the group
+    u8 word;   // the first one, in the panel
+    u8 words;
+    u8 group;  // of the first word
+    u8 slot;   // of it in the group
 };
+
+// Words of the panel that rows before this one have a part in.
+inline int words_to(int row) { return (natural<kPlaceBits>(unsigned(row)) + kLanes - 1) / kLanes; }
 
 inline NewRows new_rows(const GemmStep& step) {
     NewRows rows;
-    rows.word = words16(step.panel_row);
-    rows.words = words16(step.panel_row + step.rows) - rows.word;
+    rows.word = words_to(step.panel_row);
+    rows.words = words_to(step.panel_row + step.rows) - rows.word;
     rows.group = group_of(rows.word);
     rows.slot = bank_of(rows.word);
     return rows;
@@ -207,24 +220,24 @@ inline NewRows new_rows(const GemmStep& step) {
 // A copy of the step, for each task: a channel has one producer and one consumer.
 inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmStep& product, GemmStep& sum, GemmStep& result) {
     GemmStep step;
-    step.chunk = job.chunk[walk.chunk];
+    step.chunk = chunk_at(job, walk);
     step.tiles = step_tiles(job, walk);
     step.panel_row = narrow<7>(walk.tile) * kRowTile;
     step.row = walk.row + step.panel_row;
     step.rows = smaller(step.tiles * kRowTile, job.rows - step.row);
     step.column = walk.column_tile * kColumnTile;
     step.columns = smaller(kColumnTile, job.columns - step.column);
-    step.sum_row = short_product(walk.column_tile - walk.group, panel_rows(job, walk)) + step.panel_row;
+    step.sum_row = walk.sum_row + step.panel_row;
     step.loads_rows = walk.column_tile == walk.group;
     const bool keeps_columns = job.chunks == 1 && short_product(job.column_tiles, step.chunk.count) <= kChunk;
     step.loads_columns = walk.tile == 0 && (walk.row == 0 || !keeps_columns);
     step.kept_column = keeps_columns ? short_product(walk.column_tile, step.chunk.count) : 0;
     step.waits = job.chunks > 1;
-    step.closes_sum = walk.chunk == job.chunks - 1;
+    step.closes_sum = step.chunk.closes && walk.segment == job.segments - 1;
     step.sums_rows = job.sums_rows && walk.column_tile == 0;
     const bool ends_panel = walk.tile + step.tiles == tiles_of(panel_rows(job, walk));
     step.stored_sums = step.sums_rows && step.closes_sum && ends_panel ? panel_rows(job, walk) : 0;
-    advance(job, walk);
+    advance(job, step.chunk, walk);
     load = step;
     product = step;
     sum = step;

@@ -10,6 +10,7 @@
 
 namespace peelvit {
 
+constexpr int kColumnBits = 13;  // of a column of an output
 constexpr int kBurst = 8;  // words of a row read at once in a strip
 
 // Rows of the first operand: the words of a pass that are new, and those of a panel.
@@ -246,102 +247,100 @@ inline void load_columns(const word_t* mem0, const word_t* mem1, const word_t* m
         load_columns_direct(mem0, mem1, mem2, job, step, columns);
 }
 
-// Addresses of a row's words of the step's columns, `width` words for eight columns.
-inline void row_part(unsigned row, const GemmStep& step, int width, unsigned (&address)[kPorts]) {
+// Addresses of a row's words of the step's columns; a wide row has two words for eight columns.
+inline void row_part(unsigned row, const GemmStep& step, bool is_wide, unsigned (&address)[kPorts]) {
 #pragma HLS inline
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-        address[port] = row + unsigned(width * (step.column / kLanes + port_start(port, step.columns)));
+        const int word = natural<kColumnBits>(unsigned(step.column)) / kLanes + port_start(port, step.columns);
+        address[port] = row + unsigned(is_wide ? 2 * word : word);
     }
 }
 
-// `lines` lines of the step's columns: the bias (or a line that nobody uses), then residual rows.
-inline void load_residual(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
-                          ExtraBuffer& extra) {
-    const int lines = job.has_residual ? 1 + step.rows : 1;
-    int residual_row = step.row % job.residual_period;  // lint: divider
-    unsigned row = row_address(job.residual, unsigned(residual_row));
-    unsigned line_address = job.has_bias ? job.bias.address : job.residual.address;
-residual_lines:
-    for (int line = 0; line < lines; ++line) {
-#pragma HLS loop_tripcount max = 21
-        unsigned address[kPorts];
-#pragma HLS array_partition variable=address type=complete
-        row_part(line_address, step, 1, address);
-    residual_words:
-        for (int w = 0; w < port_words(step.columns); ++w) {
-#pragma HLS loop_tripcount max = 1
-            PIPELINE((line | w) == 0, 1, kReadLatency);
-            PortWords word;
-#pragma HLS array_partition variable=word type=complete
-            read_ports(mem0, mem1, mem2, address, w, word);
-            for (int port = 0; port < kPorts; ++port) {
-#pragma HLS unroll
-                extra[port][line * kPortWords + w] = word[port];
-            }
-        }
-        line_address = row;
-        row += unsigned(job.residual.pitch);
-        ++residual_row;
-        if (residual_row == job.residual_period) {
-            residual_row = 0;
-            row = job.residual.address;
-        }
-    }
+// What the epilogue reads beside the sums: the step's rows of a matrix behind a line that stands for all of them.
+struct Lines {
+    Matrix matrix;
+    unsigned first_line;  // address of the line before
+    i20 period;           // rows after which the matrix starts again
+    bool has_first_line;
+    bool has_rows;
+    bool is_wide;         // int32: even words are kept as `extra`, odd ones as `saved`
+    bool is_saved;
+};
+
+// The bias and the residual.
+inline Lines residual_lines(const GemmJob& job) {
+    Lines lines;
+    lines.matrix = job.residual;
+    lines.first_line = job.bias.address;
+    lines.period = job.residual_period;
+    lines.has_first_line = job.has_bias;
+    lines.has_rows = job.has_residual;
+    lines.is_wide = false;
+    lines.is_saved = false;
+    return lines;
 }
 
 // What GELU's backward multiplies with: the values before it.
-inline void load_saved(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
-                       SavedBuffer& saved) {
-    unsigned row = row_address(job.pre, unsigned(step.row));
-saved_rows:
-    for (int i = 0; i < step.rows; ++i) {
-#pragma HLS loop_tripcount max = 20
-        unsigned address[kPorts];
-#pragma HLS array_partition variable=address type=complete
-        row_part(row, step, 1, address);
-    saved_words:
-        for (int w = 0; w < port_words(step.columns); ++w) {
-#pragma HLS loop_tripcount max = 1
-            PIPELINE((i | w) == 0, 1, kReadLatency);
-            PortWords word;
-#pragma HLS array_partition variable=word type=complete
-            read_ports(mem0, mem1, mem2, address, w, word);
-            for (int port = 0; port < kPorts; ++port) {
-#pragma HLS unroll
-                saved[port][i * kPortWords + w] = word[port];
-            }
-        }
-        row += unsigned(job.pre.pitch);
-    }
+inline Lines saved_lines(const GemmJob& job) {
+    Lines lines;
+    lines.matrix = job.pre;
+    lines.first_line = 0;
+    lines.period = job.rows;
+    lines.has_first_line = false;
+    lines.has_rows = true;
+    lines.is_wide = false;
+    lines.is_saved = true;
+    return lines;
 }
 
 // The weight gradients that are added to.
-inline void load_gradients(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
-                           ExtraBuffer& extra, SavedBuffer& saved) {
-    unsigned row = row_address(job.out, unsigned(step.row));
-gradient_rows:
-    for (int i = 0; i < step.rows; ++i) {
-#pragma HLS loop_tripcount max = 20
+inline Lines gradient_lines(const GemmJob& job) {
+    Lines lines = saved_lines(job);
+    lines.matrix = job.out;
+    lines.is_wide = true;
+    return lines;
+}
+
+inline void load_lines(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmStep& step, const Lines& lines,
+                       ExtraBuffer& extra, SavedBuffer& saved) {
+#pragma HLS inline off
+    const int words = (lines.is_wide ? 2 : 1) * port_words(step.columns);
+    const int last = lines.has_rows ? int(step.rows) : 0;
+    i20 row = step.row % lines.period;  // lint: divider
+    unsigned row_start = row_address(lines.matrix, unsigned(row));
+    const int first = lines.has_first_line ? 0 : 1;
+extra_lines:
+    for (int line = first; line <= last; ++line) {
+#pragma HLS loop_tripcount max = 21
         unsigned address[kPorts];
 #pragma HLS array_partition variable=address type=complete
-        row_part(row, step, 2, address);
-    gradient_words:
-        for (int w = 0; w < 2 * port_words(step.columns); ++w) {
+        row_part(line == 0 ? lines.first_line : row_start, step, lines.is_wide, address);
+    extra_words:
+        for (int w = 0; w < words; ++w) {
 #pragma HLS loop_tripcount max = 2
-            PIPELINE((i | w) == 0, 1, kReadLatency);
+            PIPELINE(line == first && w == 0, 1, kReadLatency);
             PortWords word;
 #pragma HLS array_partition variable=word type=complete
             read_ports(mem0, mem1, mem2, address, w, word);
+            const bool to_saved = lines.is_wide ? w % 2 == 1 : lines.is_saved;
+            const int place = line * kPortWords + (lines.is_wide ? w / 2 : w);
             for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                if (w % 2 == 0)
-                    extra[port][(1 + i) * kPortWords + w / 2] = word[port];
+                if (to_saved)
+                    saved[port][place - kPortWords] = word[port];
                 else
-                    saved[port][i * kPortWords + w / 2] = word[port];
+                    extra[port][place] = word[port];
             }
         }
-        row += unsigned(job.out.pitch);
+        if (line > 0) {
+            ++row;
+            row_start += unsigned(lines.matrix.pitch);
+        }
+        if (row == lines.period) {
+            row = 0;
+            row_start = lines.matrix.address;
+        }
     }
 }
 
@@ -365,9 +364,10 @@ inline void load(const word_t* mem0, const word_t* mem1, const word_t* mem2, con
                  RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra, SavedBuffer& saved, BiasBuffer& old_bias) {
     if (step.loads_columns) load_columns(mem0, mem1, mem2, job, step, rows, columns);
     if (step.loads_rows) load_rows(mem0, mem1, mem2, job, step, rows, columns);
-    if (step.closes_sum && (job.has_bias || job.has_residual)) load_residual(mem0, mem1, mem2, job, step, extra);
-    if (step.closes_sum && job.has_gelu_backward) load_saved(mem0, mem1, mem2, job, step, saved);
-    if (step.closes_sum && job.accumulates) load_gradients(mem0, mem1, mem2, job, step, extra, saved);
+    if (step.closes_sum && (job.has_bias || job.has_residual))
+        load_lines(mem0, mem1, mem2, step, residual_lines(job), extra, saved);
+    if (step.closes_sum && job.has_gelu_backward) load_lines(mem0, mem1, mem2, step, saved_lines(job), extra, saved);
+    if (step.closes_sum && job.accumulates) load_lines(mem0, mem1, mem2, step, gradient_lines(job), extra, saved);
     if (step.stored_sums > 0 && job.accumulates) load_bias_gradient(mem0, job, step, old_bias);
 }
 

@@ -6,6 +6,7 @@
 namespace peelvit {
 
 constexpr int kMultiplyDepth = 12;
+constexpr int kPanelGroupBits = 2;
 
 // The sum over a chunk, and that of one operand alone, in as few bits as the longest chunk takes.
 #ifdef PEELVIT_NATIVE
@@ -39,17 +40,18 @@ inline int turn_of(const Chunk& chunk) { return larger(chunk.count, kRowTile); }
 
 // Where a row tile lies in the panel: its first word, its first element in it, and the bank of that word.
 struct TilePlace {
-    int word;
-    int pair;   // its first two elements there: a tile is an even number of rows
-    int bank;   // of the present contraction step
-    int group;  // of the first word, with the one in bank 0 of the first step
-    int slot;   // of the first word in the group
+    u8 word;
+    u8 pair;   // its first two elements there: a tile is an even number of rows
+    u8 bank;   // of the present contraction step
+    u8 group;  // of the first word, with the one in bank 0 of the first step
+    u8 slot;   // of the first word in the group
 };
 
 inline TilePlace place_of(int panel_row) {
     TilePlace place;
-    place.word = narrow<8>(panel_row) / kLanes;
-    place.pair = narrow<8>(panel_row) % kLanes / 2;
+    const int row = natural<kPlaceBits>(unsigned(panel_row));
+    place.word = row / kLanes;
+    place.pair = row % kLanes / 2;
     place.group = group_of(place.word);
     place.slot = bank_of(place.word);
     place.bank = place.slot;
@@ -60,24 +62,28 @@ inline TilePlace place_of(int panel_row) {
 inline void read_rows(const GemmStep& step, const TilePlace& tile, int c, const RowBuffer& rows, RowPanel& panel, factor_t (&a)[kRowTile]) {
 #pragma HLS inline
     const NewRows fresh = new_rows(step);
+    const int first_bank = natural<2>(tile.bank);
+    const int tile_group = natural<kPanelGroupBits>(tile.group);
+    const int fresh_group = natural<kPanelGroupBits>(fresh.group);
     word_t read[kPorts];
 #pragma HLS array_partition variable=read type=complete
     for (int bank = 0; bank < kPorts; ++bank) {
 #pragma HLS unroll
-        const int ahead = bank < tile.bank ? bank - tile.bank + kPorts : bank - tile.bank;  // words behind the tile's first
+        const int ahead = bank < first_bank ? bank - first_bank + kPorts : bank - first_bank;  // words behind the tile's first
         const bool is_used = ahead < kTileWords;
-        const int group = is_used && tile.slot + ahead >= kPorts ? tile.group + 1 : tile.group;
+        const int group = is_used && tile.slot + ahead >= kPorts ? tile_group + 1 : tile_group;
         const bool is_new = step.loads_rows && is_used && tile.word + ahead >= fresh.word;
         word_t& kept = panel[bank][group * kChunk + c];
-        const word_t word = is_new ? rows[bank][(group - fresh.group) * kChunk + c] : kept;
+        const word_t word = is_new ? rows[bank][natural<kPanelGroupBits>(unsigned(group - fresh_group)) * kChunk + c] : kept;
         if (is_new) kept = word;
         read[bank] = word;
     }
+    const int pair = kRowTile % kLanes == 0 ? 0 : natural<2>(tile.pair);
     i16 element[kTileWords * kLanes];
 #pragma HLS array_partition variable=element type=complete
     for (int w = 0; w < kTileWords; ++w) {
 #pragma HLS unroll
-        const int bank = tile.bank + w < kPorts ? tile.bank + w : tile.bank + w - kPorts;
+        const int bank = first_bank + w < kPorts ? first_bank + w : first_bank + w - kPorts;
         for (int l = 0; l < kLanes; ++l) {
 #pragma HLS unroll
             element[kLanes * w + l] = get16(read[bank], l);
@@ -85,7 +91,7 @@ inline void read_rows(const GemmStep& step, const TilePlace& tile, int c, const 
     }
     for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
-        a[i] = element[2 * tile.pair + i];
+        a[i] = element[2 * pair + i];
     }
 }
 
@@ -101,14 +107,14 @@ inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBu
 #pragma HLS array_partition variable=row_finished type=complete
 #pragma HLS array_partition variable=acc type=complete dim=0
 #pragma HLS array_partition variable=finished type=complete dim=0
-    const int turn = turn_of(step.chunk);
+    const i16 turn = turn_of(step.chunk);
     const int cycles = short_product(step.tiles, turn) + kRowTile;
-    int tile = 0;
-    int panel_row = step.panel_row;
+    i16 tile = 0;
+    i16 panel_row = step.panel_row;
     TilePlace place = place_of(panel_row);
-    int c = 0;           // contraction step
-    int drained = kRowTile;
-    int handed_on = 0;
+    i16 c = 0;  // contraction step
+    u8 drained = kRowTile;
+    i16 handed_on = 0;
 multiply_steps:
     for (int cycle = 0; cycle < cycles; ++cycle) {
 #pragma HLS loop_tripcount max = 58
@@ -127,7 +133,7 @@ multiply_steps:
             factor_t b[kColumnTile];
 #pragma HLS array_partition variable=a type=complete
 #pragma HLS array_partition variable=b type=complete
-            read_rows(step, place, c, rows, panel, a);
+            read_rows(step, place, natural<kPlaceBits>(unsigned(c)), rows, panel, a);
             for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
                 const row_chunk_t before = c == 0 ? row_chunk_t(0) : row_acc[i];

@@ -12,10 +12,9 @@ constexpr int kStoreTail = 2 * kPortWords + kStoreRowsDepth + kWriteLatency;  //
 inline void store_rows(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const ResultBuffer& results,
                        const ResultBuffer& seconds) {
     const bool is_wide = job.form == kTn;
-    const int width = is_wide ? 2 : 1;  // words for eight columns
-    const int beats = width * port_words(step.columns);
+    const int beats = (is_wide ? 2 : 1) * port_words(step.columns);
     const int passes = job.has_gelu ? 2 : 1;
-    const int rows = step.closes_sum ? step.rows : 0;
+    const int rows = step.closes_sum ? int(step.rows) : 0;
     unsigned out = row_address(job.out, unsigned(step.row));
     unsigned pre = row_address(job.pre, unsigned(step.row));
     int place = 0;
@@ -27,7 +26,7 @@ store_rows:
 #pragma HLS loop_tripcount max = 2
             unsigned address[kPorts];
 #pragma HLS array_partition variable=address type=complete
-            row_part(pass == 0 ? out : pre, step, width, address);
+            row_part(pass == 0 ? out : pre, step, is_wide, address);
         store_words:
             for (int beat = 0; beat < beats; ++beat) {
 #pragma HLS loop_tripcount max = 2

@@ -20,11 +20,11 @@ inline void gemm_nn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
     const bool has_residual = (in.flags & 1u) != 0;
     const bool has_gelu_backward = (in.flags & 2u) != 0;
 
-    GemmJob job = plain_job(kNn, rows, n, k, split, dy, w, dx);
+    GemmJob job = plain_job(kNn, rows, n, split, dy, w, dx);
     const int length = segments == 3 ? k / 3 : k;
 segments:
     for (int segment = 0; segment < 3; ++segment) {
-        add_segment(job, segment * length, segment < segments ? length : 0, segment);
+        add_segment(job, segment * length, segment < segments ? length : 0);
     }
     job.residual = residual;
     job.pre = pre;

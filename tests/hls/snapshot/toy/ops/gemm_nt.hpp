@@ -23,8 +23,8 @@ inline void gemm_nt(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
     const bool has_gelu = (in.flags & 4u) != 0;
 
     // Activations have one fraction for all rows.
-    GemmJob job = plain_job(kNt, rows, n, k, 0, x, w, y);
-    add_segment(job, 0, k, 0);
+    GemmJob job = plain_job(kNt, rows, n, 0, x, w, y);
+    add_segment(job, 0, k);
     job.bias = bias;
     job.residual = residual;
     job.pre = pre;

@@ -18,14 +18,13 @@ inline void gemm_tn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
     const bool has_accumulate = (in.flags & 1u) != 0;
     const bool has_bias = (in.flags & 2u) != 0;
 
-    GemmJob job = plain_job(kTn, n, k, rows, split, dy, x, dw);
+    GemmJob job = plain_job(kTn, n, k, split, dy, x, dw);
     const int f_patch = slots.f[dy.slot + kPatchRows] + slots.f[x.slot];
     const int f_class = slots.f[dy.slot + kClassRows] + slots.f[x.slot];
     const int common = split == 0 ? f_patch : (split == rows ? f_class : reference_fraction(f_patch, f_class));
     // Class rows first, then patch rows; a kind that has no rows is no segment.
-    const int patch_segment = split > 0 ? 1 : 0;
-    add_segment(job, 0, split, 0);
-    add_segment(job, split, rows - split, patch_segment);
+    add_segment(job, 0, split);
+    add_segment(job, split, rows - split);
     job.segment_shift[0][kPatchRows] = (split > 0 ? f_class : f_patch) - common;
     job.segment_shift[1][kPatchRows] = f_patch - common;
     job.accumulates = has_accumulate;
