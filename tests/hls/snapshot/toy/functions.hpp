@@ -143,14 +143,41 @@ inline Rsqrt rsqrt(wide_t value) {
     return result;
 }
 
+// A shift to either side, rounded half up, by a number that lanes share: a product with a power of two takes one
+// multiplier, a shifter five levels of multiplexers. The result stands in the product, or 16 places beside it.
+struct PowerShift {
+    i18 factor;
+    int half;
+    bool is_right;
+    bool is_far_left;
+};
+
+// A left shift is one of at most 32; behind 16 places to the right nothing is left of a value of 16 bits.
+inline PowerShift power_shift_of(int shift) {
+    PowerShift by;
+    by.is_right = shift > 0;
+    by.is_far_left = shift < -16;
+    const int exponent = natural<5>(unsigned((by.is_right ? 16 : (by.is_far_left ? -16 : 0)) - shift));
+    const bool leaves_nothing = shift > 16;
+    by.factor = i18(leaves_nothing ? 0 : 1 << exponent);
+    by.half = by.is_right && !leaves_nothing ? 1 << 15 : 0;
+    return by;
+}
+
+inline wide_t shift_by_power(int value, const PowerShift& by) {
+    const wide_t product = multiply(i27(value), by.factor) + wide_t(by.half);
+    if (by.is_right) return product >> 16;
+    return by.is_far_left ? wide_t(product << 16) : product;
+}
+
 // min(|x|, 8) in U.16.
 inline int gelu_argument(i16 x, int fraction) {
     const int value = x;
-    const int magnitude = narrow<17>(value < 0 ? -value : value);
+    const int magnitude = natural<16>(unsigned(value < 0 ? -value : value));
     // Raised by 19 bits, all but 0 is beyond 8.
-    const wide_t argument = shift_raised(magnitude, 19, raised_shift_of(fraction - 16, 17, 19));
+    const wide_t argument = shift_by_power(magnitude, power_shift_of(larger(fraction - 16, -19)));
     const wide_t limit = wide_t(kGeluSegments) << 10;
-    return narrow<21>(int(argument < limit ? argument : limit));
+    return narrow<21>(int(wide_t(argument >> 19) == 0 ? argument : limit));
 }
 
 // |x|'s tail |x| - GELU(|x|) in Q20, or the slope at -|x| in Q16.
@@ -165,8 +192,8 @@ inline int gelu_line(bool is_slope, int argument) {
 
 // GELU(x), Q20, not yet rounded to the output's fraction, from the tail.
 inline wide_t gelu_above(i16 x, int fraction, int tail) {
-    const i16 positive = x > 0 ? x : i16(0);
-    return shift_raised(positive, kMaxAlign, raised_shift_of(fraction - kGeluBits, 16, kMaxAlign)) - tail;
+    const int positive = natural<15>(unsigned(x > 0 ? int(x) : 0));
+    return shift_by_power(positive, power_shift_of(larger(fraction - kGeluBits, -kMaxAlign))) - tail;
 }
 
 // GELU'(x), Q16, from the slope at -|x|.

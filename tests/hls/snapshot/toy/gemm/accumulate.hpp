@@ -1,7 +1,7 @@
 // Sums of a step are added over the chunks and segments of the contraction.
 #pragma once
 
-#include "../fixed.hpp"
+#include "../functions.hpp"
 #include "multiply.hpp"
 
 namespace peelvit {
@@ -29,20 +29,40 @@ struct RunningSum {
     total_t total;
 };
 
+// How a sum comes to the fraction of all segments: words of 16 bits are dropped, a multiplier does the rest.
+struct SegmentShift {
+    u6 dropped;
+    PowerShift rest;
+};
+
 // Of what a chunk adds to the closed segments: nothing, unless it is the last of its segment.
-inline RaisedShift segment_shift(const GemmJob& job, const GemmStep& step, int group) {
-    RaisedShift by = raised_shift_of(job.segment_shift[step.chunk.segment][group], kSumBits, kMaxSegmentSpread);
-    by.leaves_nothing = by.leaves_nothing || !step.chunk.closes;
+inline SegmentShift segment_shift(const GemmJob& job, const GemmStep& step, int group) {
+    const int shift = job.segment_shift[step.chunk.segment][group];
+    const int dropped = shift > 32 ? 2 : (shift > 16 ? 1 : 0);
+    SegmentShift by;
+    by.dropped = u6(unsigned(dropped));
+    by.rest = power_shift_of(step.chunk.closes ? larger(shift, -kMaxSegmentSpread) - 16 * dropped : 17);
     return by;
 }
 
-inline RunningSum add_chunk(const Chunk& chunk, chunk_t sum, const RaisedShift& shift, sum_t partial, total_t total) {
+// In two multipliers, the lower one for 26 bits without a sign.
+inline total_t shift_segment(sum_t sum, const SegmentShift& by) {
+#pragma HLS inline
+    const sum_t near = by.dropped == 2 ? sum_t(sum >> 32) : (by.dropped == 1 ? sum_t(sum >> 16) : sum);
+    const wide_t mask = (wide_t(1) << 26) - 1;
+    const wide_t low = multiply(i27(int(wide_t(near) & mask)), by.rest.factor) + wide_t(by.rest.half);
+    const wide_t high = multiply(i27(sum_t(near >> 26)), by.rest.factor) + wide_t(low >> 26);
+    const wide_t product = wide_t(high << 26) | (low & mask);
+    return total_t(by.rest.is_right ? wide_t(product >> 16) : product);
+}
+
+inline RunningSum add_chunk(const Chunk& chunk, chunk_t sum, const SegmentShift& shift, sum_t partial, total_t total) {
 #pragma HLS inline
     const sum_t before = chunk.opens ? sum_t(0) : partial;
     const total_t earlier = chunk.segment == 0 ? total_t(0) : total;
     RunningSum running;
     running.partial = before + sum;
-    running.total = earlier + total_t(shift_raised(running.partial, kMaxSegmentSpread, shift));
+    running.total = earlier + shift_segment(running.partial, shift);
     return running;
 }
 

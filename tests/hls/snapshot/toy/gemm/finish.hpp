@@ -31,43 +31,42 @@ inline void add_word(Statistics& statistics, const Statistics& seen) {
     statistics.saturations += seen.saturations & 15u;
 }
 
-// A store by `shift` through one shifter. What is surely out of range shows in high bits of the magnitude; of the rest
-// few bits have to be shifted.
+// A store by `shift` through one shifter.
 struct StoreShift {
-    u6 right;      // of the value, or with is_left of the value raised by kMaxAlign
+    u6 right;         // of the value, or with is_left of the value raised by kMaxAlign
     bool is_left;
-    bool rounds;   // the shift stops one bit early for the half
-    bool leaves_nothing;
-    uwide_t beyond;  // bits of the magnitude
+    bool rounds;      // the shift stops one bit early for the half
+    uwide_t outside;  // magnitude (of a negative number: less one) from which on a value does not fit
 };
 
 // `bits` is 16 or 32.
 inline StoreShift store_shift_of(int shift, int bits) {
-    const int left = smaller(larger(-shift, 0), kMaxAlign);
-    const int right = smaller(larger(shift - 1, 0), 61);
+    const int left = natural<5>(unsigned(smaller(larger(-shift, 0), bits - 1)));
+    const int right = natural<6>(unsigned(shift > 62 ? 63 : larger(shift - 1, 0)));  // by 63, nothing is left
     StoreShift by;
     by.is_left = shift < 0;
     by.rounds = shift > 0;
-    by.leaves_nothing = shift > 62;
-    by.right = u6(by.is_left ? kMaxAlign - left : right);
-    const int kept = smaller(by.is_left ? larger(bits - 1 - left, 0) : bits + right, 63);
-    by.beyond = by.leaves_nothing ? uwide_t(0) : uwide_t(~uwide_t(0) << kept);
+    by.right = u6(unsigned(by.is_left ? kMaxAlign - left : right));
+    const int first = natural<7>(unsigned(by.rounds ? bits + right : bits - 1 - left));
+    const uwide_t half = by.rounds ? uwide_t(uwide_t(1) << right) : uwide_t(0);
+    by.outside = first > 63 ? uwide_t(uwide_t(1) << 63) : uwide_t((uwide_t(1) << first) - half);
     return by;
 }
 
-// A mantissa of 16 bits or, where `is_wide`, of 32.
+// A mantissa of 16 bits or, where `is_wide`, of 32. What is not yet outside may still be the one number below the least.
 inline i32 stored(wide_t value, const StoreShift& by, bool is_wide, Statistics& statistics) {
 #pragma HLS inline
     const uwide_t magnitude = uwide_t(value ^ (value >> 63));
     statistics.bits |= magnitude;
     const wide_t raised = by.is_left ? wide_t(value << kMaxAlign) : value;
     const i33 near = i33(wide_t(raised >> by.right));
-    const i33 rounded = by.leaves_nothing ? i33(0) : (by.rounds ? i33((near + 1) >> 1) : near);
+    const i32 rounded = by.rounds ? i32((near + 1) >> 1) : i32(near);
+    const bool is_below = is_wide ? rounded == i32(-0x7FFFFFFF - 1) : i16(rounded) == i16(-0x8000);
+    const bool is_outside = magnitude >= by.outside || is_below;
+    if (is_outside) ++statistics.saturations;
     const i32 limit = is_wide ? i32(0x7FFFFFFF) : i32(0x7FFF);
     const i32 least = is_wide ? i32(-0x7FFFFFFF) : i32(-0x7FFF);
-    const bool is_beyond = (magnitude & by.beyond) != 0 || rounded > limit || rounded < least;
-    if (is_beyond) ++statistics.saturations;
-    return is_beyond ? (value < 0 ? least : limit) : i32(rounded);
+    return is_outside ? (value < 0 ? least : limit) : rounded;
 }
 
 inline i16 stored16(wide_t value, const StoreShift& by, Statistics& statistics) {
@@ -76,21 +75,22 @@ inline i16 stored16(wide_t value, const StoreShift& by, Statistics& statistics) 
     statistics.bits |= magnitude;
     const wide_t raised = by.is_left ? wide_t(value << kMaxAlign) : value;
     const i17 near = i17(wide_t(raised >> by.right));
-    const i17 rounded = by.leaves_nothing ? i17(0) : (by.rounds ? i17((near + 1) >> 1) : near);
-    const bool is_beyond = (magnitude & by.beyond) != 0 || rounded > 0x7FFF || rounded < -0x7FFF;
-    if (is_beyond) ++statistics.saturations;
-    return is_beyond ? (value < 0 ? i16(-0x7FFF) : i16(0x7FFF)) : i16(rounded);
+    const i16 rounded = by.rounds ? i16((near + 1) >> 1) : i16(near);
+    const bool is_outside = magnitude >= by.outside || rounded == i16(-0x8000);
+    if (is_outside) ++statistics.saturations;
+    return is_outside ? (value < 0 ? i16(-0x7FFF) : i16(0x7FFF)) : rounded;
 }
 
 // How the rows of a group are finished.
 struct Epilogue {
-    RaisedShift segment;
+    SegmentShift segment;
     RaisedShift addend;
     StoreShift input;  // with GELU
     StoreShift out;
 };
 
 inline void set_epilogue(const GemmJob& job, const GemmStep& step, int group, Epilogue& epilogue) {
+#pragma HLS inline off
     const int fraction = job.fraction[group];
     epilogue.segment = segment_shift(job, step, group);
     epilogue.addend = raised_shift_of((job.accumulates ? job.f_out[group] : job.f_residual[group]) - fraction, 32, kMaxAlign);

@@ -94,9 +94,9 @@ inline int tiles_of(int rows) { return (narrow<8>(rows) + kRowTile - 1) / kRowTi
 inline int column_tiles_of(int columns) { return (narrow<14>(columns) + kColumnTile - 1) / kColumnTile; }
 
 // Groups of kPorts words, and the bank that a word (or a contraction step) moves to.
-constexpr int kPlaceBits = 7;
-inline int group_of(int word) { return natural<kPlaceBits>(unsigned(word)) / kPorts; }
-inline int bank_of(int word) { return natural<2>(unsigned(natural<kPlaceBits>(unsigned(word)) - kPorts * group_of(word))); }
+constexpr int kPanelPlaceBits = 7;
+inline int group_of(int word) { return natural<kPanelPlaceBits>(unsigned(word)) / kPorts; }
+inline int bank_of(int word) { return natural<2>(unsigned(natural<kPanelPlaceBits>(unsigned(word)) - kPorts * group_of(word))); }
 inline int next_of(int bank) { return bank == kPorts - 1 ? 0 : bank + 1; }
 
 // Each port moves `port_words` neighbouring words of a row of a column tile. Where a row is short the parts overlap, so
@@ -206,7 +206,7 @@ struct NewRows {
 };
 
 // Words of the panel that rows before this one have a part in.
-inline int words_to(int row) { return (natural<kPlaceBits>(unsigned(row)) + kLanes - 1) / kLanes; }
+inline int words_to(int row) { return (natural<kPanelPlaceBits>(unsigned(row)) + kLanes - 1) / kLanes; }
 
 inline NewRows new_rows(const GemmStep& step) {
     NewRows rows;

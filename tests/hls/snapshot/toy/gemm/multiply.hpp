@@ -49,7 +49,7 @@ struct TilePlace {
 
 inline TilePlace place_of(int panel_row) {
     TilePlace place;
-    const int row = natural<kPlaceBits>(unsigned(panel_row));
+    const int row = natural<kPanelPlaceBits>(unsigned(panel_row));
     place.word = row / kLanes;
     place.pair = row % kLanes / 2;
     place.group = group_of(place.word);
@@ -133,7 +133,7 @@ multiply_steps:
             factor_t b[kColumnTile];
 #pragma HLS array_partition variable=a type=complete
 #pragma HLS array_partition variable=b type=complete
-            read_rows(step, place, natural<kPlaceBits>(unsigned(c)), rows, panel, a);
+            read_rows(step, place, natural<kPanelPlaceBits>(unsigned(c)), rows, panel, a);
             for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
                 const row_chunk_t before = c == 0 ? row_chunk_t(0) : row_acc[i];
