@@ -357,7 +357,9 @@ def test_a_flat_val_folder_is_explained(call: Callable[..., str], tmp_path: Path
 
 def torchrun(arguments: str, *, script: Path | None = None) -> subprocess.CompletedProcess[str]:
     program = ["-m", "trainer.train"] if script is None else [str(script)]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *program]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    patience = ["--monitor-interval", "5"]  # else the launcher may stop a survivor before that has said what it saw
+    command = [sys.executable, *launcher, *patience, *program]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [*command, *arguments.split()], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
