@@ -12,6 +12,12 @@ constexpr int kMasterShift = 16;
 constexpr int kProbabilityBits = 48;
 constexpr int kEmpty = -128;  // peak of a slot that saw nothing but zeros
 
+// The magnitude of a value, less one where it is negative.
+inline uwide_t magnitude_of(wide_t value) { return uwide_t(value ^ (value >> 63)); }
+
+// The magnitude of its double, likewise.
+inline uwide_t doubled(wide_t value) { return uwide_t(wide_t(value << 1) ^ wide_t(value >> 63)); }
+
 inline wide_t magnitude_limit(int bits) { return (wide_t(1) << (bits - 1)) - 1; }
 
 inline wide_t clamp(wide_t value, wide_t low, wide_t high) { return value < low ? low : (value > high ? high : value); }
@@ -78,19 +84,7 @@ inline wide_t shift_to_32(wide_t value, const Shift& by) {
     return by.rounds ? wide_t((near + 1) >> 1) : wide_t(wide_t(near) << by.left);
 }
 
-// round_shift by a shift that was looked up.
-inline wide_t round_by(wide_t value, const Shift& by) {
-    const wide_t near = value >> by.right;
-    if (by.leaves_nothing) return 0;
-    return by.rounds ? wide_t((near + 1) >> 1) : wide_t(near << by.left);
-}
-
 inline i16 saturate16(i32 value) { return value > 32767 ? i16(32767) : (value < -32767 ? i16(-32767) : i16(value)); }
-
-inline wide_t requantise(wide_t value, int shift, int bits) {
-    const Shift by = shift_of(shift, bits);
-    return bits == 16 ? wide_t(saturate16(shift_to_16(value, by))) : saturate(shift_to_32(value, by), 32);
-}
 
 // A shift to either side as one to the right, of a value that is raised before: one shifter does both. It stops a bit
 // early for the half, which changes nothing where the bit is 0.
@@ -138,7 +132,7 @@ inline int bit_length_of(uwide_t magnitude) {
     return length + int(rest);
 }
 
-inline int bit_length(wide_t value) { return bit_length_of(uwide_t(value ^ (value >> 63))); }
+inline int bit_length(wide_t value) { return bit_length_of(magnitude_of(value)); }
 
 inline int reference_fraction(int a, int b) { return smaller(larger(a, b), smaller(a, b) + kMaxSegmentSpread); }
 inline int reference_fraction(int a, int b, int c) {
@@ -161,7 +155,7 @@ inline Statistics no_statistics() {
 // A stored mantissa of `bits` bits from an accumulator, with its part in the statistics.
 inline wide_t store(wide_t value, int shift, int bits, Statistics& statistics) {
     const Shift by = shift_of(shift, bits);
-    statistics.bits |= uwide_t(value ^ (value >> 63));
+    statistics.bits |= magnitude_of(value);
     if (bits == 16) {
         const i32 rounded = shift_to_16(value, by);
         const i16 kept = saturate16(rounded);
@@ -177,7 +171,7 @@ inline wide_t store(wide_t value, int shift, int bits, Statistics& statistics) {
 // The same for accumulators of 48 bits that are stored as 16 bits: what all lanes of a row share, looked up once.
 struct Fit16 {
     u6 places;    // of a right shift behind a left shift of 16
-    u49 outside;  // what `doubled` may not reach
+    u49 outside;  // what `doubled48` may not reach
 };
 
 inline Fit16 fit16_of(int shift) {
@@ -190,7 +184,7 @@ inline Fit16 fit16_of(int shift) {
 
 // Twice the magnitude of a value, less one where it is negative. The value times 2^-s, rounded half up, is outside of
 // 16 bits just when this is at least 65535 * 2^s, rounded down; s may be negative.
-inline u49 doubled(acc_t value) { return u49(wide_t(wide_t(value) << 1) ^ wide_t(value < 0 ? -1 : 0)); }
+inline u49 doubled48(acc_t value) { return u49(wide_t(wide_t(value) << 1) ^ wide_t(value < 0 ? -1 : 0)); }
 
 // What the lanes of a word add to the statistics.
 struct Seen {
@@ -212,7 +206,7 @@ inline void add(Statistics& statistics, const Seen& seen) {
 
 // One shifter for both directions; what does not fit is told beforehand, so that only 17 bits are shifted out.
 inline i16 fit16(acc_t value, const Fit16& by, Seen& seen) {
-    const u49 magnitude = doubled(value);
+    const u49 magnitude = doubled48(value);
     const bool saturates = magnitude >= by.outside;
     const i17 near = i17(wide_t(wide_t(value) << 16) >> by.places);
     seen.bits |= acc_t(magnitude >> 1);
@@ -240,7 +234,7 @@ inline FitWide fit_wide_of(int shift) {
 
 inline i16 fit16(wide_t value, const FitWide& by, Statistics& seen) {
     const bool is_negative = value < 0;
-    const uwide_t magnitude = uwide_t(value ^ wide_t(is_negative ? -1 : 0));
+    const uwide_t magnitude = magnitude_of(value);
     const i18 near = i18(value >> by.right);
     const i18 twice = i18(near << by.left);
     const i18 rounded = by.leaves_nothing ? i18(0) : i18((twice + 1) >> 1);
@@ -270,23 +264,13 @@ inline Fit32 fit32_of(int shift) {
 }
 
 inline i32 fit32(wide_t value, const Fit32& by, Statistics& seen) {
-    const uwide_t magnitude = uwide_t(wide_t(value << 1) ^ wide_t(value < 0 ? -1 : 0));
+    const uwide_t magnitude = doubled(value);
     const bool saturates = !by.holds_all && magnitude >= by.outside;
     const i33 near = i33(value >> by.right);
     const i33 twice = i33(near << by.left);
     seen.bits |= magnitude >> 1;
     seen.saturations += saturates ? 1 : 0;
     return saturates ? (value < 0 ? i32(-0x7FFFFFFF) : i32(0x7FFFFFFF)) : i32((twice + 1) >> 1);
-}
-
-// A store of 16 bits with a shift that lanes share.
-inline i16 store16(wide_t value, const Shift& by, Statistics& statistics) {
-#pragma HLS inline
-    statistics.bits |= uwide_t(value ^ (value >> 63));
-    const i32 rounded = shift_to_16(value, by);
-    const i16 kept = saturate16(rounded);
-    if (kept != rounded) ++statistics.saturations;
-    return kept;
 }
 
 inline Statistics merged(const Statistics& a, const Statistics& b) {

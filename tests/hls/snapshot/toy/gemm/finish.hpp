@@ -56,7 +56,7 @@ inline StoreShift store_shift_of(int shift, int bits) {
 // A mantissa of 16 bits or, where `is_wide`, of 32. What is not yet outside may still be the one number below the least.
 inline i32 stored(wide_t value, const StoreShift& by, bool is_wide, Statistics& statistics) {
 #pragma HLS inline
-    const uwide_t magnitude = uwide_t(value ^ (value >> 63));
+    const uwide_t magnitude = magnitude_of(value);
     statistics.bits |= magnitude;
     const wide_t raised = by.is_left ? wide_t(value << kMaxAlign) : value;
     const i33 near = i33(wide_t(raised >> by.right));
@@ -71,7 +71,7 @@ inline i32 stored(wide_t value, const StoreShift& by, bool is_wide, Statistics& 
 
 inline i16 stored16(wide_t value, const StoreShift& by, Statistics& statistics) {
 #pragma HLS inline
-    const uwide_t magnitude = uwide_t(value ^ (value >> 63));
+    const uwide_t magnitude = magnitude_of(value);
     statistics.bits |= magnitude;
     const wide_t raised = by.is_left ? wide_t(value << kMaxAlign) : value;
     const i17 near = i17(wide_t(raised >> by.right));

@@ -14,7 +14,6 @@ constexpr int kPatchRows = 0;
 constexpr int kClassRows = 1;
 
 constexpr int kStepRows = kStepTiles * kRowTile;
-constexpr int kPanelTiles = kPanelRows / kRowTile;
 constexpr int kPortWords = kColumnTile / kLanes / kPorts;  // words of a row of a column tile that each port moves
 
 // Rows of the first operand are held as words of eight, counted from the panel's first row. A row tile may begin inside

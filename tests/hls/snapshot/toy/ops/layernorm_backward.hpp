@@ -112,7 +112,7 @@ inline FitJoined fit_joined_of(int shift, int places) {
 
 inline i16 fit16(wide_t value, const FitJoined& by, Statistics& seen) {
     const bool is_negative = value < 0;
-    const uwide_t magnitude = uwide_t(value ^ wide_t(is_negative ? -1 : 0));
+    const uwide_t magnitude = magnitude_of(value);
     const i18 near = i18(value >> by.right);
     const i18 twice = i18(multiply(near, by.left));
     const i18 rounded = i18((twice + 1) >> 1);

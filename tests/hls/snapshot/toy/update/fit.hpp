@@ -1,4 +1,4 @@
-// How an update rounds to 32 bits and limits to them: requantise(value, shift, 32) with one shifter for both directions.
+// How an update rounds to 32 bits and limits to them, with one shifter for both directions.
 //
 // A value is told to be outside by its double, bits inverted where it is negative: it rounds to 2^31 and more from
 // (2^32 - 1) * 2^shift on, halves included. So nothing is compared behind the shift, and 34 bits of it are enough.
@@ -24,7 +24,7 @@ inline uwide_t end_of_fit(int shift) {
 // The value whose double is `twice` in its low 34 bits.
 inline i32 fitted(wide_t value, uwide_t outside, wide_t twice) {
     const bool is_negative = value < 0;
-    const uwide_t magnitude = uwide_t(wide_t(value << 1) ^ wide_t(is_negative ? -1 : 0));
+    const uwide_t magnitude = doubled(value);
     const i32 rounded = i32((i34(twice) + 1) >> 1);
     const i32 end = i32(is_negative ? -0x7FFFFFFF : 0x7FFFFFFF);
     return magnitude >= outside ? end : rounded;
