@@ -53,7 +53,7 @@ class HardwareConfig:
     chunk: int
     """Contraction steps that both operands' buffers hold, a multiple of 24."""
     sum_rows: int
-    """Rows of `column_tile` sums that can wait on chip for further chunks, at least `panel_rows`."""
+    """Rows of `column_tile` sums that each of two memories holds until further chunks come, at least `panel_rows`."""
     max_rows: int
     max_split: int
     """Most class-token rows (images a micro-batch); at most `chunk`."""
