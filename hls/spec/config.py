@@ -20,6 +20,8 @@ from hls.spec.formats import LANES, MAX_CONTRACTION, WORD_BYTES
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 SHIPPED = tuple(sorted(path.stem for path in CONFIGS.glob("*.json")))
 """Names of the configurations that come with the source."""
+LINE_WORDS = 512
+"""Words of a buffer of lines: the depth of a block RAM at its widest."""
 BOARDS = tuple(name for name in SHIPPED if name != "toy")
 """Those of boards; `toy` is for tests."""
 
@@ -45,7 +47,7 @@ class HardwareConfig:
     column_tile: int
     """Columns of the array: output columns a tile, a multiple of 24 (a word for each of the three ports)."""
     step_tiles: int
-    """Most row tiles of one pass through the GEMM engine's dataflow region."""
+    """Most row tiles of a pass through the GEMM engine's dataflow region that brings rows; others take a panel."""
     step_buffers: int
     """Passes whose operands fit on chip at once, 2 to 5: loading runs ahead by one less."""
     panel_rows: int
@@ -107,6 +109,12 @@ class HardwareConfig:
     def tile_words(self) -> int:
         """Words of eight rows that hold a row tile, which may begin inside of one."""
         return -(-(self.row_tile + LANES - math.gcd(self.row_tile, LANES)) // LANES)
+
+    @property
+    def line_tiles(self) -> int:
+        """Most row tiles of a pass whose epilogue reads a line a row: what a block RAM holds, or those that bring rows."""
+        fit = (LINE_WORDS // (self.column_tile // LANES // self.ports) - 1) // self.row_tile
+        return min(self.panel_rows // self.row_tile, max(self.step_tiles, fit))
 
     @property
     def panel_groups(self) -> int:

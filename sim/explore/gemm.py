@@ -44,6 +44,7 @@ class Sizes(NamedTuple):
     row_tile: int
     column_tile: int
     step_tiles: int
+    line_tiles: int
     step_buffers: int
     panel_rows: int
     chunk: int
@@ -105,7 +106,7 @@ class Fit(NamedTuple):
 def shape_of(op: str, d: dict[str, int], flags: frozenset[str]) -> Shape:
     """From an instruction's dimensions."""
     if op == "gemm_tn":
-        parts = (d["split"], d["rows"] - d["split"])  # class rows first
+        parts = (d["rows"] - d["split"], d["split"])  # class rows last
         return Shape(op, d["n"], d["k"], tuple(part for part in parts if part), flags)
     segments = d.get("segments", 1) if op == "gemm_nn" else 1
     return Shape(op, d["rows"], d["n"], (d["k"] // segments,) * segments, flags)
@@ -185,21 +186,24 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
     """From the outermost loop: panels of rows, groups of column tiles, chunks, column tiles, blocks of row tiles."""
     chunks = [length for part in shape.segments for length in _chunks(part, sizes.chunk)]
     tiles = math.ceil(shape.columns / sizes.column_tile)
-    keeps_columns = len(chunks) == 1 and tiles * chunks[0] <= sizes.chunk
+    keeps_columns = len(chunks) == 1 and tiles * _pairs(chunks[0]) <= _pairs(sizes.chunk)
+    reads_lines = bool(shape.flags & {"RESIDUAL", "GELU_BACKWARD", "ACCUMULATE"})
+    holds_both = any(length > sizes.chunk for length in shape.segments[1:])
     sums_rows = shape.op == "gemm_tn" and "BIAS" in shape.flags
     is_first = True
     for panel in range(0, shape.rows, sizes.panel_rows):
         rows = min(sizes.panel_rows, shape.rows - panel)
         of_panel = math.ceil(rows / sizes.row_tile)
-        group = tiles if len(chunks) == 1 else max(1, sizes.sum_rows // rows)
+        group = tiles if len(chunks) == 1 else max(1, (1 if holds_both else 2) * sizes.sum_rows // rows)
         for start in range(0, tiles, group):
             for place, count in enumerate(chunks):
                 closes = place == len(chunks) - 1
                 for tile in range(start, min(tiles, start + group)):
                     columns = min(sizes.column_tile, shape.columns - tile * sizes.column_tile)
+                    most = sizes.line_tiles if closes and reads_lines else of_panel
                     done = 0
                     while done < of_panel:
-                        size = 1 if is_first else min(sizes.step_tiles, of_panel - done)
+                        size = 1 if is_first else min(sizes.step_tiles if tile == start else most, of_panel - done)
                         is_first = False
                         row = panel + done * sizes.row_tile
                         new_columns = done == 0 and (panel == 0 or not keeps_columns)
@@ -209,6 +213,11 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
                             new_columns, closes, sums_rows and tile == 0, rows if ends else 0,
                         )  # fmt: skip
                         done += size
+
+
+def _pairs(steps: int) -> int:
+    """Contraction steps are taken two at once."""
+    return math.ceil(steps / 2)
 
 
 def _chunks(part: int, chunk: int) -> Iterator[int]:
@@ -222,7 +231,7 @@ def _chunks(part: int, chunk: int) -> Iterator[int]:
 
 
 def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
-    turn = max(block.length, sizes.row_tile)
+    turn = max(_pairs(block.length), sizes.row_tile)
     multiply = block.tiles * turn + sizes.row_tile + MULTIPLY_DEPTH + HANDSHAKE
     beats = sizes.ports * _port_words(sizes, block)
     lines = block.rows + (block.closes and "BIAS" in shape.flags and shape.op != "gemm_tn")
