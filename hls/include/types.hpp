@@ -129,20 +129,6 @@ inline ap_int<33> product(i17 a, factor_t b) { return a * b; }       // and with
 inline ap_int<34> product(i17 a, i17 b) { return a * b; }            // the second factor's in LUTs
 #endif
 
-// Two products in one multiplier (Winograd, "A new algorithm for inner product", 1968):
-//
-//     a0 b0 + a1 b1  =  crossed(a0, a1, b0, b1) - own(a0, a1) - own(b0, b1)
-//
-// What is taken away has one operand each: an array of R x C cells sums it in R + C multipliers. The identity holds in
-// integers of any width that wrap, so a sum needs no more bits than without it. A processor has multipliers enough.
-#ifdef PEELVIT_NATIVE
-inline acc_t crossed(factor_t a0, factor_t a1, factor_t b0, factor_t b1) { return product(a0, b0) + product(a1, b1); }
-inline acc_t own(factor_t, factor_t) { return 0; }
-#else
-inline ap_int<34> crossed(factor_t a0, factor_t a1, factor_t b0, factor_t b1) { return product(i17(a0 + b1), i17(a1 + b0)); }
-inline ap_int<32> own(factor_t x0, factor_t x1) { return product(x0, x1); }
-#endif
-
 // The exact product of two numbers, in a multiplier of their widths and no wider.
 template <typename A, typename B>
 inline wide_t multiply(A a, B b) {
@@ -177,6 +163,23 @@ inline int natural(unsigned value) {
     return int(ap_uint<kBits>(value));
 #endif
 }
+
+// Two products in one multiplier (Winograd, "A new algorithm for inner product", 1968):
+//
+//     a0 b0 + a1 b1  =  crossed(a0, a1, b0, b1) - own(a0, a1) - own(b0, b1)
+//
+// What is taken away has one operand each: an array of R x C cells sums it in R + C multipliers. The identity holds in
+// integers of any width that wrap, so a sum needs no more bits than without it. A processor has multipliers enough.
+#if defined(PEELVIT_NATIVE) && !defined(PEELVIT_EXACT_WIDTHS)
+inline acc_t crossed(factor_t a0, factor_t a1, factor_t b0, factor_t b1) { return product(a0, b0) + product(a1, b1); }
+inline acc_t own(factor_t, factor_t) { return 0; }
+#elif defined(PEELVIT_NATIVE)
+inline acc_t crossed(factor_t a0, factor_t a1, factor_t b0, factor_t b1) { return product(narrow<17>(a0 + b1), narrow<17>(a1 + b0)); }
+inline acc_t own(factor_t x0, factor_t x1) { return product(x0, x1); }
+#else
+inline ap_int<34> crossed(factor_t a0, factor_t a1, factor_t b0, factor_t b1) { return product(i17(a0 + b1), i17(a1 + b0)); }
+inline ap_int<32> own(factor_t x0, factor_t x1) { return product(x0, x1); }
+#endif
 
 constexpr int kLanes = 8;      // int16 elements of a word
 constexpr int kWideLanes = 4;  // int32 elements of a word

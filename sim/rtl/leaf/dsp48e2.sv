@@ -1,9 +1,9 @@
 // DSP48E2 for simulation, by yosys's model of the DSP48E1: of what a multiply-accumulate uses, the two differ in the width
-// of A and in the multiplexer W of the adder, which OPMODE[8:7] = 0 leaves at 0.
+// of A, in AMULTSEL (the other one has USE_DPORT) and in the multiplexer W of the adder, which OPMODE[8:7] = 0 leaves at 0.
 module DSP48E2 #(
     parameter AREG = 1, ACASCREG = 1, BREG = 1, BCASCREG = 1, MREG = 1, PREG = 1, OPMODEREG = 1, ALUMODEREG = 1,
     parameter CARRYINREG = 1, CARRYINSELREG = 1, CREG = 1, DREG = 1, ADREG = 1, INMODEREG = 1,
-    parameter USE_MULT = "MULTIPLY"
+    parameter USE_MULT = "MULTIPLY", AMULTSEL = "A"
 ) (
     input  wire        CLK,
     input  wire [29:0] A,
@@ -23,7 +23,7 @@ module DSP48E2 #(
   DSP48E1 #(
       .AREG(AREG), .ACASCREG(ACASCREG), .BREG(BREG), .BCASCREG(BCASCREG), .MREG(MREG), .PREG(PREG),
       .OPMODEREG(OPMODEREG), .ALUMODEREG(ALUMODEREG), .CARRYINREG(CARRYINREG), .CARRYINSELREG(CARRYINSELREG),
-      .CREG(CREG), .DREG(DREG), .ADREG(ADREG), .INMODEREG(INMODEREG), .USE_MULT(USE_MULT)
+      .USE_DPORT(AMULTSEL == "AD" ? "TRUE" : "FALSE"), .CREG(CREG), .DREG(DREG), .ADREG(ADREG), .INMODEREG(INMODEREG), .USE_MULT(USE_MULT)
   ) model (
       .CLK(CLK), .A(A), .B(B), .C(C), .D(D[24:0]), .P(P), .OPMODE(OPMODE[6:0]), .ALUMODE(ALUMODE), .INMODE(INMODE),
       .CARRYIN(CARRYIN), .CARRYINSEL(CARRYINSEL), .ACIN(30'd0), .BCIN(18'd0), .PCIN(48'd0), .CARRYCASCIN(1'b0),

@@ -38,10 +38,11 @@ inline wide_t stored(wide_t value, int shift, int bits, const U<64>& seen_bits, 
 
 extern "C" {
 
-// One multiply-accumulate of the GEMM engine; `restart` opens a new sum.
-void mac(const S<16>& a, const S<16>& b, const U<1>& restart, const S<48>& sum, S<48>& result) {
+// What a cell of the GEMM engine adds in a cycle, two multiply-accumulates; `restart` opens a new sum.
+void mac(const S<16>& a0, const S<16>& a1, const S<16>& b0, const S<16>& b1, const U<1>& restart, const S<48>& sum,
+         S<48>& result) {
     const wide_t before = restart ? wide_t(0) : wide_t(sum);
-    result = S<48>(before + peelvit::product(a, b));
+    result = S<48>(before + peelvit::crossed(a0, a1, b0, b1));
 }
 
 void requantise16(const S<64>& value, const S<8>& shift, const U<64>& seen_bits, const U<32>& seen_saturations,

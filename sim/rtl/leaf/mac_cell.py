@@ -1,4 +1,4 @@
-"""The multiply-accumulate cell: the one leaf with a state, written by hand around a DSP48E2.
+"""The cell of the GEMM engine: two multiply-accumulates in one DSP48E2, the one leaf with a state, written by hand.
 
 XLS makes the arithmetic of a step (leaf `mac`) from the C++; the register of the sum, its feedback and the primitive
 are `mac_cell.sv`. The bench runs the description and the primitive, so all three are held equal to the golden model.
@@ -15,7 +15,8 @@ from sim.rtl.leaf.verilog import Module
 
 SOURCE = Path(__file__).with_name("mac_cell.sv")
 MODEL = Path(__file__).with_name("dsp48e2.sv")
-LATENCY = 3
+LATENCY = 4
+FACTORS = (s("a0", 16), s("a1", 16), s("b0", 16), s("b1", 16))
 NAMES = ("mac_cell", "mac_cell_primitive")
 
 
@@ -30,6 +31,6 @@ def dsp48e1() -> str:
 
 def modules() -> list[Module]:
     """The description and the primitive; one file holds both, the models of the primitive stand in the other."""
-    ports = (s("a", 16), s("b", 16), u("opens", 1)), (s("sum", 48),)
+    ports = (*FACTORS, u("opens", 1)), (s("sum", 48),)
     texts = (SOURCE.read_text(), dsp48e1() + MODEL.read_text())
     return [Module(Leaf(name, *ports), text, LATENCY, 0) for name, text in zip(NAMES, texts, strict=True)]

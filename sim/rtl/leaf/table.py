@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hls.spec.config import HardwareConfig
 from hls.spec.formats import LANES
+from sim.rtl.leaf import mac_cell
 from sim.rtl.leaf.leaf import Leaf, s, u
 
 
@@ -25,7 +26,7 @@ def leaves(config: HardwareConfig) -> dict[str, Leaf]:
     """All leaves of a configuration, by name."""
     banks = selection_banks(config)
     rows = [
-        Leaf("mac", (s("a", 16), s("b", 16), u("restart", 1), s("sum", 48)), (s("result", 48),)),
+        Leaf("mac", (*mac_cell.FACTORS, u("restart", 1), s("sum", 48)), (s("result", 48),)),
         _requantise(16),
         _requantise(32),
         Leaf("exponential", (u("distance", 40), s("fraction", 8), u("scale", 24)), (u("value", 21),)),

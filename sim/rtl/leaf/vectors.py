@@ -19,6 +19,7 @@ from sim.golden.curves import GELU_BITS, exponential, gelu_slope, gelu_value, rs
 from sim.golden.fixed import exact_matmul, round_shift, store
 from sim.golden.selection import largest
 from sim.rtl.leaf.leaf import Port
+from sim.rtl.leaf.mac_cell import FACTORS
 from sim.rtl.leaf.table import selection_banks
 
 BLOCK = 500
@@ -91,24 +92,31 @@ def statistics(draw: Draw, value: Tensor, saturated: Tensor) -> tuple[Ports, Por
     return {"seen_bits": bits, "seen_saturations": saturations}, after
 
 
+def crossed(draw: Draw) -> tuple[Ports, Tensor]:
+    """Factors of a row and of a column, with their products and what a cell adds beside them."""
+    factors = {port.name: draw.integers(-(1 << 15), limit(16)) for port in FACTORS}
+    a0, a1, b0, b1 = factors.values()
+    a, b = torch.stack([a0, a1], 1), torch.stack([b0, b1], 1)
+    products = exact_matmul(a[:, None, :], b[:, :, None])[:, 0, 0]
+    return factors, products + a0 * a1 + b0 * b1
+
+
 def mac(draw: Draw) -> tuple[Ports, Ports]:
     """Sums that 48 bits hold."""
-    a, b = draw.integers(-limit(16), limit(16)), draw.integers(-limit(16), limit(16))
-    restart, total = draw.uniform(0, 1), draw.integers(-(1 << 47) + (1 << 30), (1 << 47) - (1 << 30))
-    product = exact_matmul(a[:, None, None], b[:, None, None])[:, 0, 0]
-    result = product + torch.where(restart == 1, 0, total)
-    return {"a": a, "b": b, "restart": restart, "sum": total}, {"result": result}
+    factors, added = crossed(draw)
+    restart, total = draw.uniform(0, 1), draw.integers(-(1 << 47) + (1 << 32), (1 << 47) - 1 - (1 << 32))
+    return factors | {"restart": restart, "sum": total}, {"result": added + torch.where(restart == 1, 0, total)}
 
 
 def mac_cell(draw: Draw) -> tuple[Ports, Ports]:
     """Sums of some dozens of products; the first vector opens one."""
-    a, b = draw.integers(-limit(16), limit(16)), draw.integers(-limit(16), limit(16))
+    factors, added = crossed(draw)
     opens = (draw.uniform(0, 63) == 0).long()
     opens[0] = 1
-    running = exact_matmul(a[:, None, None], b[:, None, None])[:, 0, 0].cumsum(0)
+    running = added.cumsum(0)
     before = torch.cat([running.new_zeros(1), running[:-1]])
     at_opening = torch.where(opens == 1, torch.arange(draw.vectors), 0).cummax(0).values
-    return {"a": a, "b": b, "opens": opens}, {"sum": running - before[at_opening]}
+    return factors | {"opens": opens}, {"sum": running - before[at_opening]}
 
 
 def _requantise(draw: Draw, bits: int) -> tuple[Ports, Ports]:

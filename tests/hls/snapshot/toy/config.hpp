@@ -10,6 +10,7 @@ constexpr int kPorts = 3;
 constexpr int kRowTile = 10;
 constexpr int kColumnTile = 24;
 constexpr int kStepTiles = 2;
+constexpr int kLineTiles = 4;
 constexpr int kStepBuffers = 3;
 constexpr int kPanelRows = 40;
 constexpr int kSumRows = 96;

@@ -18,9 +18,11 @@ using sum_t = ap_int<kSumBits>;
 using total_t = ap_int<kSumBits + kMaxSegmentSpread>;
 #endif
 
-// Sums that wait for further chunks, by row and beat; and those of the first operand, by row of the panel.
-using PartialSums = sum_t[kSumRows * kRowBeats][kLanes];
-using TotalSums = total_t[kSumRows * kRowBeats][kLanes];
+// Sums that wait for further chunks, by row and beat, in two memories of this kind. A job whose sums are of the open
+// segment or of closed ones, never of both at once, has a row in one of them, and room for twice as many rows; else its
+// open segment is in the first memory and the closed ones are in the second.
+using WaitingSums = total_t[kSumRows * kRowBeats][kLanes];
+// Those of the first operand, by row of the panel.
 using PartialRowSums = sum_t[kPanelRows];
 using TotalRowSums = total_t[kPanelRows];
 
@@ -28,6 +30,19 @@ struct RunningSum {
     sum_t partial;
     total_t total;
 };
+
+// Where the sums of a row and beat wait.
+struct WaitingPlace {
+    int index;
+    bool is_second;  // memory, unless both hold a part
+};
+
+inline WaitingPlace waiting_place(int row, int beat) {
+    WaitingPlace place;
+    place.is_second = row >= kSumRows;
+    place.index = (place.is_second ? row - kSumRows : row) * kRowBeats + beat;
+    return place;
+}
 
 // How a sum comes to the fraction of all segments: words of 16 bits are dropped, a multiplier does the rest.
 struct SegmentShift {
@@ -54,6 +69,21 @@ inline total_t shift_segment(sum_t sum, const SegmentShift& by) {
     const wide_t high = multiply(i27(sum_t(near >> 26)), by.rest.factor) + wide_t(low >> 26);
     const wide_t product = wide_t(high << 26) | (low & mask);
     return total_t(by.rest.is_right ? wide_t(product >> 16) : product);
+}
+
+// What two memories hold of a sum, and what they hold behind it.
+inline RunningSum waiting_sum(bool holds_both, bool is_second, total_t first, total_t second) {
+    const total_t held = is_second ? second : first;
+    RunningSum waiting;
+    waiting.partial = sum_t(held);
+    waiting.total = holds_both ? second : held;
+    return waiting;
+}
+inline total_t to_first(bool holds_both, bool closes, const RunningSum& sum) {
+    return closes && !holds_both ? sum.total : total_t(sum.partial);
+}
+inline total_t to_second(bool holds_both, bool closes, const RunningSum& sum) {
+    return holds_both ? sum.total : to_first(false, closes, sum);
 }
 
 inline RunningSum add_chunk(const Chunk& chunk, chunk_t sum, const SegmentShift& shift, sum_t partial, total_t total) {

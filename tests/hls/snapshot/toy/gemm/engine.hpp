@@ -3,7 +3,7 @@
 //   for panel of output rows, for group of column tiles, for chunk of the contraction
 //     for column tile, for block of row tiles       a step, in a dataflow region:
 //       load          what is new: rows of the block, the column tile, what the epilogue reads
-//       multiply      a rank-1 update of kRowTile x kColumnTile accumulators each cycle
+//       multiply      a rank-2 update of kRowTile x kColumnTile accumulators each cycle
 //       finish        add chunks and segments; epilogue, rounding
 //       store         write
 //
@@ -17,7 +17,7 @@
 namespace peelvit {
 
 inline void gemm_steps(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, int steps, GemmWalk& walk, RowPanel& panel,
-                       ColumnBuffer& column_tile, PartialSums& partial, TotalSums& total, PartialRowSums& row_partial, TotalRowSums& row_total,
+                       ColumnBuffer& column_tile, WaitingSums& waiting0, WaitingSums& waiting1, PartialRowSums& row_partial, TotalRowSums& row_total,
                        GemmStatistics& statistics) {
 #pragma HLS inline off
 gemm_steps:
@@ -30,10 +30,12 @@ gemm_steps:
         GemmStep to_store;
         RowBuffer rows;
 #pragma HLS array_partition variable=rows type=complete dim=1
+#pragma HLS array_partition variable=rows type=complete dim=2
 #pragma HLS stream variable=rows type=pipo depth=3
         ColumnBuffer columns;
 #pragma HLS array_partition variable=columns type=complete dim=2
 #pragma HLS array_partition variable=columns type=complete dim=3
+#pragma HLS array_partition variable=columns type=complete dim=4
 #pragma HLS stream variable=columns type=pipo depth=3
         ExtraBuffer extra;
 #pragma HLS array_partition variable=extra type=complete dim=1
@@ -60,7 +62,7 @@ gemm_steps:
         PROCESS(next_step(job, walk, to_load, to_multiply, to_finish, to_store));
         AHEAD(load(mem0, mem1, mem2, job, to_load, rows, columns, extra, saved, old_bias), kStepBuffers);
         COMPUTE(multiply(to_multiply, rows, columns, panel, column_tile, sums, row_sums));
-        FED(finish(job, to_finish, sums, row_sums, extra, saved, old_bias, partial, total, row_partial, row_total, results, seconds, new_bias, statistics), cycles_to_first_sums(to_multiply), cycles_from_last_sums(to_finish));
+        FED(finish(job, to_finish, sums, row_sums, extra, saved, old_bias, waiting0, waiting1, row_partial, row_total, results, seconds, new_bias, statistics), cycles_to_first_sums(to_multiply), cycles_from_last_sums(to_finish));
         FED(store_results(mem0, mem1, mem2, job, to_store, results, seconds, new_bias), kFinishDepth + kRowBeats, kStoreTail);
     }
 }
@@ -70,13 +72,15 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, S
 #pragma HLS inline off
     RowPanel panel;
 #pragma HLS array_partition variable=panel type=complete dim=1
+#pragma HLS array_partition variable=panel type=complete dim=2
     ColumnBuffer column_tile;
 #pragma HLS array_reshape variable=column_tile type=complete dim=2
 #pragma HLS array_reshape variable=column_tile type=complete dim=3
-    PartialSums partial;
-    TotalSums total;
-#pragma HLS array_reshape variable=partial type=complete dim=2
-#pragma HLS array_reshape variable=total type=complete dim=2
+#pragma HLS array_reshape variable=column_tile type=complete dim=4
+    WaitingSums waiting0;
+    WaitingSums waiting1;
+#pragma HLS array_reshape variable=waiting0 type=complete dim=2
+#pragma HLS array_reshape variable=waiting1 type=complete dim=2
     PartialRowSums row_partial;
     TotalRowSums row_total;
     GemmStatistics statistics;
@@ -85,7 +89,7 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, S
     statistics.out[kClassRows] = no_statistics();
     statistics.pre = no_statistics();
     GemmWalk walk = start_of_walk();
-    gemm_steps(mem0, mem1, mem2, job, count_steps(job), walk, panel, column_tile, partial, total, row_partial, row_total, statistics);
+    gemm_steps(mem0, mem1, mem2, job, count_steps(job), walk, panel, column_tile, waiting0, waiting1, row_partial, row_total, statistics);
     const int out_fraction = job.has_gelu ? kGeluBits : int(job.fraction[kPatchRows]);
     record(slots, job.slot[kPatchRows], statistics.out[kPatchRows], out_fraction);
     if (job.form == kNn) record(slots, job.slot[kClassRows], statistics.out[kClassRows], job.fraction[kClassRows]);
@@ -114,6 +118,7 @@ inline GemmJob plain_job(GemmForm form, int rows, int columns, int split, const 
     job.accumulates = false;
     job.sums_rows = false;
     job.residual_period = rows;
+    job.holds_both = false;
     job.chunks = 0;
     job.segments = 0;
     job.f_second = 0;

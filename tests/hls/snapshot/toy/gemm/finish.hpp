@@ -13,7 +13,7 @@ constexpr int kFinishDepth = 28;
 
 // Words of a step's results, in the order in which they are written. Results of int32 take a second word for eight
 // columns; with GELU that is where its inputs are.
-using ResultBuffer = word_t[kPorts][kStepRows * kPortWords];
+using ResultBuffer = word_t[kPorts][kPanelRows * kPortWords];
 
 struct PairOfWords {
     word_t first, second;
@@ -126,7 +126,7 @@ inline Finished finished_element(const GemmJob& job, const Epilogue& epilogue, t
 // A word of sums a cycle: the ports' words in turn. The bias comes as the line before the first row: it is aligned in the
 // same lanes and kept.
 inline void finish_rows(const GemmJob& job, const GemmStep& step, const SumBuffer& sums, const RowSumBuffer& row_sums,
-                        const ExtraBuffer& extra, const SavedBuffer& saved, PartialSums& partial, TotalSums& total,
+                        const ExtraBuffer& extra, const SavedBuffer& saved, WaitingSums& waiting0, WaitingSums& waiting1,
                         PartialRowSums& row_partial, TotalRowSums& row_total, ResultBuffer& results, ResultBuffer& seconds,
                         GemmStatistics& statistics) {
     const bool is_wide = job.form == kTn;
@@ -144,7 +144,7 @@ inline void finish_rows(const GemmJob& job, const GemmStep& step, const SumBuffe
     int result = 0;  // place of the next words of results
 finish_lines:
     for (int line = first_line; line <= step.rows; ++line) {
-#pragma HLS loop_tripcount max = 21
+#pragma HLS loop_tripcount max = 41
         int port = 0;
         int w = 0;
     finish_beats:
@@ -164,14 +164,15 @@ finish_lines:
                         row_of_sums[b][l] = sums[i][kLanes * (b % kPorts * kPortWords + b / kPorts) + l];
                     }
                 }
-                const int place = step.panel_row + i;
-                const RunningSum running = add_chunk(step.chunk, row_sums[i], epilogue.segment, row_partial[place], row_total[place]);
+                const int row = step.panel_row + i;
+                const RunningSum running = add_chunk(step.chunk, row_sums[i], epilogue.segment, row_partial[row], row_total[row]);
                 if (step.sums_rows) {
-                    row_partial[place] = running.partial;
-                    row_total[place] = running.total;
+                    row_partial[row] = running.partial;
+                    row_total[row] = running.total;
                 }
             }
-            const int waiting = step.waits ? int(step.sum_row + i) * kRowBeats + beat : 0;
+            const WaitingPlace place = waiting_place(step.waits ? int(step.sum_row + i) : 0, beat);
+            const bool is_second = !job.holds_both && place.is_second;
             const RaisedShift addend_shift = is_bias ? bias_shift : epilogue.addend;
             const word_t first = extra[port][line * kPortWords + w];
             const word_t second = saved[port][i * kPortWords + w];
@@ -187,10 +188,11 @@ finish_lines:
             wide.second = zero_word();
             for (int l = 0; l < kLanes; ++l) {
 #pragma HLS unroll
-                const RunningSum running = add_chunk(step.chunk, row_of_sums[beat][l], epilogue.segment, partial[waiting][l], total[waiting][l]);
+                const RunningSum waiting = waiting_sum(job.holds_both, is_second, waiting0[place.index][l], waiting1[place.index][l]);
+                const RunningSum running = add_chunk(step.chunk, row_of_sums[beat][l], epilogue.segment, waiting.partial, waiting.total);
                 if (step.waits && !is_bias) {
-                    partial[waiting][l] = running.partial;
-                    total[waiting][l] = running.total;
+                    if (!is_second) waiting0[place.index][l] = to_first(job.holds_both, step.chunk.closes, running);
+                    if (is_second || job.holds_both) waiting1[place.index][l] = to_second(job.holds_both, step.chunk.closes, running);
                 }
                 RaisedShift by = addend_shift;
                 by.leaves_nothing = by.leaves_nothing || l >= lanes;
@@ -265,9 +267,9 @@ inline int cycles_from_last_sums(const GemmStep& step) {
 }
 
 inline void finish(const GemmJob& job, const GemmStep& step, const SumBuffer& sums, const RowSumBuffer& row_sums, const ExtraBuffer& extra,
-                   const SavedBuffer& saved, const BiasBuffer& old_bias, PartialSums& partial, TotalSums& total, PartialRowSums& row_partial,
+                   const SavedBuffer& saved, const BiasBuffer& old_bias, WaitingSums& waiting0, WaitingSums& waiting1, PartialRowSums& row_partial,
                    TotalRowSums& row_total, ResultBuffer& results, ResultBuffer& seconds, BiasBuffer& new_bias, GemmStatistics& statistics) {
-    finish_rows(job, step, sums, row_sums, extra, saved, partial, total, row_partial, row_total, results, seconds, statistics);
+    finish_rows(job, step, sums, row_sums, extra, saved, waiting0, waiting1, row_partial, row_total, results, seconds, statistics);
     finish_bias_gradient(job, step, old_bias, row_total, new_bias, statistics.bias);
 }
 

@@ -13,8 +13,13 @@ enum GemmForm { kNt, kNn, kTn };
 constexpr int kPatchRows = 0;
 constexpr int kClassRows = 1;
 
-constexpr int kStepRows = kStepTiles * kRowTile;
+constexpr int kPanelTiles = kPanelRows / kRowTile;
+constexpr int kLineRows = kLineTiles * kRowTile;
 constexpr int kPortWords = kColumnTile / kLanes / kPorts;  // words of a row of a column tile that each port moves
+
+// The array takes contraction steps in pairs, two a cycle; buffers are cut by the place of a step in its pair.
+constexpr int kPair = 2;
+constexpr int kChunkPairs = kChunk / kPair;
 
 // Rows of the first operand are held as words of eight, counted from the panel's first row. A row tile may begin inside
 // of a word; it lies in kTileWords. Word w of contraction step c is kept in bank (w + c) % kPorts: what is written
@@ -47,7 +52,8 @@ struct GemmJob {
     bool sums_rows;   // `bias` is a gradient: the sums of the first operand over the contraction
     i20 residual_period;
     i16 column_tiles;
-    i16 chunks;  // of all segments
+    i16 chunks;       // of all segments
+    bool holds_both;  // sums of closed segments wait while those of an open one do
     i4 segments;
     Segment segment[kMaxSegments];
     i16 segment_shift[kMaxSegments][2];  // to the common fraction, by segment and row group
@@ -69,7 +75,7 @@ struct GemmStep {
     i16 sum_row;        // place of the first row among the unfinished sums
     bool loads_rows;    // the block's rows of the first operand are new
     bool loads_columns; // the column tile of the second operand is new
-    i16 kept_column;    // place of its first contraction step: where several tiles fit they stay over all panels
+    i16 kept_column;    // place of its first pair of contraction steps: where several tiles fit they stay over all panels
     bool waits;         // the contraction has several chunks
     bool closes_sum;    // last chunk of the contraction
     bool sums_rows;     // the sums of the first operand are taken
@@ -98,6 +104,11 @@ inline int group_of(int word) { return natural<kPanelPlaceBits>(unsigned(word)) 
 inline int bank_of(int word) { return natural<2>(unsigned(natural<kPanelPlaceBits>(unsigned(word)) - kPorts * group_of(word))); }
 inline int next_of(int bank) { return bank == kPorts - 1 ? 0 : bank + 1; }
 
+// Pairs of contraction steps, the pair that a step is in, and its place there.
+inline int pairs_of(int count) { return natural<kPanelPlaceBits>(unsigned(count + kPair - 1)) / kPair; }
+inline int pair_of(int step) { return natural<kPanelPlaceBits>(unsigned(step)) / kPair; }
+inline int place_in_pair(int step) { return step & (kPair - 1); }
+
 // Each port moves `port_words` neighbouring words of a row of a column tile. Where a row is short the parts overlap, so
 // that every port always moves a whole burst: what is moved twice is the same.
 inline int port_words(int columns) { return smaller(kPortWords, words16(columns)); }
@@ -112,6 +123,7 @@ inline bool is_first_port(int port, int word, int columns) {
 inline void add_segment(GemmJob& job, int start, int count) {
     job.segment[job.segments].start = start;
     job.segment[job.segments].count = count;
+    job.holds_both = job.holds_both || (job.segments > 0 && count > kChunk);
     if (count > 0) ++job.segments;
 count_chunks:
     for (int done = 0; done < count; done += kChunk) {
@@ -147,23 +159,40 @@ inline GemmWalk start_of_walk() {
 
 inline int panel_rows(const GemmJob& job, const GemmWalk& walk) { return smaller(kPanelRows, job.rows - walk.row); }
 
-// Row tiles of the next step: the job's first step is a short one, as nothing overlaps with its loads.
-inline int step_tiles(const GemmJob& job, const GemmWalk& walk) {
+inline bool closes_sum(const GemmJob& job, const GemmWalk& walk, const Chunk& chunk) {
+    return chunk.closes && walk.segment == job.segments - 1;
+}
+
+// Whether the epilogue reads a line beside each row of sums.
+inline bool reads_lines(const GemmJob& job) { return job.has_residual || job.has_gelu_backward || job.accumulates; }
+
+// Row tiles of the next step. Those of a group's first column tile bring rows, those that end with an epilogue may read
+// lines, both into buffers; others take what there is. The job's first step is a short one, as nothing overlaps with its
+// loads.
+inline int step_tiles(const GemmJob& job, const GemmWalk& walk, const Chunk& chunk) {
     const bool is_first = (walk.row | walk.group | walk.segment | walk.done | walk.column_tile | walk.tile) == 0;
-    return is_first ? 1 : smaller(kStepTiles, tiles_of(panel_rows(job, walk)) - walk.tile);
+    const bool has_lines = reads_lines(job) && closes_sum(job, walk, chunk);
+    const int most = walk.column_tile == walk.group ? int(kStepTiles) : (has_lines ? int(kLineTiles) : int(kPanelTiles));
+    return is_first ? 1 : smaller(most, tiles_of(panel_rows(job, walk)) - walk.tile);
+}
+
+// Whether a further column tile finds no room for its sums, where those of so many rows wait. All columns are one group
+// unless sums have to wait for further chunks.
+inline bool is_full(const GemmJob& job, int waiting, int rows) {
+    const int room = job.holds_both ? int(kSumRows) : 2 * kSumRows;
+    return job.chunks > 1 && waiting + rows > room;
 }
 
 inline void advance(const GemmJob& job, const Chunk& chunk, GemmWalk& walk) {
-    walk.tile += step_tiles(job, walk);
+    walk.tile += step_tiles(job, walk, chunk);
     if (walk.tile < tiles_of(panel_rows(job, walk))) return;
     const int rows = panel_rows(job, walk);
-    // All columns are one group unless sums have to wait for further chunks.
-    const bool is_full = job.chunks > 1 && walk.sum_row + 2 * rows > kSumRows;
+    const bool ends_group = is_full(job, walk.sum_row + rows, rows);
     walk.tile = 0;
     walk.sum_row += rows;
     ++walk.column_tile;
     const int end = walk.column_tile;
-    if (end < job.column_tiles && !is_full) return;
+    if (end < job.column_tiles && !ends_group) return;
     walk.sum_row = 0;
     walk.column_tile = walk.group;
     walk.done += chunk.count;
@@ -180,20 +209,48 @@ inline void advance(const GemmJob& job, const Chunk& chunk, GemmWalk& walk) {
     walk.column_tile = walk.group;
 }
 
-// Passes over the row tiles of a panel for one column tile and one chunk.
-inline int passes_of(int tiles) { return (narrow<7>(tiles) + kStepTiles - 1) / kStepTiles; }
+// Passes over the row tiles of a panel for one column tile and one chunk, of at most kMost tiles each.
+template <int kMost>
+inline int passes_of(int tiles) {
+    return (narrow<7>(tiles) + kMost - 1) / kMost;
+}
+
+// Groups of column tiles of a panel of so many rows.
+inline int count_groups(const GemmJob& job, int rows) {
+    int groups = 1;
+    int waiting = rows;
+count_groups:
+    for (int tile = 1; tile < job.column_tiles; ++tile) {
+#pragma HLS loop_tripcount max = 170
+        const bool begins = is_full(job, waiting, rows);
+        waiting = begins ? rows : waiting + rows;
+        groups += begins ? 1 : 0;
+    }
+    return groups;
+}
+
+inline int count_steps_of_panel(const GemmJob& job, int rows) {
+#pragma HLS inline off
+    const int tiles = tiles_of(rows);
+    const int groups = count_groups(job, rows);
+    const int with_rows = short_product(passes_of<kStepTiles>(tiles), job.chunks);
+    const int without = job.chunks - 1 + (reads_lines(job) ? passes_of<kLineTiles>(tiles) : 1);
+    return int(multiply(i27(groups), u17(with_rows))) + int(multiply(i27(job.column_tiles - groups), u17(without)));
+}
 
 inline int count_steps(const GemmJob& job) {
     const int of_first = tiles_of(smaller(kPanelRows, job.rows));
-    const int added = 1 + passes_of(of_first - 1) - passes_of(of_first);  // by the short first step
-    int passes = 0;
+    int steps = 1 + passes_of<kStepTiles>(of_first - 1) - passes_of<kStepTiles>(of_first);  // by the short first step
+    int panels = 0;
+    int rest = job.rows;
 count_panels:
-    for (int row = 0; row < job.rows; row += kPanelRows) {
-#pragma HLS loop_tripcount max = 103
-        passes += passes_of(tiles_of(smaller(kPanelRows, job.rows - row)));
+    for (; rest >= kPanelRows; rest -= kPanelRows) {
+#pragma HLS loop_tripcount max = 102
+        ++panels;
     }
-    const int of_chunk = int(multiply(u20(passes), u17(job.column_tiles)));
-    return added + int(multiply(i27(of_chunk), u17(job.chunks)));
+    if (panels > 0) steps += int(multiply(i27(count_steps_of_panel(job, kPanelRows)), u17(panels)));
+    if (rest > 0) steps += count_steps_of_panel(job, rest);
+    return steps;
 }
 
 // The words of a pass's rows that no earlier pass has brought: those that its first row does not reach back into.
@@ -220,7 +277,7 @@ inline NewRows new_rows(const GemmStep& step) {
 inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmStep& product, GemmStep& sum, GemmStep& result) {
     GemmStep step;
     step.chunk = chunk_at(job, walk);
-    step.tiles = step_tiles(job, walk);
+    step.tiles = step_tiles(job, walk, step.chunk);
     step.panel_row = narrow<7>(walk.tile) * kRowTile;
     step.row = walk.row + step.panel_row;
     step.rows = smaller(step.tiles * kRowTile, job.rows - step.row);
@@ -228,11 +285,12 @@ inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmSt
     step.columns = smaller(kColumnTile, job.columns - step.column);
     step.sum_row = walk.sum_row + step.panel_row;
     step.loads_rows = walk.column_tile == walk.group;
-    const bool keeps_columns = job.chunks == 1 && short_product(job.column_tiles, step.chunk.count) <= kChunk;
+    const int pairs = pairs_of(step.chunk.count);
+    const bool keeps_columns = job.chunks == 1 && short_product(job.column_tiles, pairs) <= kChunkPairs;
     step.loads_columns = walk.tile == 0 && (walk.row == 0 || !keeps_columns);
-    step.kept_column = keeps_columns ? short_product(walk.column_tile, step.chunk.count) : 0;
+    step.kept_column = keeps_columns ? short_product(walk.column_tile, pairs) : 0;
     step.waits = job.chunks > 1;
-    step.closes_sum = step.chunk.closes && walk.segment == job.segments - 1;
+    step.closes_sum = closes_sum(job, walk, step.chunk);
     step.sums_rows = job.sums_rows && walk.column_tile == 0;
     const bool ends_panel = walk.tile + step.tiles == tiles_of(panel_rows(job, walk));
     step.stored_sums = step.sums_rows && step.closes_sum && ends_panel ? panel_rows(job, walk) : 0;

@@ -13,14 +13,14 @@ namespace peelvit {
 constexpr int kColumnBits = 13;  // of a column of an output
 constexpr int kBurst = 8;  // words of a row read at once in a strip
 
-// Rows of the first operand: the words of a pass that are new, and those of a panel.
-using RowBuffer = word_t[kPorts][kStepGroups * kChunk];
-using RowPanel = word_t[kPorts][kPanelGroups * kChunk];
-// Columns of the second operand, in words of eight: by contraction step, port and word of the port.
-using ColumnBuffer = word_t[kChunk][kPorts][kPortWords];
+// Rows of the first operand: the words of a pass that are new, and those of a panel; by bank and place in a pair.
+using RowBuffer = word_t[kPorts][kPair][kStepGroups * kChunkPairs];
+using RowPanel = word_t[kPorts][kPair][kPanelGroups * kChunkPairs];
+// Columns of the second operand, in words of eight: by pair of contraction steps, place there, port and word of the port.
+using ColumnBuffer = word_t[kChunkPairs][kPair][kPorts][kPortWords];
 // Words of bias and residuals, and of saved values, by port. Weight gradients are in both, one word of two in each.
-using ExtraBuffer = word_t[kPorts][(kStepRows + 1) * kPortWords];
-using SavedBuffer = word_t[kPorts][kStepRows * kPortWords];
+using ExtraBuffer = word_t[kPorts][(kLineRows + 1) * kPortWords];
+using SavedBuffer = word_t[kPorts][kLineRows * kPortWords];
 // Words of a panel's bias gradients.
 using BiasBuffer = word_t[kPanelRows / kWideLanes];
 
@@ -85,7 +85,7 @@ inline void put_rows(RowBuffer& rows, int bank, int slot, int group, int c, cons
     for (int b = 0; b < kPorts; ++b) {
 #pragma HLS unroll
         const int port = b < bank ? b - bank + kPorts : b - bank;
-        rows[b][(slot + port < kPorts ? group : group + 1) * kChunk + c] = word[port];
+        rows[b][place_in_pair(c)][(slot + port < kPorts ? group : group + 1) * kChunkPairs + pair_of(c)] = word[port];
     }
 }
 
@@ -143,7 +143,7 @@ transpose_passes:
                     if (!strips.are_columns) put_rows(rows, bank, strips.slot, written_round, c, turned);
                     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                        if (strips.are_columns) columns[c][port][written_round] = turned[port];
+                        if (strips.are_columns) columns[pair_of(c)][place_in_pair(c)][port][written_round] = turned[port];
                     }
                 }
                 ++element;
@@ -192,7 +192,7 @@ row_steps:
             for (int b = 0; b < kPorts; ++b) {
 #pragma HLS unroll
                 const int port = b < bank ? b - bank + kPorts : b - bank;
-                rows[b][group * kChunk + c + port] = word[port];
+                rows[b][place_in_pair(c + port)][group * kChunkPairs + pair_of(c + port)] = word[port];
             }
             if (bank == kPorts - 1) ++group;
             bank = next_of(bank);
@@ -222,7 +222,7 @@ column_steps:
             read_ports(mem0, mem1, mem2, address, w, word);
             for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                columns[c][port][w] = word[port];
+                columns[pair_of(c)][place_in_pair(c)][port][w] = word[port];
             }
         }
         row += unsigned(job.second.pitch);
@@ -312,7 +312,7 @@ inline void load_lines(const word_t* mem0, const word_t* mem1, const word_t* mem
     const int first = lines.has_first_line ? 0 : 1;
 extra_lines:
     for (int line = first; line <= last; ++line) {
-#pragma HLS loop_tripcount max = 21
+#pragma HLS loop_tripcount max = 41
         unsigned address[kPorts];
 #pragma HLS array_partition variable=address type=complete
         row_part(line == 0 ? lines.first_line : row_start, step, lines.is_wide, address);

@@ -1,4 +1,7 @@
 // The multipliers of the GEMM engine: outer products of a row tile and a column tile, summed over a chunk.
+//
+// A cell makes two multiply-accumulates a cycle with one multiplier (`crossed`, types.hpp). What has to be taken away
+// depends on the row or on the column alone; it is summed beside the array and added when a row is handed on.
 #pragma once
 
 #include "load.hpp"
@@ -8,7 +11,8 @@ namespace peelvit {
 constexpr int kMultiplyDepth = 12;
 constexpr int kPanelGroupBits = 2;
 
-// The sum over a chunk, and that of one operand alone, in as few bits as the longest chunk takes.
+// The sum over a chunk, and that of one operand alone, in as few bits as the longest chunk takes: sums of crossed
+// products wrap at that.
 #ifdef PEELVIT_NATIVE
 using chunk_t = acc_t;
 using row_chunk_t = i32;
@@ -18,31 +22,46 @@ using row_chunk_t = ap_int<21>;
 #endif
 
 // Sums of a step by row and lane, handed on row by row.
-using SumBuffer = chunk_t[kStepRows][kColumnTile];
+using SumBuffer = chunk_t[kPanelRows][kColumnTile];
 // Sums of the first operand over the contraction, by row.
-using RowSumBuffer = row_chunk_t[kStepRows];
+using RowSumBuffer = row_chunk_t[kPanelRows];
 
-// kRowTile x kColumnTile multiply-accumulates in a cycle; `opens` begins new sums.
-inline void rank_1(chunk_t (&acc)[kRowTile][kColumnTile], bool opens, const factor_t (&a)[kRowTile], const factor_t (&b)[kColumnTile]) {
+// Factors of a row tile and of a column tile, of a pair of contraction steps.
+using RowFactors = factor_t[kPair][kRowTile];
+using ColumnFactors = factor_t[kPair][kColumnTile];
+
+// kRowTile x kColumnTile x 2 multiply-accumulates in a cycle; `opens` begins new sums.
+inline void rank_2(chunk_t (&acc)[kRowTile][kColumnTile], bool opens, const RowFactors& a, const ColumnFactors& b) {
 #pragma HLS inline
     for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
         for (int j = 0; j < kColumnTile; ++j) {
 #pragma HLS unroll
             const chunk_t before = opens ? chunk_t(0) : acc[i][j];
-            acc[i][j] = before + product(a[i], b[j]);
+            acc[i][j] = before + crossed(a[0][i], a[1][i], b[0][j], b[1][j]);
         }
     }
 }
 
+// What crossed products hold beside the sum, negative, of each row or column.
+template <int kCount>
+inline void take_own(chunk_t (&acc)[kCount], bool opens, const factor_t (&x)[kPair][kCount]) {
+#pragma HLS inline
+    for (int i = 0; i < kCount; ++i) {
+#pragma HLS unroll
+        const chunk_t before = opens ? chunk_t(0) : acc[i];
+        acc[i] = before - own(x[0][i], x[1][i]);
+    }
+}
+
 // Cycles of a row tile.
-inline int turn_of(const Chunk& chunk) { return larger(chunk.count, kRowTile); }
+inline int turn_of(const Chunk& chunk) { return larger(pairs_of(chunk.count), kRowTile); }
 
 // Where a row tile lies in the panel: its first word, its first element in it, and the bank of that word.
 struct TilePlace {
     u8 word;
-    u8 pair;   // its first two elements there: a tile is an even number of rows
-    u8 bank;   // of the present contraction step
+    u8 twos;   // elements there before its first, by two: a tile is an even number of rows
+    u8 bank;   // of the first step of the present pair
     u8 group;  // of the first word, with the one in bank 0 of the first step
     u8 slot;   // of the first word in the group
 };
@@ -51,18 +70,20 @@ inline TilePlace place_of(int panel_row) {
     TilePlace place;
     const int row = natural<kPanelPlaceBits>(unsigned(panel_row));
     place.word = row / kLanes;
-    place.pair = row % kLanes / 2;
+    place.twos = row % kLanes / 2;
     place.group = group_of(place.word);
     place.slot = bank_of(place.word);
     place.bank = place.slot;
     return place;
 }
 
-// The factors of a row tile at contraction step `c`: new ones from `rows`, and kept in `panel` for the steps that follow.
-inline void read_rows(const GemmStep& step, const TilePlace& tile, int c, const RowBuffer& rows, RowPanel& panel, factor_t (&a)[kRowTile]) {
+// The factors of a row tile at a step of pair `pair`, whose first word is in `first_bank`: new ones from `rows`, and kept
+// in `panel` for the passes that follow.
+template <int kPlace>
+inline void read_rows(const GemmStep& step, const TilePlace& tile, int first_bank, int pair, const RowBuffer& rows, RowPanel& panel,
+                      RowFactors& a) {
 #pragma HLS inline
     const NewRows fresh = new_rows(step);
-    const int first_bank = natural<2>(tile.bank);
     const int tile_group = natural<kPanelGroupBits>(tile.group);
     const int fresh_group = natural<kPanelGroupBits>(fresh.group);
     word_t read[kPorts];
@@ -73,12 +94,12 @@ inline void read_rows(const GemmStep& step, const TilePlace& tile, int c, const 
         const bool is_used = ahead < kTileWords;
         const int group = is_used && tile.slot + ahead >= kPorts ? tile_group + 1 : tile_group;
         const bool is_new = step.loads_rows && is_used && tile.word + ahead >= fresh.word;
-        word_t& kept = panel[bank][group * kChunk + c];
-        const word_t word = is_new ? rows[bank][natural<kPanelGroupBits>(unsigned(group - fresh_group)) * kChunk + c] : kept;
+        word_t& kept = panel[bank][kPlace][group * kChunkPairs + pair];
+        const word_t word = is_new ? rows[bank][kPlace][natural<kPanelGroupBits>(unsigned(group - fresh_group)) * kChunkPairs + pair] : kept;
         if (is_new) kept = word;
         read[bank] = word;
     }
-    const int pair = kRowTile % kLanes == 0 ? 0 : natural<2>(tile.pair);
+    const int twos = kRowTile % kLanes == 0 ? 0 : natural<2>(tile.twos);
     i16 element[kTileWords * kLanes];
 #pragma HLS array_partition variable=element type=complete
     for (int w = 0; w < kTileWords; ++w) {
@@ -89,30 +110,62 @@ inline void read_rows(const GemmStep& step, const TilePlace& tile, int c, const 
             element[kLanes * w + l] = get16(read[bank], l);
         }
     }
+    // The last pair of an odd count has one step: a row factor of 0 makes its second product nothing.
+    const bool exists = kPlace == 0 || kPair * pair + kPlace < step.chunk.count;
     for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
-        a[i] = element[2 * pair + i];
+        a[kPlace][i] = exists ? element[2 * twos + i] : i16(0);
     }
 }
 
-// One loop over row tiles and contraction steps. A tile's sums are handed on while the next tile is summed. New rows and
-// columns are used as they arrive and kept in `panel` and `column_tile` for the steps that follow.
+// The factors of the column tile at the steps of pair `pair`: new ones from `columns`, and kept in `column_tile`.
+inline void read_columns(const GemmStep& step, int pair, const ColumnBuffer& columns, ColumnBuffer& column_tile, ColumnFactors& b) {
+#pragma HLS inline
+    for (int place = 0; place < kPair; ++place) {
+#pragma HLS unroll
+        for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+            for (int w = 0; w < kPortWords; ++w) {
+#pragma HLS unroll
+                word_t& kept = column_tile[step.kept_column + pair][place][port][w];
+                const word_t word = step.loads_columns ? columns[pair][place][port][w] : kept;
+                if (step.loads_columns) kept = word;
+                for (int l = 0; l < kLanes; ++l) {
+#pragma HLS unroll
+                    b[place][kLanes * (port * kPortWords + w) + l] = get16(word, l);
+                }
+            }
+        }
+    }
+}
+
+// One loop over row tiles and pairs of contraction steps. A tile's sums are handed on while the next tile is summed. New
+// rows and columns are used as they arrive and kept in `panel` and `column_tile` for the passes that follow.
 inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBuffer& columns, RowPanel& panel, ColumnBuffer& column_tile,
                      SumBuffer& sums, RowSumBuffer& row_sums) {
     chunk_t acc[kRowTile][kColumnTile];
     chunk_t finished[kRowTile][kColumnTile];
+    chunk_t row_own[kRowTile];
+    chunk_t row_own_finished[kRowTile];
+    chunk_t column_own[kColumnTile];
+    chunk_t column_own_finished[kColumnTile];
     row_chunk_t row_acc[kRowTile];
     row_chunk_t row_finished[kRowTile];
-#pragma HLS array_partition variable=row_acc type=complete
-#pragma HLS array_partition variable=row_finished type=complete
 #pragma HLS array_partition variable=acc type=complete dim=0
 #pragma HLS array_partition variable=finished type=complete dim=0
+#pragma HLS array_partition variable=row_own type=complete
+#pragma HLS array_partition variable=row_own_finished type=complete
+#pragma HLS array_partition variable=column_own type=complete
+#pragma HLS array_partition variable=column_own_finished type=complete
+#pragma HLS array_partition variable=row_acc type=complete
+#pragma HLS array_partition variable=row_finished type=complete
+    const i16 pairs = pairs_of(step.chunk.count);
     const i16 turn = turn_of(step.chunk);
     const int cycles = short_product(step.tiles, turn) + kRowTile;
     i16 tile = 0;
     i16 panel_row = step.panel_row;
     TilePlace place = place_of(panel_row);
-    i16 c = 0;  // contraction step
+    i16 pair = 0;
     u8 drained = kRowTile;
     i16 handed_on = 0;
 multiply_steps:
@@ -123,49 +176,48 @@ multiply_steps:
             row_sums[handed_on] = row_finished[drained];
             for (int j = 0; j < kColumnTile; ++j) {
 #pragma HLS unroll
-                sums[handed_on][j] = finished[drained][j];
+                sums[handed_on][j] = finished[drained][j] + row_own_finished[drained] + column_own_finished[j];
             }
             ++drained;
             ++handed_on;
         }
-        if (tile < step.tiles && c < step.chunk.count) {
-            factor_t a[kRowTile];
-            factor_t b[kColumnTile];
-#pragma HLS array_partition variable=a type=complete
-#pragma HLS array_partition variable=b type=complete
-            read_rows(step, place, natural<kPanelPlaceBits>(unsigned(c)), rows, panel, a);
+        if (tile < step.tiles && pair < pairs) {
+            RowFactors a;
+            ColumnFactors b;
+#pragma HLS array_partition variable=a type=complete dim=0
+#pragma HLS array_partition variable=b type=complete dim=0
+            const int now = natural<kPanelPlaceBits>(unsigned(pair));
+            const int bank = natural<2>(place.bank);
+            read_rows<0>(step, place, bank, now, rows, panel, a);
+            read_rows<1>(step, place, next_of(bank), now, rows, panel, a);
+            read_columns(step, now, columns, column_tile, b);
+            const bool opens = pair == 0;
             for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
-                const row_chunk_t before = c == 0 ? row_chunk_t(0) : row_acc[i];
-                row_acc[i] = before + a[i];
+                const row_chunk_t before = opens ? row_chunk_t(0) : row_acc[i];
+                row_acc[i] = before + a[0][i] + a[1][i];
             }
-            for (int port = 0; port < kPorts; ++port) {
-#pragma HLS unroll
-                for (int w = 0; w < kPortWords; ++w) {
-#pragma HLS unroll
-                    word_t& kept = column_tile[step.kept_column + c][port][w];
-                    const word_t word = step.loads_columns ? columns[c][port][w] : kept;
-                    if (step.loads_columns) kept = word;
-                    for (int l = 0; l < kLanes; ++l) {
-#pragma HLS unroll
-                        b[kLanes * (port * kPortWords + w) + l] = get16(word, l);
-                    }
-                }
-            }
-            rank_1(acc, c == 0, a, b);
+            take_own(row_own, opens, a);
+            take_own(column_own, opens, b);
+            rank_2(acc, opens, a, b);
         }
-        place.bank = next_of(place.bank);
-        ++c;
-        if (c == turn && tile < step.tiles) {
+        place.bank = next_of(next_of(place.bank));
+        ++pair;
+        if (pair == turn && tile < step.tiles) {
             for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
                 row_finished[i] = row_acc[i];
+                row_own_finished[i] = row_own[i];
                 for (int j = 0; j < kColumnTile; ++j) {
 #pragma HLS unroll
                     finished[i][j] = acc[i][j];
                 }
             }
-            c = 0;
+            for (int j = 0; j < kColumnTile; ++j) {
+#pragma HLS unroll
+                column_own_finished[j] = column_own[j];
+            }
+            pair = 0;
             panel_row += kRowTile;
             place = place_of(panel_row);
             drained = 0;

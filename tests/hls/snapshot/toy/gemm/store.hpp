@@ -20,7 +20,7 @@ inline void store_rows(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& 
     int place = 0;
 store_rows:
     for (int i = 0; i < rows; ++i) {
-#pragma HLS loop_tripcount max = 20
+#pragma HLS loop_tripcount max = 40
     store_passes:
         for (int pass = 0; pass < passes; ++pass) {
 #pragma HLS loop_tripcount max = 2
