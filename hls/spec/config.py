@@ -38,7 +38,7 @@ class HardwareConfig:
     part: str
     """Device, as the vendor tools name it."""
     dsp: int
-    """DSP slices of the device; one 16x16 multiply-accumulate takes one."""
+    """DSP slices of the device."""
     clock_mhz: int
     without: tuple[str, ...]
     """Operations that this accelerator does not have: an instruction with their opcode is refused."""
@@ -102,8 +102,14 @@ class HardwareConfig:
 
     @property
     def macs(self) -> int:
-        """Multipliers of the array and of the attention unit, which do not share any."""
-        return self.row_tile * self.column_tile + self.lanes * self.max_head_dim
+        """Multiply-accumulates a cycle: two in each cell of the array, one in each multiplier of the attention unit."""
+        return 2 * self.row_tile * self.column_tile + self.lanes * self.max_head_dim
+
+    @property
+    def multipliers(self) -> int:
+        """DSP slices that make them: cells, those beside the rows and columns of the array, and attention's own."""
+        cells = self.row_tile * self.column_tile + self.row_tile + self.column_tile
+        return cells + self.lanes * self.max_head_dim
 
     @property
     def tile_words(self) -> int:
@@ -197,7 +203,8 @@ def check(config: HardwareConfig) -> None:
     need(config.ddr_percent <= 100, "ddr_percent must be at most 100")
     need(config.max_patches < 1 << 15, "max_patches must be below 32768: token indices are 16 bits")
     need(
-        config.macs <= config.dsp, f"{config.macs} multipliers do not fit the {config.dsp} DSP slices of {config.part}"
+        config.multipliers <= config.dsp,
+        f"{config.multipliers} multipliers do not fit the {config.dsp} DSP slices of {config.part}",
     )
 
 

@@ -21,7 +21,7 @@ def changed(tmp_path: Path, **values: Any) -> Path:
 def test_shipped_configurations_load(name: str) -> None:
     config = load(name)
     assert config.name == name
-    assert config.macs <= config.dsp
+    assert config.multipliers <= config.dsp
     assert 0 < config.hash < 2**64
 
 
