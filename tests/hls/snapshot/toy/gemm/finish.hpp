@@ -81,45 +81,80 @@ inline i16 stored16(wide_t value, const StoreShift& by, Statistics& statistics) 
     return is_outside ? (value < 0 ? i16(-0x7FFF) : i16(0x7FFF)) : rounded;
 }
 
+// How an addend of 16 or 32 bits comes to the fraction of the sums: its halves are multiplied with a power of two.
+struct AddendShift {
+    u26 factor;
+    bool is_left;     // the product is raised by 6 more bits; else it is 16 bits too high
+    bool takes_high;  // the upper half of 32 bits is enough
+};
+
+// A left shift is one of at most kMaxAlign.
+inline AddendShift addend_shift_of(int shift, bool is_wide) {
+    AddendShift by;
+    by.is_left = shift < -9;
+    by.takes_high = is_wide && shift > 16;
+    const int right = by.takes_high ? shift - 16 : shift;
+    const int exponent = by.is_left ? smaller(-shift, kMaxAlign) - 6 : 16 - smaller(right, 16);
+    by.factor = right > 16 ? u26(0) : u26(u26(1) << natural<5>(unsigned(exponent)));
+    return by;
+}
+
+// 16 bits are all in `low`, of 32 bits these are the lower half (without a sign) and the upper one.
+inline wide_t aligned(i17 low, i16 high, const AddendShift& by) {
+#pragma HLS inline
+    const wide_t of_low = multiply(low, by.factor) + wide_t(by.is_left ? 0 : 1 << 15);
+    const wide_t of_high = multiply(high, by.factor) + wide_t(of_low >> 16);
+    return by.is_left ? wide_t(wide_t(of_high << 22) | wide_t(wide_t(of_low & 0xFFFF) << 6)) : of_high;
+}
+
+inline wide_t aligned_addend(i16 narrow, i32 wide, bool is_wide, const AddendShift& by) {
+#pragma HLS inline
+    const i16 upper = i16(wide >> 16);
+    const i17 lower = i17(wide & 0xFFFF);
+    const i17 low = is_wide ? (by.takes_high ? i17(upper) : lower) : i17(narrow);
+    return aligned(low, is_wide && !by.takes_high ? upper : i16(0), by);
+}
+
 // How the rows of a group are finished.
 struct Epilogue {
     SegmentShift segment;
-    RaisedShift addend;
-    StoreShift input;  // with GELU
-    StoreShift out;
+    AddendShift addend;
+    StoreShift plain;   // of a sum: the result, or the input of GELU
+    StoreShift curved;  // of what GELU or its slope makes of it
 };
 
 inline void set_epilogue(const GemmJob& job, const GemmStep& step, int group, Epilogue& epilogue) {
 #pragma HLS inline off
     const int fraction = job.fraction[group];
+    const bool is_wide = job.form == kTn;
     epilogue.segment = segment_shift(job, step, group);
-    epilogue.addend = raised_shift_of((job.accumulates ? job.f_out[group] : job.f_residual[group]) - fraction, 32, kMaxAlign);
-    epilogue.addend.leaves_nothing = epilogue.addend.leaves_nothing || !(job.has_residual || job.accumulates);
-    epilogue.input = store_shift_of(fraction - job.f_pre, 16);
-    epilogue.out = store_shift_of((job.has_gelu ? kGeluBits : fraction) - job.f_out[group], job.form == kTn ? 32 : 16);
+    epilogue.addend = addend_shift_of((job.accumulates ? job.f_out[group] : job.f_residual[group]) - fraction, is_wide);
+    if (!job.has_residual && !job.accumulates) epilogue.addend.factor = 0;
+    epilogue.plain = store_shift_of(fraction - (job.has_gelu ? job.f_pre : job.f_out[group]), is_wide ? 32 : 16);
+    epilogue.curved = store_shift_of((job.has_gelu ? kGeluBits : fraction) - job.f_out[group], 16);
 }
 
-// One element from its sum: with GELU also its input. `bias` and `addend` (a residual, or the gradient that is added to)
-// are aligned. GELU's value comes after the sum, its slope is a factor of it; they share what looks up a line.
+// What a sum is rounded to, and with GELU or its slope what that makes of it.
 struct Finished {
-    i16 input;
-    i32 out;
+    i32 plain;
+    i16 curved;
 };
 
-inline Finished finished_element(const GemmJob& job, const Epilogue& epilogue, total_t total, i48 bias, wide_t addend, i16 saved,
-                                 Statistics& seen_input, Statistics& seen_out) {
+// One element from its sum: `linear` with bias and addend (a residual, or the gradient that is added to). GELU's value
+// comes after the sum, its slope is a factor of it; they share what looks up a line.
+inline Finished finished_element(const GemmJob& job, const Epilogue& epilogue, wide_t linear, sum_t sum, wide_t addend, i16 saved,
+                                 Statistics& seen_plain, Statistics& seen_curved) {
 #pragma HLS inline
-    const wide_t linear = total + bias + (job.has_gelu_backward ? wide_t(0) : addend);
     Finished result;
-    result.input = 0;
-    if (job.has_gelu) result.input = stored16(linear, epilogue.input, seen_input);
-    const i16 x = job.has_gelu ? result.input : saved;
-    int line = 0;
-    if (job.has_gelu || job.has_gelu_backward) line = gelu_line(job.has_gelu_backward, gelu_argument(x, job.f_pre));
-    wide_t acc = linear;
-    if (job.has_gelu) acc = gelu_above(x, job.f_pre, line);
-    if (job.has_gelu_backward) acc = multiply(sum_t(total), i18(gelu_slope_on(x, line))) + addend;
-    result.out = stored(acc, epilogue.out, job.form == kTn, seen_out);
+    result.plain = stored(linear, epilogue.plain, job.form == kTn, seen_plain);
+    const i16 x = job.has_gelu ? i16(result.plain) : saved;
+    const int line = gelu_line(job.has_gelu_backward, gelu_argument(x, job.f_pre));
+    wide_t value = 0;
+    if (job.has_gelu)
+        value = gelu_above(x, job.f_pre, line);
+    else
+        value = multiply(sum, i18(gelu_slope_on(x, line))) + addend;
+    result.curved = stored16(value, epilogue.curved, seen_curved);
     return result;
 }
 
@@ -132,7 +167,8 @@ inline void finish_rows(const GemmJob& job, const GemmStep& step, const SumBuffe
     const bool is_wide = job.form == kTn;
     const int words = port_words(step.columns);
     const int first_line = step.closes_sum && job.has_bias ? 0 : 1;
-    const RaisedShift bias_shift = raised_shift_of(job.f_bias - job.fraction[kPatchRows], 16, kMaxAlign);
+    const bool is_curved = job.has_gelu || job.has_gelu_backward;
+    const AddendShift bias_shift = addend_shift_of(job.f_bias - job.fraction[kPatchRows], false);
     Epilogue epilogues[2];
 #pragma HLS array_partition variable=epilogues type=complete
     set_epilogue(job, step, kPatchRows, epilogues[kPatchRows]);
@@ -172,14 +208,13 @@ finish_lines:
                 }
             }
             const int waiting = step.waits ? int(step.sum_row + i) * kRowBeats + beat : 0;
-            const RaisedShift addend_shift = is_bias ? bias_shift : epilogue.addend;
+            const AddendShift addend_shift = is_bias ? bias_shift : epilogue.addend;
             const word_t first = extra[port][line * kPortWords + w];
             const word_t second = saved[port][i * kPortWords + w];
             // Columns from the word's first one on: what lies behind the last is 0.
-            const int columns = smaller(step.columns - kLanes * (port_start(port, step.columns) + w), kLanes);
-            const int lanes = narrow<5>(step.closes_sum ? columns : 0);  // 0 before the last chunk: nothing is finished
-            Statistics seen_input = no_statistics();
-            Statistics seen_out = no_statistics();
+            const int lanes = smaller(step.columns - kLanes * (port_start(port, step.columns) + w), kLanes);
+            Statistics seen_plain = no_statistics();
+            Statistics seen_curved = no_statistics();
             word_t narrow_word = zero_word();
             word_t input_word = zero_word();
             PairOfWords wide;
@@ -187,29 +222,28 @@ finish_lines:
             wide.second = zero_word();
             for (int l = 0; l < kLanes; ++l) {
 #pragma HLS unroll
-                const RunningSum running = add_chunk(step.chunk, row_of_sums[beat][l], epilogue.segment, partial[waiting][l], total[waiting][l]);
+                RunningSum running = add_chunk(step.chunk, row_of_sums[beat][l], epilogue.segment, partial[waiting][l], total[waiting][l]);
                 if (step.waits && !is_bias) {
                     partial[waiting][l] = running.partial;
                     total[waiting][l] = running.total;
                 }
-                RaisedShift by = addend_shift;
-                by.leaves_nothing = by.leaves_nothing || l >= lanes;
+                const bool is_column = l < lanes;
                 const i32 wide_addend = l < kWideLanes ? get32(first, l % kWideLanes) : get32(second, l % kWideLanes);
-                const wide_t addend = shift_raised(is_wide ? wide_addend : i32(get16(first, l)), kMaxAlign, by);
+                const wide_t addend = aligned_addend(is_column ? get16(first, l) : i16(0), is_column ? wide_addend : i32(0), is_wide, addend_shift);
                 if (is_bias) bias[beat][l] = i48(addend);
-                const total_t sum = finishes && l < lanes ? running.total : total_t(0);
-                const Finished made = finished_element(job, epilogue, sum, finishes && job.has_bias ? bias[beat][l] : i48(0),
-                                                       finishes ? addend : wide_t(0), get16(second, l), seen_input, seen_out);
+                const total_t sum = is_column ? running.total : total_t(0);
+                const wide_t linear = sum + (job.has_bias ? bias[beat][l] : i48(0)) + addend;
+                const Finished made = finished_element(job, epilogue, linear, sum_t(sum), addend, get16(second, l), seen_plain, seen_curved);
                 if (l < kWideLanes)
-                    put32(wide.first, l % kWideLanes, made.out);
+                    put32(wide.first, l % kWideLanes, made.plain);
                 else
-                    put32(wide.second, l % kWideLanes, made.out);
-                put16(narrow_word, l, i16(made.out));
-                put16(input_word, l, made.input);
+                    put32(wide.second, l % kWideLanes, made.plain);
+                put16(narrow_word, l, is_curved ? made.curved : i16(made.plain));
+                put16(input_word, l, i16(made.plain));
             }
-            if (is_first_port(port, w, step.columns)) {
-                add_word(statistics.pre, seen_input);
-                add_word(statistics.out[group], seen_out);
+            if (finishes && is_first_port(port, w, step.columns)) {
+                add_word(statistics.pre, seen_plain);
+                add_word(statistics.out[group], is_curved ? seen_curved : seen_plain);
             }
             for (int p = 0; p < kPorts; ++p) {
 #pragma HLS unroll
@@ -232,7 +266,7 @@ finish_lines:
 inline void finish_bias_gradient(const GemmJob& job, const GemmStep& step, const BiasBuffer& old_bias, const TotalRowSums& row_total,
                                  BiasBuffer& new_bias, Statistics& statistics) {
     const int fraction = job.fraction[kPatchRows] - job.f_second;
-    const RaisedShift old_shift = raised_shift_of(job.f_bias - fraction, 32, kMaxAlign);
+    const AddendShift old_shift = addend_shift_of(job.f_bias - fraction, true);
     const StoreShift by = store_shift_of(fraction - job.f_bias, 32);
     i32 last[kWideLanes] = {0, 0, 0, 0};  // elements, the latest behind
 #pragma HLS array_partition variable=last type=complete
@@ -243,7 +277,7 @@ finish_bias_gradient:
         const int lane = row % kWideLanes;
         i32 kept = 0;
         if (row < step.stored_sums) {
-            const wide_t old = shift_raised(get32(old_bias[row / kWideLanes], lane), kMaxAlign, old_shift);
+            const wide_t old = aligned_addend(0, get32(old_bias[row / kWideLanes], lane), true, old_shift);
             const wide_t sum = row_total[row];
             kept = stored(job.accumulates ? wide_t(sum + old) : sum, by, true, statistics);
         }
