@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -48,11 +49,22 @@ def load() -> dict[str, list[int]]:
     return json.loads(PATH.read_text())
 
 
-if __name__ == "__main__":
-    PATH.write_text(json.dumps(compute(), indent=None) + "\n")
+def in_hardware() -> dict[str, list[int]]:
+    """The tables as the kernels hold them: of GELU and its slope, one behind the other, where each of 512 lines starts
+    and how far it rises. Both end in zeros, so that the last line also stands for all beyond 8."""
+    tables = load()
+    curves = [tables.pop("gelu"), tables.pop("gelu_slope")]
+    return tables | {
+        "gelu_start": [start for curve in curves for start in curve[:-1]],
+        "gelu_rise": [end - start for curve in curves for start, end in itertools.pairwise(curve)],
+    }
 
 
 def set_lanes() -> list[int]:
     """For each byte the positions of its set bits, the lowest one first, three bits each."""
     positions = ([bit for bit in range(8) if byte >> bit & 1] for byte in range(256))
     return [sum(bit << 3 * i for i, bit in enumerate(found)) for found in positions]
+
+
+if __name__ == "__main__":
+    PATH.write_text(json.dumps(compute(), indent=None) + "\n")

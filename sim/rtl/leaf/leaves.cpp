@@ -126,9 +126,10 @@ void epilogue(const S<64>& sum, const S<16>& bias, const S<32>& addend, const S<
         adds ? peelvit::aligned_addend(i16(addend), i32(addend), bool(is_gradient), how.addend) : wide_t(0);
     peelvit::Statistics seen_plain = peelvit::no_statistics();
     peelvit::Statistics seen_curved = peelvit::no_statistics();
-    const peelvit::Finished made =
-        peelvit::finished_element(job, how, wide_t(sum) + aligned_bias + aligned_addend, peelvit::sum_t(wide_t(sum)),
-                                  aligned_addend, i16(saved), seen_plain, seen_curved);
+    const peelvit::Finished made = peelvit::finished_element(
+        job, how, wide_t(sum) + aligned_bias + aligned_addend, peelvit::sum_t(wide_t(S<45>(sum))),
+        peelvit::i48(wide_t(S<48>(aligned_addend))), i16(saved), seen_plain, seen_curved);
+    if (has_gelu && how.gelu.is_right) seen_curved.bits = seen_curved.bits >> 16;
     const bool is_curved = has_gelu_backward || (has_gelu && !is_input);
     mantissa = is_curved ? S<32>(made.curved) : (is_gradient ? S<32>(made.plain) : S<32>(i16(made.plain)));
     bits_of_it = is_curved ? seen_curved.bits : seen_plain.bits;

@@ -69,13 +69,34 @@ inline i32 stored(wide_t value, const StoreShift& by, bool is_wide, Statistics& 
     return is_outside ? (value < 0 ? least : limit) : rounded;
 }
 
-inline i16 stored16(wide_t value, const StoreShift& by, Statistics& statistics) {
+// A store of 16 bits by `shift`: a shifter for whole bytes, a multiplier for the rest. The product is 8 bits too high.
+struct NarrowStore {
+    u6 bytes;        // to the right
+    bool is_raised;  // by a byte
+    i18 factor;
+    uwide_t outside;  // as in StoreShift
+};
+
+inline NarrowStore narrow_store_of(int shift) {
+    const int right = shift > 62 ? 64 : larger(shift, 1);  // by 64, nothing is left
+    const int left = smaller(larger(-shift, 0), 15);
+    const int bytes = natural<3>(unsigned(right - 1) / 8);
+    NarrowStore by;
+    by.bytes = u6(unsigned(bytes));
+    by.is_raised = left > 8;
+    const int exponent = shift > 0 ? 8 - (right - 8 * bytes) : (by.is_raised ? left : 8 + left);
+    by.factor = i18(1 << natural<5>(unsigned(exponent)));
+    by.outside = store_shift_of(shift, 16).outside;
+    return by;
+}
+
+inline i16 stored16(wide_t value, const NarrowStore& by, Statistics& statistics) {
 #pragma HLS inline
     const uwide_t magnitude = magnitude_of(value);
     statistics.bits |= magnitude;
-    const wide_t raised = by.is_left ? wide_t(value << kMaxAlign) : value;
-    const i17 near = i17(wide_t(raised >> by.right));
-    const i16 rounded = by.rounds ? i16((near + 1) >> 1) : i16(near);
+    const wide_t window = wide_t(value >> (8 * natural<3>(by.bytes))) & 0xFFFFFF;
+    const wide_t near = by.is_raised ? wide_t(wide_t(value & 0xFFFF) << 8) : window;
+    const i16 rounded = i16(wide_t(wide_t(multiply(i27(near), by.factor) + 128) >> 8));
     const bool is_outside = magnitude >= by.outside || rounded == i16(-0x8000);
     if (is_outside) ++statistics.saturations;
     return is_outside ? (value < 0 ? i16(-0x7FFF) : i16(0x7FFF)) : rounded;
@@ -115,12 +136,31 @@ inline wide_t aligned_addend(i16 narrow, i32 wide, bool is_wide, const AddendShi
     return aligned(low, is_wide && !by.takes_high ? upper : i16(0), by);
 }
 
+// How GELU's value comes from what is positive of its input, at Q20 or (where that takes a right shift) at Q36.
+struct GeluRaise {
+    i18 factor;
+    bool is_far;    // the input is raised by 15 bits before
+    bool is_right;
+};
+
+// A left shift is one of at most kMaxAlign; behind 16 places to the right nothing is left.
+inline GeluRaise gelu_raise_of(int shift) {
+    const int left = smaller(-shift, kMaxAlign);
+    GeluRaise by;
+    by.is_right = shift > 0;
+    by.is_far = left > 16;
+    const int exponent = by.is_right ? 16 - smaller(shift, 16) : (by.is_far ? left - 15 : left);
+    by.factor = i18(shift > 16 ? 0 : 1 << natural<5>(unsigned(exponent)));
+    return by;
+}
+
 // How the rows of a group are finished.
 struct Epilogue {
     SegmentShift segment;
     AddendShift addend;
-    StoreShift plain;   // of a sum: the result, or the input of GELU
-    StoreShift curved;  // of what GELU or its slope makes of it
+    StoreShift plain;  // of a sum: the result, or the input of GELU
+    GeluRaise gelu;
+    NarrowStore curved;  // of what GELU or its slope makes of it
 };
 
 inline void set_epilogue(const GemmJob& job, const GemmStep& step, int group, Epilogue& epilogue) {
@@ -131,7 +171,20 @@ inline void set_epilogue(const GemmJob& job, const GemmStep& step, int group, Ep
     epilogue.addend = addend_shift_of((job.accumulates ? job.f_out[group] : job.f_residual[group]) - fraction, is_wide);
     if (!job.has_residual && !job.accumulates) epilogue.addend.factor = 0;
     epilogue.plain = store_shift_of(fraction - (job.has_gelu ? job.f_pre : job.f_out[group]), is_wide ? 32 : 16);
-    epilogue.curved = store_shift_of((job.has_gelu ? kGeluBits : fraction) - job.f_out[group], 16);
+    epilogue.gelu = gelu_raise_of(job.f_pre - kGeluBits);
+    const int gelu_fraction = epilogue.gelu.is_right ? kGeluBits + 16 : kGeluBits;
+    epilogue.curved = narrow_store_of((job.has_gelu ? gelu_fraction : fraction) - job.f_out[group]);
+}
+
+// value * factor + addend in two multipliers, the lower one for 26 bits without a sign. With `cuts` the lowest 16 bits
+// of it are 0.
+inline wide_t multiply_add(sum_t value, i18 factor, wide_t addend, bool cuts) {
+#pragma HLS inline
+    const wide_t mask = (wide_t(1) << 26) - 1;
+    const wide_t kept = cuts ? wide_t(mask - 0xFFFF) : mask;
+    const wide_t low = multiply(i27(int(wide_t(value) & mask)), factor) + wide_t(addend & mask);
+    const wide_t high = multiply(i27(sum_t(value >> 26)), factor) + wide_t(low >> 26);
+    return wide_t(wide_t(high + wide_t(addend >> 26)) << 26) | (low & kept);
 }
 
 // What a sum is rounded to, and with GELU or its slope what that makes of it.
@@ -140,20 +193,23 @@ struct Finished {
     i16 curved;
 };
 
-// One element from its sum: `linear` with bias and addend (a residual, or the gradient that is added to). GELU's value
-// comes after the sum, its slope is a factor of it; they share what looks up a line.
-inline Finished finished_element(const GemmJob& job, const Epilogue& epilogue, wide_t linear, sum_t sum, wide_t addend, i16 saved,
+// One element from its sum: `linear` with its addend (a residual, or the gradient that is added to). GELU's value comes
+// after the sum, its slope is a factor of it; they share what looks up a line and what multiplies.
+inline Finished finished_element(const GemmJob& job, const Epilogue& epilogue, wide_t linear, sum_t sum, i48 addend, i16 saved,
                                  Statistics& seen_plain, Statistics& seen_curved) {
 #pragma HLS inline
     Finished result;
     result.plain = stored(linear, epilogue.plain, job.form == kTn, seen_plain);
     const i16 x = job.has_gelu ? i16(result.plain) : saved;
     const int line = gelu_line(job.has_gelu_backward, gelu_argument(x, job.f_pre));
-    wide_t value = 0;
-    if (job.has_gelu)
-        value = gelu_above(x, job.f_pre, line);
-    else
-        value = multiply(sum, i18(gelu_slope_on(x, line))) + addend;
+    const GeluRaise& by = epilogue.gelu;
+    const sum_t positive = natural<15>(unsigned(x > 0 ? int(x) : 0));
+    const wide_t fall = -narrow<19>(line);
+    const wide_t rest = by.is_right ? wide_t(wide_t(fall << 16) | 1 << 15) : fall;  // with the half before the cut
+    const bool is_value = job.has_gelu;
+    const wide_t value = multiply_add(is_value ? (by.is_far ? sum_t(positive << 15) : positive) : sum,
+                                      is_value ? by.factor : i18(gelu_slope_on(x, line)), is_value ? rest : wide_t(addend),
+                                      is_value && by.is_right);
     result.curved = stored16(value, epilogue.curved, seen_curved);
     return result;
 }
@@ -201,7 +257,7 @@ finish_lines:
                     }
                 }
                 const int place = step.panel_row + i;
-                const RunningSum running = add_chunk(step.chunk, row_sums[i], epilogue.segment, row_partial[place], row_total[place]);
+                const RunningSum running = add_chunk(step.chunk, row_sums[i], epilogue.segment, row_partial[place], row_total[place], 0);
                 if (step.sums_rows) {
                     row_partial[place] = running.partial;
                     row_total[place] = running.total;
@@ -222,7 +278,8 @@ finish_lines:
             wide.second = zero_word();
             for (int l = 0; l < kLanes; ++l) {
 #pragma HLS unroll
-                RunningSum running = add_chunk(step.chunk, row_of_sums[beat][l], epilogue.segment, partial[waiting][l], total[waiting][l]);
+                RunningSum running = add_chunk(step.chunk, row_of_sums[beat][l], epilogue.segment, partial[waiting][l], total[waiting][l],
+                                               job.has_bias ? bias[beat][l] : i48(0));
                 if (step.waits && !is_bias) {
                     partial[waiting][l] = running.partial;
                     total[waiting][l] = running.total;
@@ -232,8 +289,7 @@ finish_lines:
                 const wide_t addend = aligned_addend(is_column ? get16(first, l) : i16(0), is_column ? wide_addend : i32(0), is_wide, addend_shift);
                 if (is_bias) bias[beat][l] = i48(addend);
                 const total_t sum = is_column ? running.total : total_t(0);
-                const wide_t linear = sum + (job.has_bias ? bias[beat][l] : i48(0)) + addend;
-                const Finished made = finished_element(job, epilogue, linear, sum_t(sum), addend, get16(second, l), seen_plain, seen_curved);
+                                const Finished made = finished_element(job, epilogue, sum + addend, sum_t(sum), i48(addend), get16(second, l), seen_plain, seen_curved);
                 if (l < kWideLanes)
                     put32(wide.first, l % kWideLanes, made.plain);
                 else
@@ -241,6 +297,7 @@ finish_lines:
                 put16(narrow_word, l, is_curved ? made.curved : i16(made.plain));
                 put16(input_word, l, i16(made.plain));
             }
+            if (job.has_gelu && epilogue.gelu.is_right) seen_curved.bits = seen_curved.bits >> 16;
             if (finishes && is_first_port(port, w, step.columns)) {
                 add_word(statistics.pre, seen_plain);
                 add_word(statistics.out[group], is_curved ? seen_curved : seen_plain);
