@@ -50,10 +50,12 @@ def load() -> dict[str, list[int]]:
 
 
 def in_hardware() -> dict[str, list[int]]:
-    """The tables as the kernels hold them: of GELU and its slope, one behind the other, where each of 512 lines starts
-    and how far it rises. Both end in zeros, so that the last line also stands for all beyond 8."""
+    """The tables as the kernels hold them: of what GELU falls behind its input, of its slope at -a and of that at a,
+    one behind the other, where each of 512 lines starts and how far it rises. The last line of each is level, so that
+    it also stands for all beyond 8."""
     tables = load()
-    curves = [tables.pop("gelu"), tables.pop("gelu_slope")]
+    tail, slope = tables.pop("gelu"), tables.pop("gelu_slope")
+    curves = [[-end for end in tail], slope, [2**GELU_SLOPE_BITS - end for end in slope]]
     return tables | {
         "gelu_start": [start for curve in curves for start in curve[:-1]],
         "gelu_rise": [end - start for curve in curves for start, end in itertools.pairwise(curve)],

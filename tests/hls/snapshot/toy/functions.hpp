@@ -178,31 +178,33 @@ inline int gelu_argument(i16 x, int fraction) {
     return natural<19>(unsigned(int(wide_t(argument >> 19) == 0 ? argument : limit)));
 }
 
-// |x|'s tail |x| - GELU(|x|) in Q20, or the slope at -|x| in Q16: on the line between two neighbouring points.
-inline int gelu_line(bool is_slope, int argument) {
-    const int i = (is_slope ? kGeluSegments : 0) | argument >> 10;
+// What a line gives: GELU(|x|) - |x| in Q20, or the slope at x in Q16. The table holds them one behind the other; where
+// it holds the negative of what is rounded up, halves are rounded down.
+enum GeluCurve { kGeluFall, kGeluSlopeBelow, kGeluSlopeAbove };
+
+inline GeluCurve gelu_curve(bool is_slope, i16 x) { return is_slope ? (x < 0 ? kGeluSlopeBelow : kGeluSlopeAbove) : kGeluFall; }
+
+// On the line between two neighbouring points.
+inline int gelu_line(GeluCurve curve, int argument) {
+    const int i = int(curve) * kGeluSegments | argument >> 10;
     const int rise = narrow<15>(kGeluRiseTable[i]);
     const int position = natural<10>(unsigned(argument & 1023));
-    return kGeluStartTable[i] + ((rise * position + (1 << 9)) >> 10);
+    const int half = curve == kGeluSlopeBelow ? 1 << 9 : (1 << 9) - 1;
+    return narrow<19>(kGeluStartTable[i] + ((rise * position + half) >> 10));
 }
 
-// GELU(x), Q20, not yet rounded to the output's fraction, from the tail.
-inline wide_t gelu_above(i16 x, int fraction, int tail) {
-    const int positive = natural<15>(unsigned(x > 0 ? int(x) : 0));
-    return shift_by_power(positive, power_shift_of(larger(fraction - kGeluBits, -kMaxAlign))) - tail;
-}
-
-// GELU'(x), Q16, from the slope at -|x|.
-inline int gelu_slope_on(i16 x, int slope) { return x < 0 ? slope : (1 << kGeluSlopeBits) - slope; }
-
+// GELU(x), Q20, not yet rounded to the output's fraction.
 inline wide_t gelu_value(i16 x, int fraction) {
 #pragma HLS inline off
-    return gelu_above(x, fraction, gelu_line(false, gelu_argument(x, fraction)));
+    const int positive = natural<15>(unsigned(x > 0 ? int(x) : 0));
+    const wide_t raised = shift_by_power(positive, power_shift_of(larger(fraction - kGeluBits, -kMaxAlign)));
+    return raised + gelu_line(kGeluFall, gelu_argument(x, fraction));
 }
 
+// GELU'(x), Q16.
 inline int gelu_slope(i16 x, int fraction) {
 #pragma HLS inline off
-    return gelu_slope_on(x, gelu_line(true, gelu_argument(x, fraction)));
+    return gelu_line(gelu_curve(true, x), gelu_argument(x, fraction));
 }
 
 }  // namespace peelvit

@@ -31,24 +31,23 @@ inline void add_word(Statistics& statistics, const Statistics& seen) {
     statistics.saturations += seen.saturations & 15u;
 }
 
-// A store by `shift` through one shifter.
+// A store by `shift` through one shifter, which stops a bit early for the half.
 struct StoreShift {
-    u6 right;         // of the value, or with is_left of the value raised by kMaxAlign
-    bool is_left;
-    bool rounds;      // the shift stops one bit early for the half
+    u6 right;         // of the value, or with is_left of the value raised by kMaxAlign + 1
+    bool is_left;     // or as it is: the bit for the half is 0
     uwide_t outside;  // magnitude (of a negative number: less one) from which on a value does not fit
 };
 
 // `bits` is 16 or 32.
 inline StoreShift store_shift_of(int shift, int bits) {
+#pragma HLS inline off  // one for both stores of an epilogue
     const int left = natural<5>(unsigned(smaller(larger(-shift, 0), bits - 1)));
     const int right = natural<6>(unsigned(shift > 62 ? 63 : larger(shift - 1, 0)));  // by 63, nothing is left
     StoreShift by;
-    by.is_left = shift < 0;
-    by.rounds = shift > 0;
+    by.is_left = shift <= 0;
     by.right = u6(unsigned(by.is_left ? kMaxAlign - left : right));
-    const int first = natural<7>(unsigned(by.rounds ? bits + right : bits - 1 - left));
-    const uwide_t half = by.rounds ? uwide_t(uwide_t(1) << right) : uwide_t(0);
+    const int first = natural<7>(unsigned(by.is_left ? bits - 1 - left : bits + right));
+    const uwide_t half = by.is_left ? uwide_t(0) : uwide_t(uwide_t(1) << right);
     by.outside = first > 63 ? uwide_t(uwide_t(1) << 63) : uwide_t((uwide_t(1) << first) - half);
     return by;
 }
@@ -58,9 +57,9 @@ inline i32 stored(wide_t value, const StoreShift& by, bool is_wide, Statistics& 
 #pragma HLS inline
     const uwide_t magnitude = magnitude_of(value);
     statistics.bits |= magnitude;
-    const wide_t raised = by.is_left ? wide_t(value << kMaxAlign) : value;
+    const wide_t raised = by.is_left ? wide_t(value << (kMaxAlign + 1)) : value;
     const i33 near = i33(wide_t(raised >> by.right));
-    const i32 rounded = by.rounds ? i32((near + 1) >> 1) : i32(near);
+    const i32 rounded = i32((near + 1) >> 1);
     const bool is_below = is_wide ? rounded == i32(-0x7FFFFFFF - 1) : i16(rounded) == i16(-0x8000);
     const bool is_outside = magnitude >= by.outside || is_below;
     if (is_outside) ++statistics.saturations;
@@ -183,8 +182,8 @@ inline wide_t multiply_add(sum_t value, i18 factor, wide_t addend, bool cuts) {
     const wide_t mask = (wide_t(1) << 26) - 1;
     const wide_t kept = cuts ? wide_t(mask - 0xFFFF) : mask;
     const wide_t low = multiply(i27(int(wide_t(value) & mask)), factor) + wide_t(addend & mask);
-    const wide_t high = multiply(i27(sum_t(value >> 26)), factor) + wide_t(low >> 26);
-    return wide_t(wide_t(high + wide_t(addend >> 26)) << 26) | (low & kept);
+    const wide_t high = multiply(i27(sum_t(value >> 26)), factor) + wide_t(addend >> 26);
+    return wide_t(wide_t(high + wide_t(low >> 26)) << 26) | (low & kept);
 }
 
 // What a sum is rounded to, and with GELU or its slope what that makes of it.
@@ -201,14 +200,13 @@ inline Finished finished_element(const GemmJob& job, const Epilogue& epilogue, w
     Finished result;
     result.plain = stored(linear, epilogue.plain, job.form == kTn, seen_plain);
     const i16 x = job.has_gelu ? i16(result.plain) : saved;
-    const int line = gelu_line(job.has_gelu_backward, gelu_argument(x, job.f_pre));
+    const int line = gelu_line(gelu_curve(job.has_gelu_backward, x), gelu_argument(x, job.f_pre));
     const GeluRaise& by = epilogue.gelu;
     const sum_t positive = natural<15>(unsigned(x > 0 ? int(x) : 0));
-    const wide_t fall = -narrow<19>(line);
-    const wide_t rest = by.is_right ? wide_t(wide_t(fall << 16) | 1 << 15) : fall;  // with the half before the cut
+    const wide_t fall = by.is_right ? (wide_t(line) << 16) | 1 << 15 : wide_t(line);  // with the half before the cut
     const bool is_value = job.has_gelu;
     const wide_t value = multiply_add(is_value ? (by.is_far ? sum_t(positive << 15) : positive) : sum,
-                                      is_value ? by.factor : i18(gelu_slope_on(x, line)), is_value ? rest : wide_t(addend),
+                                      is_value ? by.factor : i18(line), is_value ? fall : wide_t(addend),
                                       is_value && by.is_right);
     result.curved = stored16(value, epilogue.curved, seen_curved);
     return result;
@@ -268,7 +266,7 @@ finish_lines:
             const word_t first = extra[port][line * kPortWords + w];
             const word_t second = saved[port][i * kPortWords + w];
             // Columns from the word's first one on: what lies behind the last is 0.
-            const int lanes = smaller(step.columns - kLanes * (port_start(port, step.columns) + w), kLanes);
+            const int lanes = natural<4>(unsigned(smaller(step.columns - kLanes * (port_start(port, step.columns) + w), kLanes)));
             Statistics seen_plain = no_statistics();
             Statistics seen_curved = no_statistics();
             word_t narrow_word = zero_word();
