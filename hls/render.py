@@ -61,7 +61,7 @@ def sources(config: HardwareConfig) -> dict[str, str]:
         "set_lanes": tables.set_lanes(),
         "slots": slots,
         "statuses": list(Status),
-        "tables": tables.load(),
+        "tables": tables.in_hardware(),
         "table_bits": {name: value for name, value in vars(tables).items() if name.endswith("_BITS")},
     }
     skipped = {"macros.j2"} | {f"ops/{name}.hpp.j2" for name in config.without}

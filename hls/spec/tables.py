@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -48,11 +49,24 @@ def load() -> dict[str, list[int]]:
     return json.loads(PATH.read_text())
 
 
-if __name__ == "__main__":
-    PATH.write_text(json.dumps(compute(), indent=None) + "\n")
+def in_hardware() -> dict[str, list[int]]:
+    """The tables as the kernels hold them: of what GELU falls behind its input, of its slope at -a and of that at a,
+    one behind the other, where each of 512 lines starts and how far it rises. The last line of each is level, so that
+    it also stands for all beyond 8."""
+    tables = load()
+    tail, slope = tables.pop("gelu"), tables.pop("gelu_slope")
+    curves = [[-end for end in tail], slope, [2**GELU_SLOPE_BITS - end for end in slope]]
+    return tables | {
+        "gelu_start": [start for curve in curves for start in curve[:-1]],
+        "gelu_rise": [end - start for curve in curves for start, end in itertools.pairwise(curve)],
+    }
 
 
 def set_lanes() -> list[int]:
     """For each byte the positions of its set bits, the lowest one first, three bits each."""
     positions = ([bit for bit in range(8) if byte >> bit & 1] for byte in range(256))
     return [sum(bit << 3 * i for i, bit in enumerate(found)) for found in positions]
+
+
+if __name__ == "__main__":
+    PATH.write_text(json.dumps(compute(), indent=None) + "\n")

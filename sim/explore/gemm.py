@@ -231,8 +231,9 @@ def _chunks(part: int, chunk: int) -> Iterator[int]:
 
 
 def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
-    turn = max(_pairs(block.length), sizes.row_tile)
-    multiply = block.tiles * turn + sizes.row_tile + MULTIPLY_DEPTH + HANDSHAKE
+    drain = sizes.row_tile * _port_words(sizes, block)
+    turn = max(_pairs(block.length), drain)
+    multiply = block.tiles * turn + drain + MULTIPLY_DEPTH + HANDSHAKE
     beats = sizes.ports * _port_words(sizes, block)
     lines = block.rows + (block.closes and "BIAS" in shape.flags and shape.op != "gemm_tn")
     sums = block.stored_sums and LANES * math.ceil(block.stored_sums / LANES) + FINISH_DEPTH

@@ -118,21 +118,22 @@ void epilogue(const S<64>& sum, const S<16>& bias, const S<32>& addend, const S<
     peelvit::GemmStep step;
     step.chunk.segment = 0;
     job.segment_shift[0][0] = 0;
-    const wide_t aligned_bias =
-        has_bias ? peelvit::shift_raised(wide_t(bias), peelvit::kMaxAlign,
-                                         peelvit::raised_shift_of(f_bias - fraction, 16, peelvit::kMaxAlign))
-                 : wide_t(0);
     peelvit::Epilogue how;
     peelvit::set_epilogue(job, step, 0, how);
-    peelvit::Statistics seen_input = peelvit::no_statistics();
-    peelvit::Statistics seen_out = peelvit::no_statistics();
+    const wide_t aligned_bias =
+        has_bias ? peelvit::aligned_addend(i16(bias), i32(0), false, peelvit::addend_shift_of(f_bias - fraction, false))
+                 : wide_t(0);
     const wide_t aligned_addend =
-        adds ? peelvit::shift_raised(wide_t(addend), peelvit::kMaxAlign, how.addend) : wide_t(0);
-    const peelvit::Finished made = peelvit::finished_element(job, how, wide_t(sum), aligned_bias, aligned_addend,
-                                                             i16(saved), seen_input, seen_out);
-    const bool wants_input = has_gelu && is_input;
-    mantissa = wants_input ? S<32>(made.input) : S<32>(made.out);
-    bits_of_it = wants_input ? seen_input.bits : seen_out.bits;
+        adds ? peelvit::aligned_addend(i16(addend), i32(addend), bool(is_gradient), how.addend) : wide_t(0);
+    peelvit::Statistics seen_plain = peelvit::no_statistics();
+    peelvit::Statistics seen_curved = peelvit::no_statistics();
+    const peelvit::Finished made = peelvit::finished_element(
+        job, how, wide_t(sum) + aligned_bias + aligned_addend, peelvit::sum_t(wide_t(S<45>(sum))),
+        peelvit::i48(wide_t(S<48>(aligned_addend))), i16(saved), seen_plain, seen_curved);
+    if (has_gelu && how.gelu.is_right) seen_curved.bits = seen_curved.bits >> 16;
+    const bool is_curved = has_gelu_backward || (has_gelu && !is_input);
+    mantissa = is_curved ? S<32>(made.curved) : (is_gradient ? S<32>(made.plain) : S<32>(i16(made.plain)));
+    bits_of_it = is_curved ? seen_curved.bits : seen_plain.bits;
 }
 
 // One bit of all candidates of a selection.

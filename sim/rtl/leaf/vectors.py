@@ -207,7 +207,7 @@ def normalise(draw: Draw) -> tuple[Ports, Ports]:
 
 def epilogue(draw: Draw) -> tuple[Ports, Ports]:
     """A sum through every combination of GELU's slope, bias, residual and GELU, or as a gradient that is added to."""
-    total = draw.integers(-(1 << 44), 1 << 44)
+    total = draw.integers(-limit(45), limit(45))
     bias, saved = draw.integers(-limit(16), limit(16)), draw.integers(-limit(16), limit(16))
     flags = ("has_bias", "adds", "has_gelu", "has_gelu_backward", "is_gradient", "is_input")
     flag = {name: draw.by_block(0, 1) for name in flags}

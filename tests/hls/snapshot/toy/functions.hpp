@@ -11,12 +11,6 @@ constexpr int kGeluSegments = 512;
 constexpr int kReciprocalBits = 28;  // of a reciprocal: at most 2^28
 constexpr int kDivideDepth = 20;     // cycles of a reciprocal
 
-// Between two neighbouring entries of a table, less than 2^14 apart, `position` of 2^step on the way; step is at most 10.
-inline int interpolate(int low, int high, int position, int step) {
-    const int rise = narrow<15>(high - low);
-    return low + ((rise * narrow<12>(position) + (1 << (step - 1))) >> step);
-}
-
 // min(round(distance * 2^(16 - fraction)), 2^24 - 1) for a distance >= 0: Q16.
 inline int distance_q16(wide_t distance, int fraction) {
     const int shift = fraction - 16;
@@ -170,43 +164,47 @@ inline wide_t shift_by_power(int value, const PowerShift& by) {
     return by.is_far_left ? wide_t(product << 16) : product;
 }
 
-// min(|x|, 8) in U.16.
+// min(|x|, 8) in U.16, less than 8. A left shift of more than nine places, or one to the right by up to 16.
 inline int gelu_argument(i16 x, int fraction) {
     const int value = x;
     const int magnitude = natural<16>(unsigned(value < 0 ? -value : value));
-    // Raised by 19 bits, all but 0 is beyond 8.
-    const wide_t argument = shift_by_power(magnitude, power_shift_of(larger(fraction - 16, -19)));
-    const wide_t limit = wide_t(kGeluSegments) << 10;
-    return narrow<21>(int(wide_t(argument >> 19) == 0 ? argument : limit));
+    const int shift = larger(fraction - 16, -19);  // raised by 19 bits, all but 0 is beyond 8
+    const bool is_far_left = shift < -9;
+    const int exponent = natural<5>(unsigned(is_far_left ? -shift : 16 - smaller(shift, 16)));
+    const u26 factor = shift > 16 ? u26(0) : u26(u26(1) << exponent);
+    const wide_t product = multiply(i17(magnitude), factor) + wide_t(is_far_left ? 0 : 1 << 15);
+    const wide_t argument = is_far_left ? product : wide_t(product >> 16);
+    const wide_t limit = (wide_t(kGeluSegments) << 10) - 1;
+    return natural<19>(unsigned(int(wide_t(argument >> 19) == 0 ? argument : limit)));
 }
 
-// |x|'s tail |x| - GELU(|x|) in Q20, or the slope at -|x| in Q16.
-inline int gelu_line(bool is_slope, int argument) {
-    const int i = smaller(argument >> 10, kGeluSegments - 1);
-    const int slope = kGeluSlopeTable[i];
-    const int next_slope = kGeluSlopeTable[i + 1];
-    const int tail = kGeluTable[i];
-    const int next_tail = kGeluTable[i + 1];
-    return interpolate(is_slope ? slope : tail, is_slope ? next_slope : next_tail, argument - (i << 10), 10);
+// What a line gives: GELU(|x|) - |x| in Q20, or the slope at x in Q16. The table holds them one behind the other; where
+// it holds the negative of what is rounded up, halves are rounded down.
+enum GeluCurve { kGeluFall, kGeluSlopeBelow, kGeluSlopeAbove };
+
+inline GeluCurve gelu_curve(bool is_slope, i16 x) { return is_slope ? (x < 0 ? kGeluSlopeBelow : kGeluSlopeAbove) : kGeluFall; }
+
+// On the line between two neighbouring points.
+inline int gelu_line(GeluCurve curve, int argument) {
+    const int i = int(curve) * kGeluSegments | argument >> 10;
+    const int rise = narrow<15>(kGeluRiseTable[i]);
+    const int position = natural<10>(unsigned(argument & 1023));
+    const int half = curve == kGeluSlopeBelow ? 1 << 9 : (1 << 9) - 1;
+    return narrow<19>(kGeluStartTable[i] + ((rise * position + half) >> 10));
 }
 
-// GELU(x), Q20, not yet rounded to the output's fraction, from the tail.
-inline wide_t gelu_above(i16 x, int fraction, int tail) {
-    const int positive = natural<15>(unsigned(x > 0 ? int(x) : 0));
-    return shift_by_power(positive, power_shift_of(larger(fraction - kGeluBits, -kMaxAlign))) - tail;
-}
-
-// GELU'(x), Q16, from the slope at -|x|.
-inline int gelu_slope_on(i16 x, int slope) { return x < 0 ? slope : (1 << kGeluSlopeBits) - slope; }
-
+// GELU(x), Q20, not yet rounded to the output's fraction.
 inline wide_t gelu_value(i16 x, int fraction) {
 #pragma HLS inline off
-    return gelu_above(x, fraction, gelu_line(false, gelu_argument(x, fraction)));
+    const int positive = natural<15>(unsigned(x > 0 ? int(x) : 0));
+    const wide_t raised = shift_by_power(positive, power_shift_of(larger(fraction - kGeluBits, -kMaxAlign)));
+    return raised + gelu_line(kGeluFall, gelu_argument(x, fraction));
 }
 
+// GELU'(x), Q16.
 inline int gelu_slope(i16 x, int fraction) {
 #pragma HLS inline off
-    return gelu_slope_on(x, gelu_line(true, gelu_argument(x, fraction)));
+    return gelu_line(gelu_curve(true, x), gelu_argument(x, fraction));
 }
 
 }  // namespace peelvit

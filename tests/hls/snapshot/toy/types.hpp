@@ -171,7 +171,11 @@ inline int natural(unsigned value) {
 // What is taken away has one operand each: an array of R x C cells sums it in R + C multipliers. The identity holds in
 // integers of any width that wrap, so a sum needs no more bits than without it. A processor has multipliers enough.
 #if defined(PEELVIT_NATIVE) && !defined(PEELVIT_EXACT_WIDTHS)
-inline acc_t crossed(factor_t a0, factor_t a1, factor_t b0, factor_t b1) { return product(a0, b0) + product(a1, b1); }
+// In 32 bits, which a processor multiplies fastest: the sum lies in [-kLeast, 2^31].
+inline acc_t crossed(factor_t a0, factor_t a1, factor_t b0, factor_t b1) {
+    constexpr u32 kLeast = 2u * 32768u * 32767u;
+    return acc_t(u32(u32(a0 * b0) + u32(a1 * b1) + kLeast)) - acc_t(kLeast);
+}
 inline acc_t own(factor_t, factor_t) { return 0; }
 #elif defined(PEELVIT_NATIVE)
 inline acc_t crossed(factor_t a0, factor_t a1, factor_t b0, factor_t b1) { return product(narrow<17>(a0 + b1), narrow<17>(a1 + b0)); }

@@ -86,10 +86,11 @@ inline total_t to_second(bool holds_both, bool closes, const RunningSum& sum) {
     return holds_both ? sum.total : to_first(false, closes, sum);
 }
 
-inline RunningSum add_chunk(const Chunk& chunk, chunk_t sum, const SegmentShift& shift, sum_t partial, total_t total) {
+// The total of the first segment begins at `start`, which is 0 where the contraction has more than one.
+inline RunningSum add_chunk(const Chunk& chunk, chunk_t sum, const SegmentShift& shift, sum_t partial, total_t total, i48 start) {
 #pragma HLS inline
     const sum_t before = chunk.opens ? sum_t(0) : partial;
-    const total_t earlier = chunk.segment == 0 ? total_t(0) : total;
+    const total_t earlier = chunk.segment == 0 ? total_t(start) : total;
     RunningSum running;
     running.partial = before + sum;
     running.total = earlier + shift_segment(running.partial, shift);

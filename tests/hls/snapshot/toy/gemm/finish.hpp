@@ -31,24 +31,23 @@ inline void add_word(Statistics& statistics, const Statistics& seen) {
     statistics.saturations += seen.saturations & 15u;
 }
 
-// A store by `shift` through one shifter.
+// A store by `shift` through one shifter, which stops a bit early for the half.
 struct StoreShift {
-    u6 right;         // of the value, or with is_left of the value raised by kMaxAlign
-    bool is_left;
-    bool rounds;      // the shift stops one bit early for the half
+    u6 right;         // of the value, or with is_left of the value raised by kMaxAlign + 1
+    bool is_left;     // or as it is: the bit for the half is 0
     uwide_t outside;  // magnitude (of a negative number: less one) from which on a value does not fit
 };
 
 // `bits` is 16 or 32.
 inline StoreShift store_shift_of(int shift, int bits) {
+#pragma HLS inline off  // one for both stores of an epilogue
     const int left = natural<5>(unsigned(smaller(larger(-shift, 0), bits - 1)));
     const int right = natural<6>(unsigned(shift > 62 ? 63 : larger(shift - 1, 0)));  // by 63, nothing is left
     StoreShift by;
-    by.is_left = shift < 0;
-    by.rounds = shift > 0;
+    by.is_left = shift <= 0;
     by.right = u6(unsigned(by.is_left ? kMaxAlign - left : right));
-    const int first = natural<7>(unsigned(by.rounds ? bits + right : bits - 1 - left));
-    const uwide_t half = by.rounds ? uwide_t(uwide_t(1) << right) : uwide_t(0);
+    const int first = natural<7>(unsigned(by.is_left ? bits - 1 - left : bits + right));
+    const uwide_t half = by.is_left ? uwide_t(0) : uwide_t(uwide_t(1) << right);
     by.outside = first > 63 ? uwide_t(uwide_t(1) << 63) : uwide_t((uwide_t(1) << first) - half);
     return by;
 }
@@ -58,9 +57,9 @@ inline i32 stored(wide_t value, const StoreShift& by, bool is_wide, Statistics& 
 #pragma HLS inline
     const uwide_t magnitude = magnitude_of(value);
     statistics.bits |= magnitude;
-    const wide_t raised = by.is_left ? wide_t(value << kMaxAlign) : value;
+    const wide_t raised = by.is_left ? wide_t(value << (kMaxAlign + 1)) : value;
     const i33 near = i33(wide_t(raised >> by.right));
-    const i32 rounded = by.rounds ? i32((near + 1) >> 1) : i32(near);
+    const i32 rounded = i32((near + 1) >> 1);
     const bool is_below = is_wide ? rounded == i32(-0x7FFFFFFF - 1) : i16(rounded) == i16(-0x8000);
     const bool is_outside = magnitude >= by.outside || is_below;
     if (is_outside) ++statistics.saturations;
@@ -69,57 +68,147 @@ inline i32 stored(wide_t value, const StoreShift& by, bool is_wide, Statistics& 
     return is_outside ? (value < 0 ? least : limit) : rounded;
 }
 
-inline i16 stored16(wide_t value, const StoreShift& by, Statistics& statistics) {
+// A store of 16 bits by `shift`: a shifter for whole bytes, a multiplier for the rest. The product is 8 bits too high.
+struct NarrowStore {
+    u6 bytes;        // to the right
+    bool is_raised;  // by a byte
+    i18 factor;
+    uwide_t outside;  // as in StoreShift
+};
+
+inline NarrowStore narrow_store_of(int shift) {
+    const int right = shift > 62 ? 64 : larger(shift, 1);  // by 64, nothing is left
+    const int left = smaller(larger(-shift, 0), 15);
+    const int bytes = natural<3>(unsigned(right - 1) / 8);
+    NarrowStore by;
+    by.bytes = u6(unsigned(bytes));
+    by.is_raised = left > 8;
+    const int exponent = shift > 0 ? 8 - (right - 8 * bytes) : (by.is_raised ? left : 8 + left);
+    by.factor = i18(1 << natural<5>(unsigned(exponent)));
+    by.outside = store_shift_of(shift, 16).outside;
+    return by;
+}
+
+inline i16 stored16(wide_t value, const NarrowStore& by, Statistics& statistics) {
 #pragma HLS inline
     const uwide_t magnitude = magnitude_of(value);
     statistics.bits |= magnitude;
-    const wide_t raised = by.is_left ? wide_t(value << kMaxAlign) : value;
-    const i17 near = i17(wide_t(raised >> by.right));
-    const i16 rounded = by.rounds ? i16((near + 1) >> 1) : i16(near);
+    const wide_t window = wide_t(value >> (8 * natural<3>(by.bytes))) & 0xFFFFFF;
+    const wide_t near = by.is_raised ? wide_t(wide_t(value & 0xFFFF) << 8) : window;
+    const i16 rounded = i16(wide_t(wide_t(multiply(i27(near), by.factor) + 128) >> 8));
     const bool is_outside = magnitude >= by.outside || rounded == i16(-0x8000);
     if (is_outside) ++statistics.saturations;
     return is_outside ? (value < 0 ? i16(-0x7FFF) : i16(0x7FFF)) : rounded;
 }
 
+// How an addend of 16 or 32 bits comes to the fraction of the sums: its halves are multiplied with a power of two.
+struct AddendShift {
+    u26 factor;
+    bool is_left;     // the product is raised by 6 more bits; else it is 16 bits too high
+    bool takes_high;  // the upper half of 32 bits is enough
+};
+
+// A left shift is one of at most kMaxAlign.
+inline AddendShift addend_shift_of(int shift, bool is_wide) {
+    AddendShift by;
+    by.is_left = shift < -9;
+    by.takes_high = is_wide && shift > 16;
+    const int right = by.takes_high ? shift - 16 : shift;
+    const int exponent = by.is_left ? smaller(-shift, kMaxAlign) - 6 : 16 - smaller(right, 16);
+    by.factor = right > 16 ? u26(0) : u26(u26(1) << natural<5>(unsigned(exponent)));
+    return by;
+}
+
+// 16 bits are all in `low`, of 32 bits these are the lower half (without a sign) and the upper one.
+inline wide_t aligned(i17 low, i16 high, const AddendShift& by) {
+#pragma HLS inline
+    const wide_t of_low = multiply(low, by.factor) + wide_t(by.is_left ? 0 : 1 << 15);
+    const wide_t of_high = multiply(high, by.factor) + wide_t(of_low >> 16);
+    return by.is_left ? wide_t(wide_t(of_high << 22) | wide_t(wide_t(of_low & 0xFFFF) << 6)) : of_high;
+}
+
+inline wide_t aligned_addend(i16 narrow, i32 wide, bool is_wide, const AddendShift& by) {
+#pragma HLS inline
+    const i16 upper = i16(wide >> 16);
+    const i17 lower = i17(wide & 0xFFFF);
+    const i17 low = is_wide ? (by.takes_high ? i17(upper) : lower) : i17(narrow);
+    return aligned(low, is_wide && !by.takes_high ? upper : i16(0), by);
+}
+
+// How GELU's value comes from what is positive of its input, at Q20 or (where that takes a right shift) at Q36.
+struct GeluRaise {
+    i18 factor;
+    bool is_far;    // the input is raised by 15 bits before
+    bool is_right;
+};
+
+// A left shift is one of at most kMaxAlign; behind 16 places to the right nothing is left.
+inline GeluRaise gelu_raise_of(int shift) {
+    const int left = smaller(-shift, kMaxAlign);
+    GeluRaise by;
+    by.is_right = shift > 0;
+    by.is_far = left > 16;
+    const int exponent = by.is_right ? 16 - smaller(shift, 16) : (by.is_far ? left - 15 : left);
+    by.factor = i18(shift > 16 ? 0 : 1 << natural<5>(unsigned(exponent)));
+    return by;
+}
+
 // How the rows of a group are finished.
 struct Epilogue {
     SegmentShift segment;
-    RaisedShift addend;
-    StoreShift input;  // with GELU
-    StoreShift out;
+    AddendShift addend;
+    StoreShift plain;  // of a sum: the result, or the input of GELU
+    GeluRaise gelu;
+    NarrowStore curved;  // of what GELU or its slope makes of it
 };
 
 inline void set_epilogue(const GemmJob& job, const GemmStep& step, int group, Epilogue& epilogue) {
 #pragma HLS inline off
     const int fraction = job.fraction[group];
+    const bool is_wide = job.form == kTn;
     epilogue.segment = segment_shift(job, step, group);
-    epilogue.addend = raised_shift_of((job.accumulates ? job.f_out[group] : job.f_residual[group]) - fraction, 32, kMaxAlign);
-    epilogue.addend.leaves_nothing = epilogue.addend.leaves_nothing || !(job.has_residual || job.accumulates);
-    epilogue.input = store_shift_of(fraction - job.f_pre, 16);
-    epilogue.out = store_shift_of((job.has_gelu ? kGeluBits : fraction) - job.f_out[group], job.form == kTn ? 32 : 16);
+    epilogue.addend = addend_shift_of((job.accumulates ? job.f_out[group] : job.f_residual[group]) - fraction, is_wide);
+    if (!job.has_residual && !job.accumulates) epilogue.addend.factor = 0;
+    epilogue.plain = store_shift_of(fraction - (job.has_gelu ? job.f_pre : job.f_out[group]), is_wide ? 32 : 16);
+    epilogue.gelu = gelu_raise_of(job.f_pre - kGeluBits);
+    const int gelu_fraction = epilogue.gelu.is_right ? kGeluBits + 16 : kGeluBits;
+    epilogue.curved = narrow_store_of((job.has_gelu ? gelu_fraction : fraction) - job.f_out[group]);
 }
 
-// One element from its sum: with GELU also its input. `bias` and `addend` (a residual, or the gradient that is added to)
-// are aligned. GELU's value comes after the sum, its slope is a factor of it; they share what looks up a line.
+// value * factor + addend in two multipliers, the lower one for 26 bits without a sign. With `cuts` the lowest 16 bits
+// of it are 0.
+inline wide_t multiply_add(sum_t value, i18 factor, wide_t addend, bool cuts) {
+#pragma HLS inline
+    const wide_t mask = (wide_t(1) << 26) - 1;
+    const wide_t kept = cuts ? wide_t(mask - 0xFFFF) : mask;
+    const wide_t low = multiply(i27(int(wide_t(value) & mask)), factor) + wide_t(addend & mask);
+    const wide_t high = multiply(i27(sum_t(value >> 26)), factor) + wide_t(addend >> 26);
+    return wide_t(wide_t(high + wide_t(low >> 26)) << 26) | (low & kept);
+}
+
+// What a sum is rounded to, and with GELU or its slope what that makes of it.
 struct Finished {
-    i16 input;
-    i32 out;
+    i32 plain;
+    i16 curved;
 };
 
-inline Finished finished_element(const GemmJob& job, const Epilogue& epilogue, total_t total, i48 bias, wide_t addend, i16 saved,
-                                 Statistics& seen_input, Statistics& seen_out) {
+// One element from its sum: `linear` with its addend (a residual, or the gradient that is added to). GELU's value comes
+// after the sum, its slope is a factor of it; they share what looks up a line and what multiplies.
+inline Finished finished_element(const GemmJob& job, const Epilogue& epilogue, wide_t linear, sum_t sum, i48 addend, i16 saved,
+                                 Statistics& seen_plain, Statistics& seen_curved) {
 #pragma HLS inline
-    const wide_t linear = total + bias + (job.has_gelu_backward ? wide_t(0) : addend);
     Finished result;
-    result.input = 0;
-    if (job.has_gelu) result.input = stored16(linear, epilogue.input, seen_input);
-    const i16 x = job.has_gelu ? result.input : saved;
-    int line = 0;
-    if (job.has_gelu || job.has_gelu_backward) line = gelu_line(job.has_gelu_backward, gelu_argument(x, job.f_pre));
-    wide_t acc = linear;
-    if (job.has_gelu) acc = gelu_above(x, job.f_pre, line);
-    if (job.has_gelu_backward) acc = multiply(sum_t(total), i18(gelu_slope_on(x, line))) + addend;
-    result.out = stored(acc, epilogue.out, job.form == kTn, seen_out);
+    result.plain = stored(linear, epilogue.plain, job.form == kTn, seen_plain);
+    const i16 x = job.has_gelu ? i16(result.plain) : saved;
+    const int line = gelu_line(gelu_curve(job.has_gelu_backward, x), gelu_argument(x, job.f_pre));
+    const GeluRaise& by = epilogue.gelu;
+    const sum_t positive = natural<15>(unsigned(x > 0 ? int(x) : 0));
+    const wide_t fall = by.is_right ? (wide_t(line) << 16) | 1 << 15 : wide_t(line);  // with the half before the cut
+    const bool is_value = job.has_gelu;
+    const wide_t value = multiply_add(is_value ? (by.is_far ? sum_t(positive << 15) : positive) : sum,
+                                      is_value ? by.factor : i18(line), is_value ? fall : wide_t(addend),
+                                      is_value && by.is_right);
+    result.curved = stored16(value, epilogue.curved, seen_curved);
     return result;
 }
 
@@ -132,16 +221,18 @@ inline void finish_rows(const GemmJob& job, const GemmStep& step, const SumBuffe
     const bool is_wide = job.form == kTn;
     const int words = port_words(step.columns);
     const int first_line = step.closes_sum && job.has_bias ? 0 : 1;
-    const RaisedShift bias_shift = raised_shift_of(job.f_bias - job.fraction[kPatchRows], 16, kMaxAlign);
+    const bool is_curved = job.has_gelu || job.has_gelu_backward;
+    const AddendShift bias_shift = addend_shift_of(job.f_bias - job.fraction[kPatchRows], false);
     Epilogue epilogues[2];
 #pragma HLS array_partition variable=epilogues type=complete
     set_epilogue(job, step, kPatchRows, epilogues[kPatchRows]);
     set_epilogue(job, step, kClassRows, epilogues[kClassRows]);
-    chunk_t row_of_sums[kRowBeats][kLanes];  // in the order of the beats
-#pragma HLS array_partition variable=row_of_sums type=complete dim=0
+    chunk_t arrived[kPorts][kLanes];  // sums of a word of each port
+#pragma HLS array_partition variable=arrived type=complete dim=0
     i48 bias[kRowBeats][kLanes];
 #pragma HLS array_reshape variable=bias type=complete dim=2
-    int result = 0;  // place of the next words of results
+    int sum = 0;     // place of the next sums
+    int result = 0;  // and of the next words of results
 finish_lines:
     for (int line = first_line; line <= step.rows; ++line) {
 #pragma HLS loop_tripcount max = 41
@@ -156,16 +247,19 @@ finish_lines:
             const int i = is_bias ? 0 : line - 1;
             const int group = row_group(job, step.row + i);
             const Epilogue epilogue = epilogues[group];
-            if (beat == 0 && !is_bias) {
-                for (int b = 0; b < kRowBeats; ++b) {
+            if (port == 0 && !is_bias) {
+                for (int p = 0; p < kPorts; ++p) {
 #pragma HLS unroll
                     for (int l = 0; l < kLanes; ++l) {
 #pragma HLS unroll
-                        row_of_sums[b][l] = sums[i][kLanes * (b % kPorts * kPortWords + b / kPorts) + l];
+                        arrived[p][l] = sums[sum][kLanes * p + l];
                     }
                 }
+                ++sum;
+            }
+            if (beat == 0 && !is_bias) {
                 const int row = step.panel_row + i;
-                const RunningSum running = add_chunk(step.chunk, row_sums[i], epilogue.segment, row_partial[row], row_total[row]);
+                const RunningSum running = add_chunk(step.chunk, row_sums[i], epilogue.segment, row_partial[row], row_total[row], 0);
                 if (step.sums_rows) {
                     row_partial[row] = running.partial;
                     row_total[row] = running.total;
@@ -173,14 +267,13 @@ finish_lines:
             }
             const WaitingPlace place = waiting_place(step.waits ? int(step.sum_row + i) : 0, beat);
             const bool is_second = !job.holds_both && place.is_second;
-            const RaisedShift addend_shift = is_bias ? bias_shift : epilogue.addend;
+            const AddendShift addend_shift = is_bias ? bias_shift : epilogue.addend;
             const word_t first = extra[port][line * kPortWords + w];
             const word_t second = saved[port][i * kPortWords + w];
             // Columns from the word's first one on: what lies behind the last is 0.
-            const int columns = smaller(step.columns - kLanes * (port_start(port, step.columns) + w), kLanes);
-            const int lanes = narrow<5>(step.closes_sum ? columns : 0);  // 0 before the last chunk: nothing is finished
-            Statistics seen_input = no_statistics();
-            Statistics seen_out = no_statistics();
+            const int lanes = natural<4>(unsigned(smaller(step.columns - kLanes * (port_start(port, step.columns) + w), kLanes)));
+            Statistics seen_plain = no_statistics();
+            Statistics seen_curved = no_statistics();
             word_t narrow_word = zero_word();
             word_t input_word = zero_word();
             PairOfWords wide;
@@ -189,29 +282,30 @@ finish_lines:
             for (int l = 0; l < kLanes; ++l) {
 #pragma HLS unroll
                 const RunningSum waiting = waiting_sum(job.holds_both, is_second, waiting0[place.index][l], waiting1[place.index][l]);
-                const RunningSum running = add_chunk(step.chunk, row_of_sums[beat][l], epilogue.segment, waiting.partial, waiting.total);
+                RunningSum running = add_chunk(step.chunk, arrived[port][l], epilogue.segment, waiting.partial, waiting.total,
+                                               job.has_bias ? bias[beat][l] : i48(0));
                 if (step.waits && !is_bias) {
                     if (!is_second) waiting0[place.index][l] = to_first(job.holds_both, step.chunk.closes, running);
                     if (is_second || job.holds_both) waiting1[place.index][l] = to_second(job.holds_both, step.chunk.closes, running);
                 }
-                RaisedShift by = addend_shift;
-                by.leaves_nothing = by.leaves_nothing || l >= lanes;
+                const bool is_column = l < lanes;
                 const i32 wide_addend = l < kWideLanes ? get32(first, l % kWideLanes) : get32(second, l % kWideLanes);
-                const wide_t addend = shift_raised(is_wide ? wide_addend : i32(get16(first, l)), kMaxAlign, by);
+                const wide_t addend = aligned_addend(is_column ? get16(first, l) : i16(0), is_column ? wide_addend : i32(0), is_wide, addend_shift);
                 if (is_bias) bias[beat][l] = i48(addend);
-                const total_t sum = finishes && l < lanes ? running.total : total_t(0);
-                const Finished made = finished_element(job, epilogue, sum, finishes && job.has_bias ? bias[beat][l] : i48(0),
-                                                       finishes ? addend : wide_t(0), get16(second, l), seen_input, seen_out);
+                const total_t whole = is_column ? running.total : total_t(0);
+                const Finished made = finished_element(job, epilogue, whole + addend, sum_t(whole), i48(addend), get16(second, l),
+                                                       seen_plain, seen_curved);
                 if (l < kWideLanes)
-                    put32(wide.first, l % kWideLanes, made.out);
+                    put32(wide.first, l % kWideLanes, made.plain);
                 else
-                    put32(wide.second, l % kWideLanes, made.out);
-                put16(narrow_word, l, i16(made.out));
-                put16(input_word, l, made.input);
+                    put32(wide.second, l % kWideLanes, made.plain);
+                put16(narrow_word, l, is_curved ? made.curved : i16(made.plain));
+                put16(input_word, l, i16(made.plain));
             }
-            if (is_first_port(port, w, step.columns)) {
-                add_word(statistics.pre, seen_input);
-                add_word(statistics.out[group], seen_out);
+            if (job.has_gelu && epilogue.gelu.is_right) seen_curved.bits = seen_curved.bits >> 16;
+            if (finishes && is_first_port(port, w, step.columns)) {
+                add_word(statistics.pre, seen_plain);
+                add_word(statistics.out[group], is_curved ? seen_curved : seen_plain);
             }
             for (int p = 0; p < kPorts; ++p) {
 #pragma HLS unroll
@@ -234,7 +328,7 @@ finish_lines:
 inline void finish_bias_gradient(const GemmJob& job, const GemmStep& step, const BiasBuffer& old_bias, const TotalRowSums& row_total,
                                  BiasBuffer& new_bias, Statistics& statistics) {
     const int fraction = job.fraction[kPatchRows] - job.f_second;
-    const RaisedShift old_shift = raised_shift_of(job.f_bias - fraction, 32, kMaxAlign);
+    const AddendShift old_shift = addend_shift_of(job.f_bias - fraction, true);
     const StoreShift by = store_shift_of(fraction - job.f_bias, 32);
     i32 last[kWideLanes] = {0, 0, 0, 0};  // elements, the latest behind
 #pragma HLS array_partition variable=last type=complete
@@ -245,7 +339,7 @@ finish_bias_gradient:
         const int lane = row % kWideLanes;
         i32 kept = 0;
         if (row < step.stored_sums) {
-            const wide_t old = shift_raised(get32(old_bias[row / kWideLanes], lane), kMaxAlign, old_shift);
+            const wide_t old = aligned_addend(0, get32(old_bias[row / kWideLanes], lane), true, old_shift);
             const wide_t sum = row_total[row];
             kept = stored(job.accumulates ? wide_t(sum + old) : sum, by, true, statistics);
         }
@@ -260,7 +354,7 @@ finish_bias_gradient:
 }
 
 // For the schedule: from the start of `multiply` to its first row of sums, and from its end to that of `finish`.
-inline int cycles_to_first_sums(const GemmStep& step) { return turn_of(step.chunk) + kMultiplyDepth; }
+inline int cycles_to_first_sums(const GemmStep& step) { return turn_of(step) + kMultiplyDepth; }
 inline int cycles_from_last_sums(const GemmStep& step) {
     const int rows = step.rows - (step.tiles - 1) * kRowTile;  // of the last tile
     return rows * kRowBeats + kFinishDepth + (step.stored_sums > 0 ? int(step.stored_sums) + kFinishDepth : 0);

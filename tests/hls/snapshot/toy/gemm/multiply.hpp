@@ -21,8 +21,8 @@ using chunk_t = ap_int<36>;
 using row_chunk_t = ap_int<21>;
 #endif
 
-// Sums of a step by row and lane, handed on row by row.
-using SumBuffer = chunk_t[kPanelRows][kColumnTile];
+// Sums of a step by row and word of a port, handed on a word of each port at once.
+using SumBuffer = chunk_t[kPanelRows * kPortWords][kPorts * kLanes];
 // Sums of the first operand over the contraction, by row.
 using RowSumBuffer = row_chunk_t[kPanelRows];
 
@@ -54,8 +54,10 @@ inline void take_own(chunk_t (&acc)[kCount], bool opens, const factor_t (&x)[kPa
     }
 }
 
-// Cycles of a row tile.
-inline int turn_of(const Chunk& chunk) { return larger(pairs_of(chunk.count), kRowTile); }
+// Cycles of a row tile: those of its sums, and those in which the ones before are handed on.
+inline int turn_of(const GemmStep& step) {
+    return larger(pairs_of(step.chunk.count), short_product(kRowTile, port_words(step.columns)));
+}
 
 // Where a row tile lies in the panel: its first word, its first element in it, and the bank of that word.
 struct TilePlace {
@@ -160,26 +162,38 @@ inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBu
 #pragma HLS array_partition variable=row_acc type=complete
 #pragma HLS array_partition variable=row_finished type=complete
     const i16 pairs = pairs_of(step.chunk.count);
-    const i16 turn = turn_of(step.chunk);
-    const int cycles = short_product(step.tiles, turn) + kRowTile;
+    const i16 turn = turn_of(step);
+    const int words = port_words(step.columns);
+    const int cycles = short_product(step.tiles, turn) + short_product(kRowTile, words);
     i16 tile = 0;
     i16 panel_row = step.panel_row;
     TilePlace place = place_of(panel_row);
     i16 pair = 0;
-    u8 drained = kRowTile;
+    u8 drained = kRowTile;  // rows of the last tile that are handed on, and words of the next one
+    u8 drained_words = 0;
     i16 handed_on = 0;
+    i16 rows_handed_on = 0;
 multiply_steps:
     for (int cycle = 0; cycle < cycles; ++cycle) {
 #pragma HLS loop_tripcount max = 58
         PIPELINE(cycle == 0, 1, kMultiplyDepth);
-        if (drained < kRowTile && handed_on < step.rows) {
-            row_sums[handed_on] = row_finished[drained];
-            for (int j = 0; j < kColumnTile; ++j) {
+        if (drained < kRowTile && rows_handed_on < step.rows) {
+            if (drained_words == 0) row_sums[rows_handed_on] = row_finished[drained];
+            for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                sums[handed_on][j] = finished[drained][j] + row_own_finished[drained] + column_own_finished[j];
+                for (int l = 0; l < kLanes; ++l) {
+#pragma HLS unroll
+                    const int j = kLanes * (port * kPortWords + drained_words) + l;
+                    sums[handed_on][kLanes * port + l] = finished[drained][j] + row_own_finished[drained] + column_own_finished[j];
+                }
             }
-            ++drained;
             ++handed_on;
+            ++drained_words;
+            if (drained_words == words) {
+                drained_words = 0;
+                ++drained;
+                ++rows_handed_on;
+            }
         }
         if (tile < step.tiles && pair < pairs) {
             RowFactors a;
