@@ -114,7 +114,12 @@ class HardwareConfig:
     @property
     def tile_words(self) -> int:
         """Words of eight rows that hold a row tile, which may begin inside of one."""
-        return -(-(self.row_tile + LANES - math.gcd(self.row_tile, LANES)) // LANES)
+        return -(-(self.row_tile + LANES - self.row_grain) // LANES)
+
+    @property
+    def row_grain(self) -> int:
+        """Rows that the place of a row tile in a word of eight is a multiple of."""
+        return math.gcd(self.row_tile, LANES)
 
     @property
     def line_tiles(self) -> int:

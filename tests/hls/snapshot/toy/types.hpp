@@ -178,10 +178,14 @@ inline acc_t crossed(factor_t a0, factor_t a1, factor_t b0, factor_t b1) {
 }
 inline acc_t own(factor_t, factor_t) { return 0; }
 #elif defined(PEELVIT_NATIVE)
-inline acc_t crossed(factor_t a0, factor_t a1, factor_t b0, factor_t b1) { return product(narrow<17>(a0 + b1), narrow<17>(a1 + b0)); }
+inline acc_t crossed(factor_t a0, factor_t a1, factor_t b0, factor_t b1) {
+    return product(narrow<17>(a0 + b1), narrow<17>(a1 + b0));
+}
 inline acc_t own(factor_t x0, factor_t x1) { return product(x0, x1); }
 #else
-inline ap_int<34> crossed(factor_t a0, factor_t a1, factor_t b0, factor_t b1) { return product(i17(a0 + b1), i17(a1 + b0)); }
+inline ap_int<34> crossed(factor_t a0, factor_t a1, factor_t b0, factor_t b1) {
+    return product(i17(a0 + b1), i17(a1 + b0));
+}
 inline ap_int<32> own(factor_t x0, factor_t x1) { return product(x0, x1); }
 #endif
 

@@ -9,6 +9,7 @@
 namespace peelvit {
 
 constexpr int kMultiplyDepth = 12;
+constexpr int kRowGrain = 2;  // a row tile begins at a multiple of it in a word
 constexpr int kPanelGroupBits = 2;
 
 // The sum over a chunk, and that of one operand alone, in as few bits as the longest chunk takes: sums of crossed
@@ -21,8 +22,9 @@ using chunk_t = ap_int<36>;
 using row_chunk_t = ap_int<21>;
 #endif
 
-// Sums of a step by row and word of a port, handed on a word of each port at once.
-using SumBuffer = chunk_t[kPanelRows * kPortWords][kPorts * kLanes];
+// Sums are handed on a word of each port at once: by row and word of a port.
+constexpr int kPortsLanes = kPorts * kLanes;
+using SumBuffer = chunk_t[kPanelRows * kPortWords][kPortsLanes];
 // Sums of the first operand over the contraction, by row.
 using RowSumBuffer = row_chunk_t[kPanelRows];
 
@@ -54,6 +56,10 @@ inline void take_own(chunk_t (&acc)[kCount], bool opens, const factor_t (&x)[kPa
     }
 }
 
+// Where a column of the tile is among the words of its port, and in one of each.
+inline int word_of(int column) { return column / kLanes % kPortWords; }
+inline int port_lane_of(int column) { return column / kLanes / kPortWords * kLanes + column % kLanes; }
+
 // Cycles of a row tile: those of its sums, and those in which the ones before are handed on.
 inline int turn_of(const GemmStep& step) {
     return larger(pairs_of(step.chunk.count), short_product(kRowTile, port_words(step.columns)));
@@ -62,7 +68,7 @@ inline int turn_of(const GemmStep& step) {
 // Where a row tile lies in the panel: its first word, its first element in it, and the bank of that word.
 struct TilePlace {
     u8 word;
-    u8 twos;   // elements there before its first, by two: a tile is an even number of rows
+    u8 grain;  // elements there before its first, by kRowGrain
     u8 bank;   // of the first step of the present pair
     u8 group;  // of the first word, with the one in bank 0 of the first step
     u8 slot;   // of the first word in the group
@@ -72,7 +78,7 @@ inline TilePlace place_of(int panel_row) {
     TilePlace place;
     const int row = natural<kPanelPlaceBits>(unsigned(panel_row));
     place.word = row / kLanes;
-    place.twos = row % kLanes / 2;
+    place.grain = row % kLanes / kRowGrain;
     place.group = group_of(place.word);
     place.slot = bank_of(place.word);
     place.bank = place.slot;
@@ -101,7 +107,7 @@ inline void read_rows(const GemmStep& step, const TilePlace& tile, int first_ban
         if (is_new) kept = word;
         read[bank] = word;
     }
-    const int twos = kRowTile % kLanes == 0 ? 0 : natural<2>(tile.twos);
+    const int first = kRowGrain == kLanes ? 0 : kRowGrain * natural<2>(tile.grain);
     i16 element[kTileWords * kLanes];
 #pragma HLS array_partition variable=element type=complete
     for (int w = 0; w < kTileWords; ++w) {
@@ -116,7 +122,7 @@ inline void read_rows(const GemmStep& step, const TilePlace& tile, int first_ban
     const bool exists = kPlace == 0 || kPair * pair + kPlace < step.chunk.count;
     for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
-        a[kPlace][i] = exists ? element[2 * twos + i] : i16(0);
+        a[kPlace][i] = exists ? element[first + i] : i16(0);
     }
 }
 
@@ -146,11 +152,11 @@ inline void read_columns(const GemmStep& step, int pair, const ColumnBuffer& col
 inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBuffer& columns, RowPanel& panel, ColumnBuffer& column_tile,
                      SumBuffer& sums, RowSumBuffer& row_sums) {
     chunk_t acc[kRowTile][kColumnTile];
-    chunk_t finished[kRowTile][kColumnTile];
+    chunk_t finished[kRowTile * kPortWords][kPortsLanes];
     chunk_t row_own[kRowTile];
     chunk_t row_own_finished[kRowTile];
     chunk_t column_own[kColumnTile];
-    chunk_t column_own_finished[kColumnTile];
+    chunk_t column_own_finished[kPortWords][kPortsLanes];
     row_chunk_t row_acc[kRowTile];
     row_chunk_t row_finished[kRowTile];
 #pragma HLS array_partition variable=acc type=complete dim=0
@@ -158,7 +164,7 @@ inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBu
 #pragma HLS array_partition variable=row_own type=complete
 #pragma HLS array_partition variable=row_own_finished type=complete
 #pragma HLS array_partition variable=column_own type=complete
-#pragma HLS array_partition variable=column_own_finished type=complete
+#pragma HLS array_partition variable=column_own_finished type=complete dim=0
 #pragma HLS array_partition variable=row_acc type=complete
 #pragma HLS array_partition variable=row_finished type=complete
     const i16 pairs = pairs_of(step.chunk.count);
@@ -171,6 +177,7 @@ inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBu
     i16 pair = 0;
     u8 drained = kRowTile;  // rows of the last tile that are handed on, and words of the next one
     u8 drained_words = 0;
+    u8 drained_place = 0;
     i16 handed_on = 0;
     i16 rows_handed_on = 0;
 multiply_steps:
@@ -179,19 +186,17 @@ multiply_steps:
         PIPELINE(cycle == 0, 1, kMultiplyDepth);
         if (drained < kRowTile && rows_handed_on < step.rows) {
             if (drained_words == 0) row_sums[rows_handed_on] = row_finished[drained];
-            for (int port = 0; port < kPorts; ++port) {
+            for (int l = 0; l < kPortsLanes; ++l) {
 #pragma HLS unroll
-                for (int l = 0; l < kLanes; ++l) {
-#pragma HLS unroll
-                    const int j = kLanes * (port * kPortWords + drained_words) + l;
-                    sums[handed_on][kLanes * port + l] = finished[drained][j] + row_own_finished[drained] + column_own_finished[j];
-                }
+                sums[handed_on][l] = finished[drained_place][l] + row_own_finished[drained] + column_own_finished[drained_words][l];
             }
             ++handed_on;
+            ++drained_place;
             ++drained_words;
             if (drained_words == words) {
                 drained_words = 0;
                 ++drained;
+                drained_place = narrow<5>(drained) * kPortWords;
                 ++rows_handed_on;
             }
         }
@@ -224,17 +229,18 @@ multiply_steps:
                 row_own_finished[i] = row_own[i];
                 for (int j = 0; j < kColumnTile; ++j) {
 #pragma HLS unroll
-                    finished[i][j] = acc[i][j];
+                    finished[i * kPortWords + word_of(j)][port_lane_of(j)] = acc[i][j];
                 }
             }
             for (int j = 0; j < kColumnTile; ++j) {
 #pragma HLS unroll
-                column_own_finished[j] = column_own[j];
+                column_own_finished[word_of(j)][port_lane_of(j)] = column_own[j];
             }
             pair = 0;
             panel_row += kRowTile;
             place = place_of(panel_row);
             drained = 0;
+            drained_place = 0;
             ++tile;
         }
     }
