@@ -74,20 +74,20 @@ inline int all_steps(const AttentionJob& job, const Block& block) {
     return steps;
 }
 
-// The sum of a lane's products; three at a time, which one carry chain adds.
+// The sum of a lane's products, which are at most 2^30; three at a time, which one carry chain adds.
 inline dot_t sum_of(const i32 (&term)[kMaxHeadDim]) {
 #pragma HLS inline
     dot_t sum = 0;
 #ifdef PEELVIT_NATIVE
     for (int d = 0; d < kMaxHeadDim; ++d) sum += term[d];
 #else
-    dot_t level0[11];
+    i33 level0[11];
 #pragma HLS array_partition variable = level0 type = complete
     for (int i = 0; i < 11; ++i) {
 #pragma HLS unroll
         const dot_t second = 3 * i + 1 < 32 ? dot_t(term[3 * i + 1]) : dot_t(0);
         const dot_t third = 3 * i + 2 < 32 ? dot_t(term[3 * i + 2]) : dot_t(0);
-        level0[i] = dot_t(term[3 * i]) + second + third;
+        level0[i] = i33(dot_t(term[3 * i]) + second + third);
     }
     dot_t level1[4];
 #pragma HLS array_partition variable = level1 type = complete

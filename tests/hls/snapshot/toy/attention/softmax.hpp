@@ -124,10 +124,10 @@ inline void values(const AttentionJob& job, const Block& block, const Terms& fro
         by[kind] = fit_wide_of(scores ? kProbabilityBits - f_probability : f_probability + shift);
         seen[kind] = no_statistics();
     }
-    word_t line[kLaneCount];
-    word_t full[kLaneCount];  // leaves word by word while the next ones are filled, a lane of each half a cycle
-#pragma HLS array_partition variable = line type = complete
-#pragma HLS array_partition variable = full type = complete
+    i16 line[kLaneCount][kLanes];
+    word_t full[2][kHalf];  // leaves word by word while the next ones are filled, a lane of each half a cycle
+#pragma HLS array_partition variable = line type = complete dim = 0
+#pragma HLS array_partition variable = full type = complete dim = 0
     int left = kHalf;
     int full_word = 0;
     int full_row = 0;
@@ -139,8 +139,8 @@ values:
         const int step = narrow<10>(at.step);
         if (left < kHalf) {
             const int place = (full_row + narrow<4>(left)) * kTokenWords + full_word;
-            rows0[place] = full[narrow<4>(left)];
-            rows1[place] = full[kHalf + narrow<4>(left)];
+            rows0[place] = full[0][narrow<4>(left)];
+            rows1[place] = full[1][narrow<4>(left)];
             left = narrow<4>(left) + 1;
         }
         if (group < kGroups) {
@@ -165,8 +165,11 @@ values:
                 one[lane] = no_statistics();
                 const i16 result = fit16(i56(product), by[is_class ? kClassQuery : kPatchQuery], one[lane]);
                 if (!is_class) now = merged(now, one[lane]);
-                if (place == 0) line[lane] = zero_word();
-                put16(line[lane], place, result);
+                for (int k = 0; k < kLanes; ++k) {
+#pragma HLS unroll
+                    if (place == 0) line[lane][k] = 0;
+                }
+                line[lane][place] = result;
                 for_map[entry][lane] = result;
             }
             seen[kPatchQuery] = merged(seen[kPatchQuery], now);
@@ -175,7 +178,10 @@ values:
             if (place == kLanes - 1 || step + 1 == at.steps) {
                 for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
-                    full[lane] = line[lane];
+                    for (int k = 0; k < kLanes; ++k) {
+#pragma HLS unroll
+                        put16(full[lane / kHalf][lane % kHalf], k, line[lane][k]);
+                    }
                 }
                 full_row = group * kHalf;
                 full_word = step / kLanes;
