@@ -15,7 +15,7 @@ constexpr int kQueryBlocks = 11;
 constexpr int kKeyTiles = 21;
 constexpr int kKeyRows = kKeyTiles * kLaneCount;
 constexpr int kHeadWords = kMaxHeadDim / kLanes;
-constexpr int kTokenWords = 11;          // of a row over all tokens
+constexpr int kTokenWords = 11;          // of a row over all tokens, and over all tiles of keys
 constexpr int kBlockWords16 = kGroups * kTokenWords;  // of a lane
 constexpr int kGroupSteps = kTokenWords * kLanes;
 constexpr int kBlockSteps = kGroups * kGroupSteps;
@@ -24,7 +24,7 @@ constexpr int kPatchQuery = 0;
 constexpr int kClassQuery = 1;
 constexpr int kNoPass = -1;
 constexpr int kNoQuery = 2 * kMaxTokens;  // where a block without queries begins
-constexpr int kLead = 12;                 // blocks in all channels on the way from the first process to the last one
+constexpr int kLead = 13;                 // blocks in all channels on the way from the first process to the last one
 
 // Widths of sums: a product has 31 bits and a sign.
 using dot_t = i38;
