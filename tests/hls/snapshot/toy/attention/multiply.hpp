@@ -176,9 +176,9 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
 #pragma HLS unroll
         const int row = narrow<9>(at[port].row);
         const bool exists = at[port].is_next ? row < block.next_rows : row < block.own_rows;
-        brings[port] = c >= port && exists && at[port].word < job.head_words;
-        word[port] = zero_word();
-        if (brings[port]) {
+        brings[port] = c >= port && exists;
+        word[port] = zero_word();  // behind a head's dimensions
+        if (brings[port] && at[port].word < job.head_words) {
             const int count = narrow<11>(at[port].count);
             word[port] = port == 0 ? coming0[count] : (port == 1 ? coming1[count] : coming2[count]);
             at[port].count = count + 1;
@@ -250,7 +250,7 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     factor_t vector[kLaneCount][kMaxHeadDim];         // of dot products, else zeros
     factor_t coming_vector[kLaneCount][kMaxHeadDim];
     gathered_t acc[kLaneCount][kMaxHeadDim];
-    gathered_t done[kLaneCount][kMaxHeadDim];  // drains row by row while the next sweep accumulates
+    gathered_t done[kLaneCount][kMaxHeadDim];  // drains row by row while the next sweep accumulates; zero when it has
     dot_t most[kLaneCount];
     i16 class_weight[kLaneCount];
     Arrival arrival[kPorts];
@@ -277,6 +277,7 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
 #pragma HLS unroll
             vector[lane][d] = 0;
             coming_vector[lane][d] = 0;
+            done[lane][d] = 0;
         }
     }
     Sweep at;
@@ -309,8 +310,8 @@ multiply_steps:
             for (int d = 0; d < kMaxHeadDim; ++d) {
 #pragma HLS unroll
                 const gathered_t before = adds ? gradient[key][d] : gathered_t(0);
-                const gathered_t more = drains ? done[lane][d] : gathered_t(0);
-                const gathered_t sum = before + more;
+                const gathered_t sum = before + done[lane][d];
+                done[lane][d] = 0;
                 if (drains && outer)
                     gradient[key][d] = sum;
                 else
@@ -333,7 +334,7 @@ multiply_steps:
                 if (index + 1 < kGroups) {
                     for (int w = 0; w < kHeadWords; ++w) {
 #pragma HLS unroll
-                        const word_t word = w < job.head_words ? own[row][w] : zero_word();
+                        const word_t word = own[row][w];
                         for (int i = 0; i < kLanes; ++i) {
 #pragma HLS unroll
                             coming_vector[step][kLanes * w + i] = get16(word, i);
@@ -399,7 +400,7 @@ multiply_steps:
                     for (int d = 0; d < kMaxHeadDim; ++d) {
 #pragma HLS unroll
                         vector[lane][d] = coming_vector[lane][d];
-                        done[lane][d] = acc[lane][d];
+                        if (!dots) done[lane][d] = acc[lane][d];
                     }
                 }
                 done_index = index;

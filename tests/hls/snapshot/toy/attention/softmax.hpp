@@ -1,7 +1,7 @@
 // Between the dot products and what is stored, by step and lane: softmax over the keys of each query, and its gradient.
 //
 //                  terms               divide                       values
-//   forward        e = exp(s - max)    1 / sum e                    p = round(e / sum)
+//   forward        e = exp(s - max)    1 / sum e                    p = round(e / sum), as round(e (0 - -1 / sum))
 //   backward       p dp                m = round(sum p dp)          ds = round(p (dp - m))
 #pragma once
 
@@ -41,16 +41,15 @@ terms:
 #pragma HLS unroll
             const i16 weight = products.weight[entry][lane];
             const dot_t value = products.value[entry][lane];
+            const bool of_gradients = block.pass == kScoreGradients;
             wide_t term = 0;
-            dot_t on = value;
-            if (block.pass == kScoreGradients) {
+            if (of_gradients) {
                 term = multiply(weight, value);
             } else {
                 const wide_t distance = wide_t(products.largest[group][lane]) - wide_t(value);
                 if (weight != 0) term = exponential_of(distance_q16(u38(distance), unit), job.scale);
-                on = dot_t(term);
             }
-            to.value[entry][lane] = on;
+            to.value[entry][lane] = of_gradients ? value : dot_t(narrow<22>(int(term)));
             to.weight[entry][lane] = weight;
             total[lane] = (step == 0 ? wide_t(0) : total[lane]) + term;
             sum[group][lane] = total[lane];
@@ -87,7 +86,7 @@ divide:
             divide_bits(u34(total), now);
             division[query] = now;
             const wide_t mean = saturate(round_shift(total, fraction_of(job.f_probability)), kMeanBits);
-            ratio[query / kLaneCount][query % kLaneCount] = reciprocals ? dot_t(now.quotient) : dot_t(mean);
+            ratio[query / kLaneCount][query % kLaneCount] = reciprocals ? dot_t(-wide_t(now.quotient)) : dot_t(mean);
         }
         i = query + 1;
         if (i == kDivideTurn) {
@@ -155,13 +154,10 @@ values:
                 const int query = group * kLaneCount + lane;
                 const bool is_class = lane == class_lane;
                 const dot_t value = from.value[entry][lane];
-                wide_t product = 0;
-                if (query <= class_at && step < group_steps(job, block.first, group)) {
-                    if (scores)
-                        product = probability_of(wide_t(value), wide_t(ratio[group][lane]));
-                    else
-                        product = multiply(from.weight[entry][lane], i40(wide_t(value) - wide_t(ratio[group][lane])));
-                }
+                const bool exists = query <= class_at && step < group_steps(job, block.first, group);
+                const int weight = scores ? narrow<22>(int(value)) : int(from.weight[entry][lane]);
+                const i40 factor = i40(wide_t(scores ? dot_t(0) : value) - wide_t(ratio[group][lane]));
+                const wide_t product = multiply(i27(exists ? weight : 0), factor);
                 one[lane] = no_statistics();
                 const i16 result = fit16(i56(product), by[is_class ? kClassQuery : kPatchQuery], one[lane]);
                 if (!is_class) now = merged(now, one[lane]);
