@@ -35,9 +35,9 @@ struct PortLoad {
 };
 
 struct PortWalk {
-    int kind;
-    int row;
-    int word;
+    place_t kind;
+    place_t row;
+    place_t word;
 };
 
 inline PortLoad port_load(const AttentionJob& job, const Block& block, int port) {
@@ -61,7 +61,7 @@ inline PortLoad port_load(const AttentionJob& job, const Block& block, int port)
 // Row of the block, or of those that come in.
 inline int row_of(const PortWalk& walk, int port) {
 #pragma HLS inline
-    return walk.kind < kMatrixRows ? walk.row : lanes_row(port * kHalf, kHalf, walk.row);
+    return walk.kind < kMatrixRows ? int(walk.row) : lanes_row(port * kHalf, kHalf, int(walk.row));
 }
 
 inline int port_words(const AttentionJob& job, const Block& block, const PortLoad& load, int port) {
@@ -128,8 +128,8 @@ inline word_t word_at(const word_t* mem, const BlockRows (&rows)[kNothing], cons
 
 // Where a list is that was kept.
 struct ListWalk {
-    int row;
-    int word;
+    place_t row;
+    place_t word;
 };
 
 inline void advance(int words, ListWalk& walk) {
@@ -158,7 +158,7 @@ inline void load(const word_t* mem, const AttentionJob& job, const Block& block,
     ListWalk kept;
     kept.row = 0;
     kept.word = 0;
-    int arrived = 0;
+    place_t arrived = 0;
 load_words:
     for (int n = 0; n < length; ++n) {
 #pragma HLS loop_tripcount max = 208

@@ -32,8 +32,8 @@ inline bool is_mapped(const AttentionJob& job, int first, int group) {
 struct MapSums {
     map_t line[kLaneCount][kMapLanes];
     map_t full[2][kHalf][kMapLanes];
-    int left;
-    int number;  // of the full lines
+    place_t left;
+    place_t number;  // of the full lines
 };
 
 inline void leave(int group, MapSums& sums, HalfMapRows& rows0, HalfMapRows& rows1) {

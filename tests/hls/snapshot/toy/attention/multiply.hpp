@@ -48,10 +48,10 @@ struct ClassQuery {
 // A sweep is a group of queries (their keys step by step) or a tile of keys (the block's queries step by step). Before
 // dot products one sweep brings the first group's rows.
 struct Sweep {
-    int index;
-    int step;
-    int steps;
-    int keys;  // steps of queries' keys
+    place_t index;
+    place_t step;
+    place_t steps;
+    place_t keys;  // steps of queries' keys
 };
 
 constexpr int kRowSteps = kLaneCount + 1;  // to bring the rows of a group and take them over
@@ -70,7 +70,7 @@ inline int sweep_keys(const int (&keys)[kGroups], bool outer, int index) {
     return outer || index < 0 || index >= kGroups ? 0 : narrow<10>(keys[index]);
 }
 
-inline int key_tiles(const AttentionJob& job) { return (narrow<10>(job.tokens) + kLaneCount - 1) / kLaneCount; }
+inline int key_tiles(const AttentionJob& job) { return (natural<9>(unsigned(job.tokens)) + kLaneCount - 1) / kLaneCount; }
 
 inline int all_steps(const AttentionJob& job, const Block& block) {
 #pragma HLS inline
@@ -141,8 +141,8 @@ static_assert(kLaneCount <= 32, "a place in two groups has six bits");
 // Where a port's next word belongs. Ports start one after the other, so that no two of them are at the same word.
 struct Arrival {
     bool is_next;  // a row of what the next head keeps
-    int row, word;
-    int count;  // words taken
+    place_t row, word;
+    place_t count;  // words taken
 };
 
 inline Arrival first_arrival(const Block& block, int port) {
@@ -156,7 +156,7 @@ inline Arrival first_arrival(const Block& block, int port) {
 }
 
 // Where a head's half of the resident rows begins.
-inline int half_of(int buffer) { return narrow<3>(buffer) != 0 ? int(kMaxTokens) : 0; }
+inline int half_of(bool buffer) { return buffer ? int(kMaxTokens) : 0; }
 
 // Rows that come in, word by word, to the other half of the own rows, or of those kept.
 inline void take_rows(const AttentionJob& job, const Block& block, int c, const ComingWords& coming0,
@@ -170,8 +170,8 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
 #pragma HLS array_partition variable = word type = complete
 #pragma HLS array_partition variable = place type = complete
     const bool own_are_kept = is_outer(block.own_pass);
-    const int own_place = (own_are_kept ? half_of(block.own_buffer) : 0) + (block.parity != 0 ? 0 : int(kQueryBlock));
-    const int next_place = half_of(1 - narrow<2>(block.buffer)) + narrow<10>(block.next_first);
+    const int own_place = (own_are_kept ? half_of(block.own_buffer) : 0) + (block.parity ? 0 : int(kQueryBlock));
+    const int next_place = half_of(!block.buffer) + narrow<10>(block.next_first);
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
         const int row = narrow<9>(at[port].row);
@@ -229,11 +229,11 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     const int sweeps = queries == 0 ? 0 : (outer ? key_tiles(job) : block_groups(job, block.first));
     const int leaving = out_rows(job, block);
     const int kept_half = half_of(block.buffer);
-    const int own_row = block.parity != 0 ? int(kQueryBlock) : 0;
-    const int keys_of = block.buffer != 0 ? int(kKeyRows) : 0;
-    const int keys_before = block.buffer != 0 ? 0 : int(kKeyRows);
-    const int tiles_of = block.buffer != 0 ? int(kKeyTiles) : 0;
-    const int tiles_before = block.buffer != 0 ? 0 : int(kKeyTiles);
+    const int own_row = block.parity ? int(kQueryBlock) : 0;
+    const int keys_of = block.buffer ? int(kKeyRows) : 0;
+    const int keys_before = block.buffer ? 0 : int(kKeyRows);
+    const int tiles_of = block.buffer ? int(kKeyTiles) : 0;
+    const int tiles_before = block.buffer ? 0 : int(kKeyTiles);
     // Rows leave while nothing drains, as in the first sweep.
     const int least = least_steps(job, block);
     int keys[kGroups];
@@ -285,9 +285,9 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     at.step = 0;
     at.keys = sweep_keys(keys, outer, at.index);
     at.steps = larger(at.keys, least);
-    int done_index = 0;
-    int drained = kLaneCount;
-    int left = 0;
+    place_t done_index = 0;
+    place_t drained = kLaneCount;
+    place_t left = 0;
 multiply_steps:
     for (int c = 0; c < length; ++c) {
 #pragma HLS loop_tripcount max = 172
@@ -300,7 +300,7 @@ multiply_steps:
         const bool drains = drained < kLaneCount;
         const bool leaves = !drains && left < leaving;
         if (drains || leaves) {
-            const int turn = narrow<6>(drains ? drained : left);
+            const int turn = narrow<6>(int(drains ? drained : left));
             const int lane = turn % kLaneCount;
             const int drain_row = narrow<7>(done_index) * kLaneCount + lane;
             const int leave_row = narrow<10>(block.out_first) + turn;

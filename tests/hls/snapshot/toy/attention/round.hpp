@@ -90,8 +90,8 @@ inline void round_sums(const AttentionJob& job, const Block& block, const Sums& 
         to[kind] = fit_wide_of(fraction - f_to);
         seen[kind] = no_statistics();
     }
-    int row = 0;
-    int w = 0;
+    place_t row = 0;
+    place_t w = 0;
     bool is_rest = false;
     i16 held[kBothLanes];  // the first half of a word
 #pragma HLS array_partition variable = held type = complete

@@ -127,9 +127,9 @@ inline void values(const AttentionJob& job, const Block& block, const Terms& fro
     word_t full[2][kHalf];  // leaves word by word while the next ones are filled, a lane of each half a cycle
 #pragma HLS array_partition variable = line type = complete dim = 0
 #pragma HLS array_partition variable = full type = complete dim = 0
-    int left = kHalf;
-    int full_word = 0;
-    int full_row = 0;
+    place_t left = kHalf;
+    place_t full_word = 0;
+    place_t full_row = 0;
 values:
     for (int c = 0; c < length; ++c) {
 #pragma HLS loop_tripcount max = 166

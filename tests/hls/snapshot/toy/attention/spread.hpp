@@ -29,8 +29,8 @@ struct LaneWords {
 
 // Words that come, a lane of each half a cycle.
 struct NextWords {
-    int group, word;
-    int come;  // lanes
+    place_t group, word;
+    place_t come;  // lanes
 };
 
 template <int kPort>
@@ -52,7 +52,7 @@ inline NextWords words_behind(const GroupWalk& at) {
     NextWords behind;
     behind.group = narrow<3>(at.group) + (ends ? 1 : 0);
     behind.word = ends ? 0 : narrow<10>(at.step) / kLanes + 1;
-    behind.come = behind.group < kGroups ? 0 : kHalf;
+    behind.come = place_t(behind.group < kGroups ? 0 : kHalf);
     return behind;
 }
 
