@@ -216,32 +216,31 @@ inline i16 fit16(acc_t value, const Fit16& by, Seen& seen) {
 
 // The same for accumulators of 64 bits.
 struct FitWide {
-    u6 right;
-    u6 left;  // behind it
-    bool leaves_nothing;
-    uwide_t outside;
+    bool is_far;  // 32 places to the right before all else
+    u6 places;    // of a right shift behind a left shift of 16
+    bool holds_all;
+    uwide_t outside;  // what the doubled magnitude may not reach
 };
 
 inline FitWide fit_wide_of(int shift) {
-    const int from = narrow<8>(smaller(larger(shift, -15), 63));
+    const int from = narrow<8>(shift > 62 ? 64 : larger(shift, -15));  // 64 leaves nothing
     FitWide by;
-    by.right = u6(unsigned(from > 0 ? smaller(from, 62) - 1 : 0));
-    by.left = u6(unsigned(narrow<6>(from > 0 ? 0 : 1 - from)));
-    by.leaves_nothing = from > 62;
-    by.outside = uwide_t(1) << narrow<7>(smaller(from + 15, 63));
+    by.is_far = from > 32;
+    by.places = u6(unsigned(narrow<8>(from + (by.is_far ? -17 : 15))));
+    by.holds_all = from > 48;
+    by.outside = from > 0 ? uwide_t(uwide_t(65535) << smaller(from, 48)) : uwide_t(65535 >> narrow<5>(-from));
     return by;
 }
 
+// One shifter for both directions, as for accumulators of 48 bits.
 inline i16 fit16(wide_t value, const FitWide& by, Statistics& seen) {
-    const bool is_negative = value < 0;
-    const uwide_t magnitude = magnitude_of(value);
-    const i18 near = i18(value >> by.right);
-    const i18 twice = i18(near << by.left);
-    const i18 rounded = by.leaves_nothing ? i18(0) : i18((twice + 1) >> 1);
-    const bool saturates = magnitude >= by.outside || rounded > 32767 || rounded < -32767;
-    seen.bits |= magnitude;
+    const uwide_t magnitude = doubled(value);
+    const bool saturates = !by.holds_all && magnitude >= by.outside;
+    const wide_t close = by.is_far ? wide_t(value >> 32) : value;
+    const i17 near = i17(wide_t(close << 16) >> by.places);
+    seen.bits |= magnitude >> 1;
     seen.saturations += saturates ? 1 : 0;
-    return saturates ? (is_negative ? i16(-32767) : i16(32767)) : i16(rounded);
+    return saturates ? (value < 0 ? i16(-32767) : i16(32767)) : i16((near + 1) >> 1);
 }
 
 // The same for sums of 64 bits that are stored as 32 bits.

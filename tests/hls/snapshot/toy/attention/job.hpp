@@ -15,7 +15,7 @@ constexpr int kQueryBlocks = 11;
 constexpr int kKeyTiles = 21;
 constexpr int kKeyRows = kKeyTiles * kLaneCount;
 constexpr int kHeadWords = kMaxHeadDim / kLanes;
-constexpr int kTokenWords = 11;          // of a row over all tokens
+constexpr int kTokenWords = 11;          // of a row over all tokens, and over all tiles of keys
 constexpr int kBlockWords16 = kGroups * kTokenWords;  // of a lane
 constexpr int kGroupSteps = kTokenWords * kLanes;
 constexpr int kBlockSteps = kGroups * kGroupSteps;
@@ -24,7 +24,7 @@ constexpr int kPatchQuery = 0;
 constexpr int kClassQuery = 1;
 constexpr int kNoPass = -1;
 constexpr int kNoQuery = 2 * kMaxTokens;  // where a block without queries begins
-constexpr int kLead = 12;                 // blocks in all channels on the way from the first process to the last one
+constexpr int kLead = 13;                 // blocks in all channels on the way from the first process to the last one
 
 // Widths of sums: a product has 31 bits and a sign.
 using dot_t = i38;
@@ -32,6 +32,12 @@ using gathered_t = i40;
 static_assert(kMaxHeadDim <= 64, "a dot product has 38 bits");
 static_assert(kMaxTokens <= 256, "a sum over keys or queries has 40 bits, a token 8");
 using token_t = u8;
+// Where a walk stands: places, tokens and counts have ten bits and a sign.
+#ifdef PEELVIT_NATIVE
+using place_t = int;
+#else
+using place_t = ap_int<11>;
+#endif
 
 // Forward the first two, backward the others; a pass goes over all heads of an image before the next one begins.
 enum AttentionPass { kScores, kValues, kScoreGradients, kQueryGradients, kValueGradients, kKeyGradients };
@@ -82,7 +88,7 @@ inline int block_patch_queries(const AttentionJob& job, int first) {
 
 // Groups of a block, and the key steps of one: those of its longest query.
 inline int block_groups(const AttentionJob& job, int first) {
-    return (block_queries(job, first) + kLaneCount - 1) / kLaneCount;
+    return (natural<6>(unsigned(block_queries(job, first))) + kLaneCount - 1) / kLaneCount;
 }
 inline int group_steps(const AttentionJob& job, int first, int group) {
     const int place = class_place(job, first) - group * kLaneCount;
@@ -117,13 +123,13 @@ inline int lanes_row(int lane, int lanes, int m) {
 struct BlockRows {
     unsigned base;        // word address of row 0, if it is a patch's
     unsigned class_base;  // of the class token's row
-    int class_row;        // which that is, if it is one of them
-    int pitch;
+    place_t class_row;    // which that is, if it is one of them
+    u17 pitch;
 };
 
 inline unsigned address_of(const BlockRows& rows, int row) {
 #pragma HLS inline
-    const unsigned beyond = unsigned(multiply(u8(row), u17(rows.pitch)));
+    const unsigned beyond = unsigned(multiply(u8(row), rows.pitch));
     return row == short_of(rows.class_row) ? rows.class_base : rows.base + beyond;
 }
 
@@ -134,7 +140,7 @@ inline BlockRows rows_of(const Matrix& matrix, int row, int class_at, int class_
     rows.base = row_address(matrix, unsigned(row));
     rows.class_base = row_address(matrix, unsigned(class_at));
     rows.class_row = class_row;
-    rows.pitch = matrix.pitch;
+    rows.pitch = u17(matrix.pitch);
     return rows;
 }
 
@@ -159,9 +165,9 @@ inline BlockRows matrix_rows(const AttentionJob& job, const Matrix& matrix, int 
 
 // A walk over the steps of the groups of a block, so that one pipelined loop serves the block.
 struct GroupWalk {
-    int group;
-    int step;
-    int steps;
+    place_t group;
+    place_t step;
+    place_t steps;
 };
 
 // Steps of a group; `padded`, so many that a word that is filled step by step has kHalf steps to itself.

@@ -11,14 +11,15 @@ namespace peelvit {
 constexpr int kComingWords = 104;
 using ComingWords = word_t[kComingWords];
 
-// Of a half of the lanes the block's rows over keys, and its lists: by lane, `group * kTokenWords + word`.
+// Of a half of the lanes the block's rows over keys, and its lists: `row * kTokenWords + word`.
+constexpr int kLoadedWords = kHalfRows * kTokenWords;
 struct LoadedRows {
-    word_t matrix[kHalf][kBlockWords16];         // by position
-    token_t list[kHalf][kBlockWords16][kLanes];  // tokens of listed keys
+    word_t matrix[kLoadedWords];         // by position
+    token_t list[kLoadedWords][kLanes];  // tokens of listed keys
 };
 
 // A half of the lists of all blocks of an image.
-using KeyLists = token_t[kHalf][kQueryBlocks * kBlockWords16][kLanes];
+using KeyLists = token_t[kQueryBlocks * kLoadedWords][kLanes];
 
 // What a port reads, kind by kind.
 constexpr int kOwnRows = 0;
@@ -34,9 +35,9 @@ struct PortLoad {
 };
 
 struct PortWalk {
-    int kind;
-    int row;
-    int word;
+    place_t kind;
+    place_t row;
+    place_t word;
 };
 
 inline PortLoad port_load(const AttentionJob& job, const Block& block, int port) {
@@ -60,7 +61,7 @@ inline PortLoad port_load(const AttentionJob& job, const Block& block, int port)
 // Row of the block, or of those that come in.
 inline int row_of(const PortWalk& walk, int port) {
 #pragma HLS inline
-    return walk.kind < kMatrixRows ? walk.row : lanes_row(port * kHalf, kHalf, walk.row);
+    return walk.kind < kMatrixRows ? int(walk.row) : lanes_row(port * kHalf, kHalf, int(walk.row));
 }
 
 inline int port_words(const AttentionJob& job, const Block& block, const PortLoad& load, int port) {
@@ -125,6 +126,20 @@ inline word_t word_at(const word_t* mem, const BlockRows (&rows)[kNothing], cons
     return read_word<kPort>(mem, address_of(from, row_of(walk, kPort)) + unsigned(narrow<7>(walk.word)));
 }
 
+// Where a list is that was kept.
+struct ListWalk {
+    place_t row;
+    place_t word;
+};
+
+inline void advance(int words, ListWalk& walk) {
+#pragma HLS inline
+    walk.word = narrow<7>(walk.word) + 1;
+    if (walk.word < words) return;
+    walk.word = 0;
+    walk.row = narrow<6>(walk.row) + 1;
+}
+
 // Lists are read for the first head and the first pass, and kept for the others.
 template <int kPort>
 inline void load(const word_t* mem, const AttentionJob& job, const Block& block, KeyLists& lists, ComingWords& coming,
@@ -132,22 +147,23 @@ inline void load(const word_t* mem, const AttentionJob& job, const Block& block,
 #pragma HLS inline off
 #pragma HLS allocation operation instances = mul limit = 2
     const PortLoad load = port_load(job, block, kPort);
-    const bool has_lists = job.sparse && block_patch_queries(job, block.first) > 0;
-    const int used = (kGroups - 1) * kTokenWords + narrow<7>(words16(job.key_count));
-    const int kept_words = has_lists && !block.fresh_lists ? used : 0;
+    const bool has_kept = job.sparse && !block.fresh_lists;
+    const int kept_rows = has_kept ? lanes_rows(block_patch_queries(job, block.first), kPort * kHalf, kHalf) : 0;
+    const int kept_words = short_product(kept_rows, load.words[kLists]);
     const int length = larger(port_words(job, block, load, kPort), kept_words);
-    const int block_words = narrow<7>(short_of(block.first) / kQueryBlock) * kBlockWords16;
+    const int block_words = narrow<7>(short_of(block.first) / kQueryBlock) * kLoadedWords;
     const BlockRows rows[kNothing] = {block.own, block.next, block.matrix_in, block.lists};
 #pragma HLS array_partition variable = rows type = complete
     PortWalk walk = first_word(load, kPort);
-    int arrived = 0;
+    ListWalk kept;
+    kept.row = 0;
+    kept.word = 0;
+    place_t arrived = 0;
 load_words:
     for (int n = 0; n < length; ++n) {
 #pragma HLS loop_tripcount max = 208
         PIPELINE(n == 0, 1, kReadLatency);
         const int kind = narrow<4>(walk.kind);
-        const int group = lanes_group(kHalf, walk.row);
-        const int lane = narrow<6>(walk.row) - (group == 0 ? 0 : kHalf);
         word_t word = zero_word();
         if (kind != kNothing) {
             word = word_at<kPort>(mem, rows, walk);
@@ -156,19 +172,18 @@ load_words:
                 arrived = narrow<11>(arrived) + 1;
             }
         }
-        const int place = kind == kNothing || kept_words > 0 ? n : group * kTokenWords + narrow<7>(walk.word);
-        for (int i = 0; i < kHalf; ++i) {
+        const int read_place = narrow<6>(walk.row) * kTokenWords + narrow<7>(walk.word);
+        if (kind == kMatrixRows) to.matrix[read_place] = word;
+        const bool is_kept = n < kept_words;
+        if (is_kept || kind == kLists) {
+            const int place = is_kept ? narrow<6>(kept.row) * kTokenWords + narrow<7>(kept.word) : read_place;
+            for (int k = 0; k < kLanes; ++k) {
 #pragma HLS unroll
-            if (kind == kMatrixRows && i == lane) to.matrix[i][group * kTokenWords + narrow<7>(walk.word)] = word;
-            if (n < kept_words || (kind == kLists && i == lane)) {
-                for (int k = 0; k < kLanes; ++k) {
-#pragma HLS unroll
-                    const token_t token = kept_words > 0 ? lists[i][block_words + place][k]
-                                                         : entry_token(job, get16(word, k));
-                    to.list[i][place][k] = token;
-                    if (kept_words == 0) lists[i][block_words + place][k] = token;
-                }
+                const token_t token = is_kept ? lists[block_words + place][k] : entry_token(job, get16(word, k));
+                to.list[place][k] = token;
+                if (!is_kept) lists[block_words + place][k] = token;
             }
+            advance(load.words[kLists], kept);
         }
         if (kind != kNothing) advance(load, kPort, row_of(walk, kPort) == short_of(block.matrix_in.class_row), walk);
     }

@@ -31,9 +31,9 @@ inline bool is_mapped(const AttentionJob& job, int first, int group) {
 // Sums of one token after the other, collected to lines that leave while the next ones are filled.
 struct MapSums {
     map_t line[kLaneCount][kMapLanes];
-    map_t full[kLaneCount][kMapLanes];
-    int left;
-    int number;  // of the full lines
+    map_t full[2][kHalf][kMapLanes];
+    place_t left;
+    place_t number;  // of the full lines
 };
 
 inline void leave(int group, MapSums& sums, HalfMapRows& rows0, HalfMapRows& rows1) {
@@ -43,8 +43,8 @@ inline void leave(int group, MapSums& sums, HalfMapRows& rows0, HalfMapRows& row
     const int place = (group * kHalf + lane) * kMapLines + sums.number;
     for (int i = 0; i < kMapLanes; ++i) {
 #pragma HLS unroll
-        rows0[place][i] = sums.full[lane][i];
-        rows1[place][i] = sums.full[kHalf + lane][i];
+        rows0[place][i] = sums.full[0][lane][i];
+        rows1[place][i] = sums.full[1][lane][i];
     }
     sums.left = lane + 1;
 }
@@ -56,7 +56,7 @@ inline void complete(int token, MapSums& sums) {
 #pragma HLS unroll
         for (int i = 0; i < kMapLanes; ++i) {
 #pragma HLS unroll
-            sums.full[lane][i] = sums.line[lane][i];
+            sums.full[lane / kHalf][lane % kHalf][i] = sums.line[lane][i];
         }
     }
     sums.number = token / kMapLanes;

@@ -4,6 +4,9 @@
 //   gathered sums    lane = query: + weight of the step times the row of its key                         y, dq
 //   outer products   lane = key of a tile: + weight of (query, key) times the row of the query           dv, dk
 //
+// Weights are in a memory for each query of a group. In outer products a step takes a weight of each query, so that every
+// memory is read once: lane `l` is `l` queries ahead of lane 0, and goes on with the group's first query behind the last.
+//
 // Rows of keys or values of one head are on chip in a copy for each lane, so a listed key costs what a dense one does;
 // they are double buffered, and the next head's rows come in while this one's are read. Outer products need no rows of
 // keys: the block's rows of queries take their place. So the right factor always comes from these copies.
@@ -45,49 +48,57 @@ struct ClassQuery {
 // A sweep is a group of queries (their keys step by step) or a tile of keys (the block's queries step by step). Before
 // dot products one sweep brings the first group's rows.
 struct Sweep {
-    int index;
-    int step;
-    int steps;
+    place_t index;
+    place_t step;
+    place_t steps;
+    place_t keys;  // steps of queries' keys
 };
 
 constexpr int kRowSteps = kLaneCount + 1;  // to bring the rows of a group and take them over
 
-// Steps of a sweep: dot products need enough of them for the rows of the next one, sums for those before to drain.
-inline int sweep_steps(const AttentionJob& job, const Block& block, int index) {
+// Steps of a sweep, at least: dot products need enough of them for the rows of the next one, sums for those before to
+// drain. All queries of a group take part in outer products, if only with zeros.
+inline int least_steps(const AttentionJob& job, const Block& block) {
 #pragma HLS inline
-    if (is_outer(block.pass)) return larger(block_queries(job, block.first), kLaneCount);
-    const int steps = index < 0 ? 0 : group_steps(job, block.first, index);
-    return larger(steps, is_dot(block.pass) ? int(kRowSteps) : int(kLaneCount));
+    if (is_outer(block.pass)) return block_groups(job, block.first) * kLaneCount;
+    return is_dot(block.pass) ? int(kRowSteps) : int(kLaneCount);
 }
 
-inline int key_tiles(const AttentionJob& job) { return (narrow<10>(job.tokens) + kLaneCount - 1) / kLaneCount; }
+// Steps of the queries' keys in a sweep.
+inline int sweep_keys(const int (&keys)[kGroups], bool outer, int index) {
+#pragma HLS inline
+    return outer || index < 0 || index >= kGroups ? 0 : narrow<10>(keys[index]);
+}
+
+inline int key_tiles(const AttentionJob& job) { return (natural<9>(unsigned(job.tokens)) + kLaneCount - 1) / kLaneCount; }
 
 inline int all_steps(const AttentionJob& job, const Block& block) {
 #pragma HLS inline
     if (block_queries(job, block.first) == 0) return 0;
-    if (is_outer(block.pass)) return short_product(key_tiles(job), sweep_steps(job, block, 0)) + kLaneCount;
-    int steps = is_dot(block.pass) ? int(kRowSteps) : int(kLaneCount);
+    const int least = least_steps(job, block);
+    if (is_outer(block.pass)) return short_product(key_tiles(job), least) + kLaneCount;
+    int steps = least;
     for (int group = 0; group < kGroups; ++group) {
 #pragma HLS unroll
-        if (group < block_groups(job, block.first)) steps += sweep_steps(job, block, group);
+        if (group < block_groups(job, block.first)) steps += larger(group_steps(job, block.first, group), least);
     }
     return steps;
 }
 
-// The sum of a lane's products; three at a time, which one carry chain adds.
+// The sum of a lane's products, which are at most 2^30; three at a time, which one carry chain adds.
 inline dot_t sum_of(const i32 (&term)[kMaxHeadDim]) {
 #pragma HLS inline
     dot_t sum = 0;
 #ifdef PEELVIT_NATIVE
     for (int d = 0; d < kMaxHeadDim; ++d) sum += term[d];
 #else
-    dot_t level0[11];
+    i33 level0[11];
 #pragma HLS array_partition variable = level0 type = complete
     for (int i = 0; i < 11; ++i) {
 #pragma HLS unroll
         const dot_t second = 3 * i + 1 < 32 ? dot_t(term[3 * i + 1]) : dot_t(0);
         const dot_t third = 3 * i + 2 < 32 ? dot_t(term[3 * i + 2]) : dot_t(0);
-        level0[i] = dot_t(term[3 * i]) + second + third;
+        level0[i] = i33(dot_t(term[3 * i]) + second + third);
     }
     dot_t level1[4];
 #pragma HLS array_partition variable = level1 type = complete
@@ -119,14 +130,19 @@ inline dot_t sum_of(const i32 (&term)[kMaxHeadDim]) {
 }
 static_assert(kMaxHeadDim <= 81, "four levels of three");
 
-// Whether the keys of a tile lie in one word, or are whole words.
-constexpr bool kTilesAreWords = kLanes % kLaneCount == 0 || kLaneCount % kLanes == 0;
+// A place in a group, behind whose last one the first one comes again.
+constexpr bool kIsPower = (kLaneCount & (kLaneCount - 1)) == 0;
+inline int around(int place) {
+    const int in_two = natural<6>(unsigned(place));
+    return kIsPower ? in_two % kLaneCount : (in_two < kLaneCount ? in_two : in_two - kLaneCount);
+}
+static_assert(kLaneCount <= 32, "a place in two groups has six bits");
 
 // Where a port's next word belongs. Ports start one after the other, so that no two of them are at the same word.
 struct Arrival {
     bool is_next;  // a row of what the next head keeps
-    int row, word;
-    int count;  // words taken
+    place_t row, word;
+    place_t count;  // words taken
 };
 
 inline Arrival first_arrival(const Block& block, int port) {
@@ -140,7 +156,7 @@ inline Arrival first_arrival(const Block& block, int port) {
 }
 
 // Where a head's half of the resident rows begins.
-inline int half_of(int buffer) { return narrow<3>(buffer) != 0 ? int(kMaxTokens) : 0; }
+inline int half_of(bool buffer) { return buffer ? int(kMaxTokens) : 0; }
 
 // Rows that come in, word by word, to the other half of the own rows, or of those kept.
 inline void take_rows(const AttentionJob& job, const Block& block, int c, const ComingWords& coming0,
@@ -154,15 +170,15 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
 #pragma HLS array_partition variable = word type = complete
 #pragma HLS array_partition variable = place type = complete
     const bool own_are_kept = is_outer(block.own_pass);
-    const int own_place = (own_are_kept ? half_of(block.own_buffer) : 0) + (block.parity != 0 ? 0 : int(kQueryBlock));
-    const int next_place = half_of(1 - narrow<2>(block.buffer)) + narrow<10>(block.next_first);
+    const int own_place = (own_are_kept ? half_of(block.own_buffer) : 0) + (block.parity ? 0 : int(kQueryBlock));
+    const int next_place = half_of(!block.buffer) + narrow<10>(block.next_first);
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
         const int row = narrow<9>(at[port].row);
         const bool exists = at[port].is_next ? row < block.next_rows : row < block.own_rows;
-        brings[port] = c >= port && exists && at[port].word < job.head_words;
-        word[port] = zero_word();
-        if (brings[port]) {
+        brings[port] = c >= port && exists;
+        word[port] = zero_word();  // behind a head's dimensions
+        if (brings[port] && at[port].word < job.head_words) {
             const int count = narrow<11>(at[port].count);
             word[port] = port == 0 ? coming0[count] : (port == 1 ? coming1[count] : coming2[count]);
             at[port].count = count + 1;
@@ -199,7 +215,7 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
 }
 
 inline void multiply(const AttentionJob& job, const Block& block, const LaneWeights& weights, const LaneTokens& tokens,
-                     const ComingWords& coming0, const ComingWords& coming1, const ComingWords& coming2, OwnRows& own,
+                     const LaneMarks& marks, const ComingWords& coming0, const ComingWords& coming1, const ComingWords& coming2, OwnRows& own,
                      KeptRows& kept, gathered_t (&gradient)[2 * kKeyRows][kMaxHeadDim], ClassQuery& class_query,
                      Products& products, token_t (&token_of)[kBlockSteps][kLaneCount], Sums& sums) {
 #pragma HLS inline off
@@ -209,32 +225,41 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     const int queries = block_queries(job, block.first);
     const int patch_queries = block_patch_queries(job, block.first);
     const int class_at = class_place(job, block.first);
+    const bool has_class = has_class_query(job, block.first);
     const int sweeps = queries == 0 ? 0 : (outer ? key_tiles(job) : block_groups(job, block.first));
     const int leaving = out_rows(job, block);
     const int kept_half = half_of(block.buffer);
-    const int own_row = block.parity != 0 ? int(kQueryBlock) : 0;
-    const int keys_of = block.buffer != 0 ? int(kKeyRows) : 0;
-    const int keys_before = block.buffer != 0 ? 0 : int(kKeyRows);
-    const int tiles_of = block.buffer != 0 ? int(kKeyTiles) : 0;
-    const int tiles_before = block.buffer != 0 ? 0 : int(kKeyTiles);
+    const int own_row = block.parity ? int(kQueryBlock) : 0;
+    const int keys_of = block.buffer ? int(kKeyRows) : 0;
+    const int keys_before = block.buffer ? 0 : int(kKeyRows);
+    const int tiles_of = block.buffer ? int(kKeyTiles) : 0;
+    const int tiles_before = block.buffer ? 0 : int(kKeyTiles);
     // Rows leave while nothing drains, as in the first sweep.
-    const int late = clamp_to(leaving - (sweeps == 0 ? 0 : sweep_steps(job, block, 0)), kQueryBlock);
+    const int least = least_steps(job, block);
+    int keys[kGroups];
+#pragma HLS array_partition variable = keys type = complete
+    for (int group = 0; group < kGroups; ++group) {
+#pragma HLS unroll
+        keys[group] = group_steps(job, block.first, group);
+    }
+    const int free_steps = sweeps == 0 ? 0 : (dots ? least : larger(sweep_keys(keys, outer, 0), least));
+    const int late = clamp_to(leaving - free_steps, kQueryBlock);
     const int arriving = (through(block.own_of, 0) + through(block.next_of, 0)) * kHeadWords + kPorts;
     const bool arrives = block.own_rows > 0 || block.next_rows > 0;
     const int length = narrow<11>(larger(all_steps(job, block) + late, arrives ? arriving : 0));
     factor_t vector[kLaneCount][kMaxHeadDim];         // of dot products, else zeros
     factor_t coming_vector[kLaneCount][kMaxHeadDim];
     gathered_t acc[kLaneCount][kMaxHeadDim];
-    gathered_t done[kLaneCount][kMaxHeadDim];  // drains row by row while the next sweep accumulates
+    gathered_t done[kLaneCount][kMaxHeadDim];  // drains row by row while the next sweep accumulates; zero when it has
     dot_t most[kLaneCount];
-    int highest[kLaneCount];
+    i16 class_weight[kLaneCount];
     Arrival arrival[kPorts];
 #pragma HLS array_partition variable = vector type = complete dim = 0
 #pragma HLS array_partition variable = coming_vector type = complete dim = 0
 #pragma HLS array_partition variable = acc type = complete dim = 0
 #pragma HLS array_partition variable = done type = complete dim = 0
 #pragma HLS array_partition variable = most type = complete
-#pragma HLS array_partition variable = highest type = complete
+#pragma HLS array_partition variable = class_weight type = complete
 #pragma HLS array_partition variable = arrival type = complete
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
@@ -252,15 +277,17 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
 #pragma HLS unroll
             vector[lane][d] = 0;
             coming_vector[lane][d] = 0;
+            done[lane][d] = 0;
         }
     }
     Sweep at;
     at.index = dots ? -1 : 0;
     at.step = 0;
-    at.steps = sweep_steps(job, block, at.index);
-    int done_index = 0;
-    int drained = kLaneCount;
-    int left = 0;
+    at.keys = sweep_keys(keys, outer, at.index);
+    at.steps = larger(at.keys, least);
+    place_t done_index = 0;
+    place_t drained = kLaneCount;
+    place_t left = 0;
 multiply_steps:
     for (int c = 0; c < length; ++c) {
 #pragma HLS loop_tripcount max = 172
@@ -273,7 +300,7 @@ multiply_steps:
         const bool drains = drained < kLaneCount;
         const bool leaves = !drains && left < leaving;
         if (drains || leaves) {
-            const int turn = narrow<6>(drains ? drained : left);
+            const int turn = narrow<6>(int(drains ? drained : left));
             const int lane = turn % kLaneCount;
             const int drain_row = narrow<7>(done_index) * kLaneCount + lane;
             const int leave_row = narrow<10>(block.out_first) + turn;
@@ -283,8 +310,8 @@ multiply_steps:
             for (int d = 0; d < kMaxHeadDim; ++d) {
 #pragma HLS unroll
                 const gathered_t before = adds ? gradient[key][d] : gathered_t(0);
-                const gathered_t more = drains ? done[lane][d] : gathered_t(0);
-                const gathered_t sum = before + more;
+                const gathered_t sum = before + done[lane][d];
+                done[lane][d] = 0;
                 if (drains && outer)
                     gradient[key][d] = sum;
                 else
@@ -307,7 +334,7 @@ multiply_steps:
                 if (index + 1 < kGroups) {
                     for (int w = 0; w < kHeadWords; ++w) {
 #pragma HLS unroll
-                        const word_t word = w < job.head_words ? own[row][w] : zero_word();
+                        const word_t word = own[row][w];
                         for (int i = 0; i < kLanes; ++i) {
 #pragma HLS unroll
                             coming_vector[step][kLanes * w + i] = get16(word, i);
@@ -316,34 +343,32 @@ multiply_steps:
                 }
             }
             const bool opens = step == 0;
+            const bool ends = step + 1 == narrow<10>(at.steps);
+            const int outer_group = step < kLaneCount ? 0 : 1;
+            const int group = outer ? outer_group : (index < 0 ? 0 : narrow<3>(index));
+            const int turn = outer ? natural<5>(unsigned(step - outer_group * kLaneCount)) : 0;
+            const int first_query = group * kLaneCount;
+            const int entry = narrow<3>(group) * kGroupSteps + step;
+            i16 found[kLaneCount];
+#pragma HLS array_partition variable = found type = complete
+            for (int i = 0; i < kLaneCount; ++i) {
+#pragma HLS unroll
+                const int key = natural<8>(unsigned(index * kLaneCount + around(i + kLaneCount - turn)));
+                const int place = outer ? outer_group * kGroupSteps + key : entry;
+                const bool is_marked = (unsigned(marks[i][place / kLanes]) >> place % kLanes & 1u) != 0;
+                found[i] = outer && job.sparse && !is_marked ? i16(0) : weights[i][place];
+            }
             for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
-                if (index < 0) continue;
-                const int query = index * kLaneCount + lane;
-                const int word = index * kTokenWords;
-                factor_t weight = 0;
-                int token = 0;
-                if (outer) {
-                    const int key = index * kLaneCount + lane;
-                    const int tile_word = kTilesAreWords ? index * kLaneCount / kLanes + lane / kLanes : key / kLanes;
-                    const int tile_place = kTilesAreWords ? (kLaneCount < kLanes ? index * kLaneCount % kLanes : 0) + lane % kLanes : key % kLanes;
-                    const int group = step < kLaneCount ? 0 : 1;
-                    const i16 found = weights[step - group * kLaneCount][group * kTokenWords + tile_word][tile_place];
-                    if (step < patch_queries) weight = found;
-                    if (step == class_at) class_query.weight[tiles_of + index][lane] = found;
-                } else {
-                    const bool is_class = query == class_at;
-                    const bool exists = query < queries && step < (is_class ? job.class_keys : job.patch_keys);
-                    const int entry = step - 1;
-                    const int listed = int(tokens[lane][word + entry / kLanes][entry % kLanes]);
-                    token = job.sparse && !is_class && step > 0 ? listed : smaller(step, kMaxTokens - 1);
-                    if (!exists) token = 0;
-                    if (exists && rises(step, token, highest[lane])) {
-                        highest[lane] = token;
-                        weight = block.pass == kScores ? i16(1) : weights[lane][word + step / kLanes][step % kLanes];
-                    }
-                }
-                const int row = kept_half + narrow<9>(outer ? own_row + step : token);
+                const int place = around(turn + lane);
+                const int query = first_query + place;
+                const i16 own_weight = block.pass == kScores && !job.sparse ? i16(1) : found[place];
+                const int token = job.sparse ? int(tokens[entry][lane]) : natural<8>(unsigned(step));
+                const bool exists = query < (outer ? patch_queries : queries) && (outer || step < narrow<10>(at.keys));
+                const factor_t weight = exists ? own_weight : i16(0);
+                if (outer && query == class_at) class_weight[lane] = own_weight;
+                if (outer && ends && has_class) class_query.weight[tiles_of + index][lane] = class_weight[lane];
+                const int row = kept_half + narrow<9>(outer ? own_row + query : token);
                 const factor_t common = dots ? factor_t(0) : weight;  // factor of all products
                 i32 term[kMaxHeadDim];
 #pragma HLS array_partition variable = term type = complete
@@ -360,30 +385,30 @@ multiply_steps:
                     if (outer && lane == 0 && step == class_at) class_query.row[0][w] = right;
                 }
                 const dot_t value = sum_of(term);
-                if (dots) {
-                    const int place = index * kGroupSteps + step;
+                if (dots && index >= 0) {
                     if (opens || (weight != 0 && value > most[lane])) most[lane] = value;
-                    products.value[place][lane] = value;
-                    products.weight[place][lane] = i16(weight);
-                    products.largest[index][lane] = most[lane];
-                    token_of[place][lane] = token_t(token);
+                    products.value[entry][lane] = value;
+                    products.weight[entry][lane] = i16(weight);
+                    products.largest[group][lane] = most[lane];
+                    token_of[entry][lane] = token_t(token);
                 }
             }
             at.step = step + 1;
-            if (step + 1 == at.steps) {
+            if (ends) {
                 for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
                     for (int d = 0; d < kMaxHeadDim; ++d) {
 #pragma HLS unroll
                         vector[lane][d] = coming_vector[lane][d];
-                        done[lane][d] = acc[lane][d];
+                        if (!dots) done[lane][d] = acc[lane][d];
                     }
                 }
                 done_index = index;
                 if (!dots) drained = 0;
                 at.index = index + 1;
                 at.step = 0;
-                at.steps = sweep_steps(job, block, index + 1);
+                at.keys = sweep_keys(keys, outer, index + 1);
+                at.steps = larger(at.keys, least);
             }
         }
     }

@@ -8,11 +8,11 @@ namespace peelvit {
 // Image by image, in it pass by pass, in it head by head.
 struct AttentionPlace {
     bool leads;  // before the first head: its rows come in
-    int image, pass, head, first;
-    int count;                          // blocks of this pass so far
-    int buffer;                         // half of the resident rows, and of the key sums, that this head uses
-    int parity;                         // half of the own rows that this block uses
-    int out_pass, out_image, out_head;  // the head before this one
+    place_t image, pass, head, first;
+    place_t count;                          // blocks of this pass so far
+    bool buffer;                            // half of the resident rows, and of the key sums, that this head uses
+    bool parity;                            // half of the own rows that this block uses
+    place_t out_pass, out_image, out_head;  // the head before this one
 };
 
 inline AttentionPlace first_place() {
@@ -23,8 +23,8 @@ inline AttentionPlace first_place() {
     place.head = 0;
     place.first = 0;
     place.count = 0;
-    place.buffer = 1;
-    place.parity = 0;
+    place.buffer = true;
+    place.parity = false;
     place.out_pass = kNoPass;
     place.out_image = 0;
     place.out_head = 0;
@@ -33,27 +33,28 @@ inline AttentionPlace first_place() {
 
 // How many rows come in through a port, every third one.
 struct PortRows {
-    int each;
-    int rest;
+    place_t each;
+    place_t rest;
 };
 
 inline PortRows port_rows(int rows) {
     PortRows of;
     of.each = narrow<9>(rows) / kPorts;
-    of.rest = narrow<9>(rows) - of.each * kPorts;
+    of.rest = narrow<9>(rows) - narrow<8>(of.each) * kPorts;
     return of;
 }
 inline int through(const PortRows& of, int port) { return narrow<8>(of.each) + (narrow<3>(of.rest) > port ? 1 : 0); }
 
 // A block: what is computed now; which rows come in for later; which sums over queries leave.
 struct Block {
-    int pass, head, first;
-    int buffer, parity;
-    int own_pass, own_first, own_buffer;  // the block after this one, whose rows of q or dy come in
-    int own_rows;
-    int next_first, next_rows;  // of what the next head keeps on chip
-    PortRows own_of, next_of;   // both through the ports, every third row through each
-    int out_pass, out_first;    // of the head before
+    place_t pass, head, first;
+    bool buffer, parity;
+    place_t own_pass, own_first;  // the block after this one, whose rows of q or dy come in
+    bool own_buffer;
+    place_t own_rows;
+    place_t next_first, next_rows;  // of what the next head keeps on chip
+    PortRows own_of, next_of;       // both through the ports, every third row through each
+    place_t out_pass, out_first;    // of the head before
     BlockRows own, next, matrix_in, lists;
     BlockRows matrix_out, sums_out, map_out;
     bool fresh_lists;
@@ -69,13 +70,13 @@ inline bool has_own_rows(int pass) { return is_dot(pass) || is_outer(pass); }
 inline void advance(const AttentionJob& job, int pass, bool idle, AttentionPlace& place) {
 #pragma HLS inline
     const bool last_pass = place.pass == job.passes - 1;
-    place.parity = 1 - place.parity;
+    place.parity = !place.parity;
     if (place.leads) {
         place.first += kLeadRows;
         place.leads = place.first < job.tokens;
         if (!place.leads) {
             place.first = 0;
-            place.buffer = 0;
+            place.buffer = false;
         }
         return;
     }
@@ -87,14 +88,14 @@ inline void advance(const AttentionJob& job, int pass, bool idle, AttentionPlace
         place.out_head = place.head;
         place.first = 0;
         ++place.head;
-        place.buffer = 1 - place.buffer;
+        place.buffer = !place.buffer;
     }
     if (place.count == job.pass_blocks) {
         place.count = 0;
         place.head = 0;
         place.first = 0;
-        place.pass = last_pass ? 0 : place.pass + 1;
-        place.image = last_pass ? place.image + 1 : place.image;
+        place.pass = place_t(last_pass ? 0 : int(place.pass) + 1);
+        if (last_pass) ++place.image;
     }
 }
 
@@ -110,8 +111,8 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
     const bool last_head = place.head >= job.heads - 1;
     const bool last_pass = place.pass == job.passes - 1;
     const int pass = base + place.pass;
-    const int head = idle ? 0 : place.head;
-    const int first = idle ? kNoQuery : place.first;
+    const int head = idle ? 0 : int(place.head);
+    const int first = idle ? int(kNoQuery) : int(place.first);
     const int image = place.image;
     block.pass = pass;
     block.head = head;
@@ -119,7 +120,7 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
     block.buffer = place.buffer;
     block.parity = place.parity;
 
-    const int next_head = place.leads || last_head ? 0 : place.head + 1;
+    const int next_head = place.leads || last_head ? 0 : int(place.head) + 1;
     const int next_image = !place.leads && last_head && last_pass ? image + 1 : image;
     const int next_pass = place.leads ? base : (last_head ? (last_pass ? base : pass + 1) : pass);
     const int part = next_image < job.batch && (place.leads || !idle) ? resident_part(next_pass) : 0;
@@ -129,16 +130,16 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
     block.next = token_rows(job, job.qkv, next_image, place.first - 1, place.first == 0 ? 0 : kNoQuery,
                             short_product(part, job.heads) + next_head);
 
-    block.out_pass = is_outer(place.out_pass) && (ended || !idle) ? place.out_pass : int(kNoPass);
+    block.out_pass = place_t(is_outer(place.out_pass) && (ended || !idle) ? int(place.out_pass) : int(kNoPass));
     block.out_first = place.first;
     const bool is_out = block.out_pass != kNoPass;
-    const int sums_pass = is_out ? block.out_pass : pass;
-    const int sums_image = is_out ? place.out_image : image;
-    const int sums_head = is_out ? place.out_head : head;
+    const int sums_pass = is_out ? int(block.out_pass) : pass;
+    const int sums_image = is_out ? int(place.out_image) : image;
+    const int sums_head = is_out ? int(place.out_head) : head;
     const bool by_token = is_out || job.queries == 1;
     const int sums_part = sums_pass == kValueGradients ? 2 : (sums_pass == kKeyGradients ? 1 : 0);
     const int class_token = place.first == 0 ? 0 : int(kNoQuery);
-    block.sums_out = token_rows(job, job.out, sums_image, by_token ? place.first - 1 : place.first,
+    block.sums_out = token_rows(job, job.out, sums_image, int(place.first) - (by_token ? 1 : 0),
                                 by_token ? class_token : class_place(job, first),
                                 short_product(sums_part, job.heads) + sums_head);
 
@@ -153,7 +154,7 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
     advance(job, pass, idle, place);
     const bool none = place.leads || place.head == job.heads || place.image == job.batch;
     block.own_pass = base + place.pass;
-    block.own_first = none ? int(kNoQuery) : place.first;
+    block.own_first = place_t(none ? int(kNoQuery) : int(place.first));
     block.own_buffer = place.buffer;
     const int own_rows = has_own_rows(block.own_pass) ? block_queries(job, block.own_first) : 0;
     block.own_rows = own_rows;

@@ -21,7 +21,8 @@ constexpr int kGatheredBits = 40;  // of a sum; moved so far to the right, nothi
 // one right. Without patch queries their sum is 0 however it moves, and the class query's part stays.
 struct Meeting {
     bool class_is_finer;
-    int left, right;
+    i18 factor;  // a left shift as a product, which takes two multipliers instead of a shifter
+    int right;
 };
 
 inline Meeting meeting_of(const int (&shift)[2]) {
@@ -31,7 +32,8 @@ inline Meeting meeting_of(const int (&shift)[2]) {
     const int of_patches = narrow<10>(shift[kPatchQuery]);
     by.class_is_finer = of_class > of_patches;
     by.right = smaller(larger(by.class_is_finer ? of_class : of_patches, 0), kGatheredBits);
-    by.left = smaller(larger(by.class_is_finer ? -of_patches : -of_class, 0), kMaxSegmentSpread);
+    const int left = smaller(larger(by.class_is_finer ? -of_patches : -of_class, 0), kMaxSegmentSpread);
+    by.factor = i18(1 << natural<5>(unsigned(left)));
     return by;
 }
 
@@ -44,8 +46,8 @@ inline gathered_t round_sum(gathered_t value, int right) {
 inline i56 both_kinds(gathered_t patches, i32 from_class, const Meeting& by) {
 #pragma HLS inline
     const gathered_t finer = by.class_is_finer ? gathered_t(from_class) : patches;
-    const i56 coarser = i56(by.class_is_finer ? patches : gathered_t(from_class)) << narrow<6>(by.left);
-    return coarser + round_sum(finer, by.right);
+    const gathered_t coarser = by.class_is_finer ? patches : gathered_t(from_class);
+    return i56(multiply(coarser, by.factor)) + round_sum(finer, by.right);
 }
 
 inline void round_sums(const AttentionJob& job, const Block& block, const Sums& sums, HalfSums& rows0, HalfSums& rows1,
@@ -88,8 +90,8 @@ inline void round_sums(const AttentionJob& job, const Block& block, const Sums& 
         to[kind] = fit_wide_of(fraction - f_to);
         seen[kind] = no_statistics();
     }
-    int row = 0;
-    int w = 0;
+    place_t row = 0;
+    place_t w = 0;
     bool is_rest = false;
     i16 held[kBothLanes];  // the first half of a word
 #pragma HLS array_partition variable = held type = complete
@@ -102,8 +104,11 @@ round_words:
         const int kind = r == class_row ? kClassQuery : kPatchQuery;
         const int from = kLanes * at;
         const word_t class_word = sums.class_row[at];
-        i56 sum[kLanes];
-#pragma HLS array_partition variable = sum type = complete
+        const u17 by_row = r < with_sum ? scale : u17(0);
+        const u17 by_later = outer ? u17(0) : by_row;
+        i16 result[kLanes];
+#pragma HLS array_partition variable = result type = complete
+        Statistics now = no_statistics();
         for (int i = 0; i < kBothLanes; ++i) {
 #pragma HLS unroll
             const gathered_t first = sums.row[r][from + i];
@@ -111,16 +116,8 @@ round_words:
             const i16 of_class = is_rest ? get16(class_word, kBothLanes + i) : get16(class_word, i);
             const i32 from_class = i32(product(sums.class_weight[r], of_class));
             const i56 both = both_kinds(is_rest ? later : first, from_class, by);
-            sum[i] = outer ? both : i56(first);
-            sum[kBothLanes + i] = outer ? i56(0) : i56(later);
-        }
-        const u17 by_row = r < with_sum ? scale : u17(0);
-        i16 result[kLanes];
-#pragma HLS array_partition variable = result type = complete
-        Statistics now = no_statistics();
-        for (int i = 0; i < kLanes; ++i) {
-#pragma HLS unroll
-            result[i] = fit16(multiply(sum[i], by_row), to[kind], now);
+            result[i] = fit16(multiply(outer ? both : i56(first), by_row), to[kind], now);
+            result[kBothLanes + i] = fit16(multiply(later, by_later), to[kind], now);
         }
         seen[kind] = merged(seen[kind], now);
         word_t word = zero_word();

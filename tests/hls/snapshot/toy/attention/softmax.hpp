@@ -1,7 +1,7 @@
 // Between the dot products and what is stored, by step and lane: softmax over the keys of each query, and its gradient.
 //
 //                  terms               divide                       values
-//   forward        e = exp(s - max)    1 / sum e                    p = round(e / sum)
+//   forward        e = exp(s - max)    1 / sum e                    p = round(e / sum), as round(e (0 - -1 / sum))
 //   backward       p dp                m = round(sum p dp)          ds = round(p (dp - m))
 #pragma once
 
@@ -41,16 +41,15 @@ terms:
 #pragma HLS unroll
             const i16 weight = products.weight[entry][lane];
             const dot_t value = products.value[entry][lane];
+            const bool of_gradients = block.pass == kScoreGradients;
             wide_t term = 0;
-            dot_t on = value;
-            if (block.pass == kScoreGradients) {
+            if (of_gradients) {
                 term = multiply(weight, value);
             } else {
                 const wide_t distance = wide_t(products.largest[group][lane]) - wide_t(value);
                 if (weight != 0) term = exponential_of(distance_q16(u38(distance), unit), job.scale);
-                on = dot_t(term);
             }
-            to.value[entry][lane] = on;
+            to.value[entry][lane] = of_gradients ? value : dot_t(narrow<22>(int(term)));
             to.weight[entry][lane] = weight;
             total[lane] = (step == 0 ? wide_t(0) : total[lane]) + term;
             sum[group][lane] = total[lane];
@@ -87,7 +86,7 @@ divide:
             divide_bits(u34(total), now);
             division[query] = now;
             const wide_t mean = saturate(round_shift(total, fraction_of(job.f_probability)), kMeanBits);
-            ratio[query / kLaneCount][query % kLaneCount] = reciprocals ? dot_t(now.quotient) : dot_t(mean);
+            ratio[query / kLaneCount][query % kLaneCount] = reciprocals ? dot_t(-wide_t(now.quotient)) : dot_t(mean);
         }
         i = query + 1;
         if (i == kDivideTurn) {
@@ -124,13 +123,13 @@ inline void values(const AttentionJob& job, const Block& block, const Terms& fro
         by[kind] = fit_wide_of(scores ? kProbabilityBits - f_probability : f_probability + shift);
         seen[kind] = no_statistics();
     }
-    word_t line[kLaneCount];
-    word_t full[kLaneCount];  // leaves word by word while the next ones are filled, a lane of each half a cycle
-#pragma HLS array_partition variable = line type = complete
-#pragma HLS array_partition variable = full type = complete
-    int left = kHalf;
-    int full_word = 0;
-    int full_row = 0;
+    i16 line[kLaneCount][kLanes];
+    word_t full[2][kHalf];  // leaves word by word while the next ones are filled, a lane of each half a cycle
+#pragma HLS array_partition variable = line type = complete dim = 0
+#pragma HLS array_partition variable = full type = complete dim = 0
+    place_t left = kHalf;
+    place_t full_word = 0;
+    place_t full_row = 0;
 values:
     for (int c = 0; c < length; ++c) {
 #pragma HLS loop_tripcount max = 166
@@ -139,8 +138,8 @@ values:
         const int step = narrow<10>(at.step);
         if (left < kHalf) {
             const int place = (full_row + narrow<4>(left)) * kTokenWords + full_word;
-            rows0[place] = full[narrow<4>(left)];
-            rows1[place] = full[kHalf + narrow<4>(left)];
+            rows0[place] = full[0][narrow<4>(left)];
+            rows1[place] = full[1][narrow<4>(left)];
             left = narrow<4>(left) + 1;
         }
         if (group < kGroups) {
@@ -155,18 +154,18 @@ values:
                 const int query = group * kLaneCount + lane;
                 const bool is_class = lane == class_lane;
                 const dot_t value = from.value[entry][lane];
-                wide_t product = 0;
-                if (query <= class_at && step < group_steps(job, block.first, group)) {
-                    if (scores)
-                        product = probability_of(wide_t(value), wide_t(ratio[group][lane]));
-                    else
-                        product = multiply(from.weight[entry][lane], i40(wide_t(value) - wide_t(ratio[group][lane])));
-                }
+                const bool exists = query <= class_at && step < group_steps(job, block.first, group);
+                const int weight = scores ? narrow<22>(int(value)) : int(from.weight[entry][lane]);
+                const i40 factor = i40(wide_t(scores ? dot_t(0) : value) - wide_t(ratio[group][lane]));
+                const wide_t product = multiply(i27(exists ? weight : 0), factor);
                 one[lane] = no_statistics();
                 const i16 result = fit16(i56(product), by[is_class ? kClassQuery : kPatchQuery], one[lane]);
                 if (!is_class) now = merged(now, one[lane]);
-                if (place == 0) line[lane] = zero_word();
-                put16(line[lane], place, result);
+                for (int k = 0; k < kLanes; ++k) {
+#pragma HLS unroll
+                    if (place == 0) line[lane][k] = 0;
+                }
+                line[lane][place] = result;
                 for_map[entry][lane] = result;
             }
             seen[kPatchQuery] = merged(seen[kPatchQuery], now);
@@ -175,7 +174,10 @@ values:
             if (place == kLanes - 1 || step + 1 == at.steps) {
                 for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
-                    full[lane] = line[lane];
+                    for (int k = 0; k < kLanes; ++k) {
+#pragma HLS unroll
+                        put16(full[lane / kHalf][lane % kHalf], k, line[lane][k]);
+                    }
                 }
                 full_row = group * kHalf;
                 full_word = step / kLanes;

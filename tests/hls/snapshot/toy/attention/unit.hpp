@@ -49,6 +49,7 @@ attention_blocks:
         LoadedRows loaded0, loaded1;
         LaneWeights weights;
         LaneTokens tokens;
+        LaneMarks marks;
         Products products;
         token_t token_of[kBlockSteps][kLaneCount];
         Sums sums;
@@ -62,16 +63,11 @@ attention_blocks:
 #pragma HLS stream variable = coming0 type = fifo depth = 512
 #pragma HLS stream variable = coming1 type = fifo depth = 512
 #pragma HLS stream variable = coming2 type = fifo depth = 512
-#pragma HLS array_partition variable = loaded0.matrix type = complete dim = 1
-#pragma HLS array_partition variable = loaded0.list type = complete dim = 1
-#pragma HLS array_reshape variable = loaded0.list type = complete dim = 3
-#pragma HLS array_partition variable = loaded1.matrix type = complete dim = 1
-#pragma HLS array_partition variable = loaded1.list type = complete dim = 1
-#pragma HLS array_reshape variable = loaded1.list type = complete dim = 3
+#pragma HLS array_reshape variable = loaded0.list type = complete dim = 2
+#pragma HLS array_reshape variable = loaded1.list type = complete dim = 2
 #pragma HLS array_partition variable = weights type = complete dim = 1
-#pragma HLS array_partition variable = weights type = complete dim = 3
-#pragma HLS array_partition variable = tokens type = complete dim = 1
-#pragma HLS array_reshape variable = tokens type = complete dim = 3
+#pragma HLS array_reshape variable = tokens type = complete dim = 2
+#pragma HLS array_partition variable = marks type = complete dim = 1
 #pragma HLS array_reshape variable = products.value type = complete dim = 2
 #pragma HLS array_reshape variable = products.weight type = complete dim = 2
 #pragma HLS array_partition variable = products.largest type = complete dim = 0
@@ -90,6 +86,10 @@ attention_blocks:
 #pragma HLS array_reshape variable = map_rows1 type = complete dim = 2
 // A channel that skips processes holds a block for each of them, so that all of them overlap.
 #pragma HLS stream variable = token_of type = pipo depth = 5
+// A block that takes the lanes longer to spread than to multiply may come behind one with few queries.
+#pragma HLS stream variable = weights type = pipo depth = 3
+#pragma HLS stream variable = tokens type = pipo depth = 3
+#pragma HLS stream variable = marks type = pipo depth = 3
 #pragma HLS stream variable = sums type = pipo depth = 2
 #pragma HLS stream variable = term type = pipo depth = 3
 #pragma HLS stream variable = rows0 type = pipo depth = 3
@@ -98,8 +98,8 @@ attention_blocks:
         PROCESS(load<0>(mem0, job, block, lists0, coming0, loaded0));
         BESIDE(load<1>(mem1, job, block, lists1, coming1, loaded1));
         BESIDE(load_coming<2>(mem2, job, block, coming2));
-        PROCESS(spread(job, block, loaded0, loaded1, weights, tokens));
-        COMPUTE(multiply(job, block, weights, tokens, coming0, coming1, coming2, own, kept, gradient, class_query,
+        AHEAD(spread(job, block, loaded0, loaded1, weights, tokens, marks), kSpreadBlocks);
+        COMPUTE(multiply(job, block, weights, tokens, marks, coming0, coming1, coming2, own, kept, gradient, class_query,
                          products, token_of, sums));
         PROCESS(terms(job, block, products, term, sum));
         PROCESS(divide(job, block, sum, ratio));
@@ -120,10 +120,8 @@ inline AttentionStatistics attend(word_t* mem0, word_t* mem1, word_t* mem2, cons
     gathered_t gradient[2 * kKeyRows][kMaxHeadDim];
     ClassQuery class_query;
     AttentionMap map;
-#pragma HLS array_partition variable = lists0 type = complete dim = 1
-#pragma HLS array_reshape variable = lists0 type = complete dim = 3
-#pragma HLS array_partition variable = lists1 type = complete dim = 1
-#pragma HLS array_reshape variable = lists1 type = complete dim = 3
+#pragma HLS array_reshape variable = lists0 type = complete dim = 2
+#pragma HLS array_reshape variable = lists1 type = complete dim = 2
 #pragma HLS array_partition variable = own type = complete dim = 2
 #pragma HLS array_partition variable = kept type = complete dim = 2
 #pragma HLS bind_storage variable = kept type = ram_1wnr impl = bram
