@@ -6,12 +6,13 @@
 
 namespace peelvit {
 
-constexpr int kStreamWords = 8 * kMaxWords;
+constexpr int kStreamWords = 6 * kMaxWords;
 constexpr int kStreamRowBits = 8;
 constexpr int kStreamRows = 1 << kStreamRowBits;
 
-// Blocks as large as the streams are long, which hold `most` words.
-inline Blocks cut_streams(int rows, int columns, int most = kStreamWords) {
+// Blocks as large as the streams are long.
+inline Blocks cut_streams(int rows, int columns) {
+#pragma HLS inline off
     Blocks blocks;
     blocks.rows = rows;
     blocks.words = words16(columns);
@@ -20,7 +21,7 @@ inline Blocks cut_streams(int rows, int columns, int most = kStreamWords) {
 stream_rows:
     for (int bits = 1; bits <= kStreamRowBits; ++bits) {
 #pragma HLS unroll
-        if (blocks.words << bits <= most) blocks.row_bits = bits;
+        if (blocks.words << bits <= kStreamWords) blocks.row_bits = bits;
     }
     blocks.count = blocks_of(rows, blocks.row_bits);
     return blocks;
@@ -47,11 +48,10 @@ struct Shares {
 };
 
 inline Shares shares_of(const Blocks& blocks, bool in_thirds) {
-    const int rows = 1 << natural<4>(unsigned(blocks.row_bits));
     Shares shares;
     shares.blocks = blocks;
     shares.in_thirds = in_thirds;
-    shares.two_thirds = natural<8>(unsigned(rows - (171 * rows >> 9)));
+    shares.two_thirds = natural<8>((171u >> (kStreamRowBits - natural<4>(unsigned(blocks.row_bits)))) + 1);
     return shares;
 }
 

@@ -9,7 +9,6 @@ namespace peelvit {
 constexpr int kRsqrtDepth = 32;
 constexpr int kMomentsInterval = 4;  // rows are longer
 constexpr int kRstdShift = 20;  // rstd = exponent << 20 | mantissa
-constexpr int kNormWords = 6 * kMaxWords;  // of a block: a third waits until the rows before it are stored
 
 // Of a row: sum x and sum x^2.
 struct PowerSums {
@@ -345,7 +344,7 @@ inline void layernorm(word_t* mem0, word_t* mem1, word_t* mem2, const Instructio
     job.rstd = rstd;
     job.lifts = n % 4 == 0;
     job.saves = has_save;
-    job.blocks = cut_streams(rows, n, kNormWords);
+    job.blocks = cut_streams(rows, n);
     job.shares = shares_of(job.blocks, has_save);
     job.epsilon = rounded > 1 ? rounded : wide_t(1);
     job.f_normalised = slots.f[normalised.slot];
