@@ -185,10 +185,14 @@ inline Observed nothing_observed() {
 }
 
 // `places`: lowest bits that are no part of what was stored.
-inline void observe(Observed& observed, const Statistics& statistics, int fraction, int places) {
-    const int length = narrow<8>(bit_length_of(statistics.bits) - places);
+inline void observe_peak(Observed& observed, uwide_t bits, int fraction, int places) {
+    const int length = narrow<8>(bit_length_of(bits) - places);
     const int peak = peak_of(length, fraction);
     if (length > 0 && peak > observed.peak) observed.peak = i9(peak);
+}
+
+inline void observe(Observed& observed, const Statistics& statistics, int fraction, int places) {
+    observe_peak(observed, statistics.bits, fraction, places);
     observed.saturations += statistics.saturations;
 }
 
@@ -209,14 +213,12 @@ inline word_t store_word(const wide_t acc[kLanes], int lanes, int shift, Statist
 }
 
 // The same for accumulators of 48 bits, its lanes sharing what the shift tells.
-inline word_t fit_word(const acc_t acc[kLanes], int lanes, const Fit16& by, Statistics& statistics) {
+inline word_t fit_word(const acc_t acc[kLanes], int lanes, const Fit16& by, Seen& seen) {
     word_t word = zero_word();
-    Seen seen = nothing_seen();
     for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
         put16(word, lane, fit16(lane < lanes ? acc[lane] : acc_t(0), by, seen));
     }
-    add(statistics, seen);
     return word;
 }
 

@@ -127,14 +127,14 @@ inline void copy_listed_rows(word_t* mem0, word_t* mem1, word_t* mem2, const Row
 #pragma HLS inline off
     const int all = natural<kPatchBits>(unsigned(job.rows));
     const int each = (all + kCopyPorts - 1) / kCopyPorts;
-    const int bits = cut_streams(each, kLanes * natural<kWordBits>(unsigned(job.words))).row_bits;  // what a stream holds
-    const int rows = smaller(each, 1 << bits);
+    const Blocks blocks = cut_streams(each, kLanes * natural<kWordBits>(unsigned(job.words)));  // what a stream holds
+    const int rows = smaller(each, 1 << natural<4>(unsigned(blocks.row_bits)));
     Runs runs[kCopyPorts];
     Target targets[kCopyPorts];
 #pragma HLS array_partition variable=runs type=complete
 #pragma HLS array_partition variable=targets type=complete
 copy_blocks:
-    for (int b = 0; b < (each + (1 << bits) - 1) >> bits; ++b) {
+    for (int b = 0; b < blocks.count; ++b) {
 #pragma HLS loop_tripcount max = 80
         for (int port = 0; port < kCopyPorts; ++port) {
             const int first = short_product(kCopyPorts * b + port, rows);

@@ -6,12 +6,13 @@
 
 namespace peelvit {
 
-constexpr int kStreamWords = 8 * kMaxWords;
+constexpr int kStreamWords = 6 * kMaxWords;
 constexpr int kStreamRowBits = 8;
 constexpr int kStreamRows = 1 << kStreamRowBits;
 
 // Blocks as large as the streams are long.
 inline Blocks cut_streams(int rows, int columns) {
+#pragma HLS inline off
     Blocks blocks;
     blocks.rows = rows;
     blocks.words = words16(columns);
@@ -39,6 +40,43 @@ inline Part part_of(const Blocks& blocks, int b) {
     return run;
 }
 
+// A block that two streams share: the second part of its rows comes after the first one, and is half of them or a third.
+struct Shares {
+    Blocks blocks;
+    bool in_thirds;
+    int two_thirds;  // of a full block
+};
+
+inline Shares shares_of(const Blocks& blocks, bool in_thirds) {
+    Shares shares;
+    shares.blocks = blocks;
+    shares.in_thirds = in_thirds;
+    shares.two_thirds = natural<8>((171u >> (kStreamRowBits - natural<4>(unsigned(blocks.row_bits)))) + 1);
+    return shares;
+}
+
+inline int second_rows(const Shares& shares, int b) {
+    const int rows = natural<9>(unsigned(rows_in(shares.blocks, b)));
+    return natural<8>(unsigned(shares.in_thirds ? larger(0, rows - shares.two_thirds) : rows >> 1));
+}
+
+inline Part first_part_of(const Shares& shares, int b) {
+    Part run = part_of(shares.blocks, b);
+    run.rows = narrow<10>(run.rows - second_rows(shares, b));
+    return run;
+}
+
+inline Part second_part_of(const Shares& shares, int b) {
+    const Part first = first_part_of(shares, b);
+    Part run;
+    run.first = narrow<18>(first.first + first.rows);
+    run.rows = second_rows(shares, b);
+    return run;
+}
+
+inline int words_of(const Blocks& blocks) { return blocks.words; }
+inline int words_of(const Shares& shares) { return shares.blocks.words; }
+
 inline Bursts bursts_of(const Matrix& matrix, const Part& part, int words) {
     const bool is_dense = matrix.pitch == words;
     Bursts bursts;
@@ -50,9 +88,9 @@ inline Bursts bursts_of(const Matrix& matrix, const Part& part, int words) {
 }
 
 template <int kPort>
-inline void load_stream(const word_t* mem, const Matrix& matrix, const Blocks& blocks, int b,
+inline void load_stream(const word_t* mem, const Matrix& matrix, const Blocks& cut, int b,
                         word_t stream[kStreamWords]) {
-    const Bursts bursts = bursts_of(matrix, part_of(blocks, b), blocks.words);
+    const Bursts bursts = bursts_of(matrix, part_of(cut, b), words_of(cut));
     int place = 0;
     unsigned address = bursts.address;
 load_bursts:
@@ -70,9 +108,69 @@ load_bursts:
 }
 
 template <int kPort>
-inline void store_stream(word_t* mem, const Matrix& matrix, const Blocks& blocks, int b,
+inline void load_first(const word_t* mem, const Matrix& matrix, const Shares& cut, int b,
+                       word_t stream[kStreamWords]) {
+    const Bursts bursts = bursts_of(matrix, first_part_of(cut, b), words_of(cut));
+    int place = 0;
+    unsigned address = bursts.address;
+load_bursts:
+    for (int i = 0; i < bursts.count; ++i) {
+#pragma HLS loop_tripcount max = 256
+    load_words:
+        for (int w = 0; w < bursts.words; ++w) {
+#pragma HLS loop_tripcount max = 256
+            PIPELINE(w == 0, 1, kReadLatency);
+            stream[narrow<14>(place + w)] = read_word<kPort>(mem, address + unsigned(w));
+        }
+        place += bursts.words;
+        address += bursts.pitch;
+    }
+}
+
+template <int kPort>
+inline void load_second(const word_t* mem, const Matrix& matrix, const Shares& cut, int b,
+                        word_t stream[kStreamWords]) {
+    const Bursts bursts = bursts_of(matrix, second_part_of(cut, b), words_of(cut));
+    int place = 0;
+    unsigned address = bursts.address;
+load_bursts:
+    for (int i = 0; i < bursts.count; ++i) {
+#pragma HLS loop_tripcount max = 256
+    load_words:
+        for (int w = 0; w < bursts.words; ++w) {
+#pragma HLS loop_tripcount max = 256
+            PIPELINE(w == 0, 1, kReadLatency);
+            stream[narrow<14>(place + w)] = read_word<kPort>(mem, address + unsigned(w));
+        }
+        place += bursts.words;
+        address += bursts.pitch;
+    }
+}
+
+template <int kPort>
+inline void store_stream(word_t* mem, const Matrix& matrix, const Blocks& cut, int b,
                          const word_t stream[kStreamWords]) {
-    const Bursts bursts = bursts_of(matrix, part_of(blocks, b), blocks.words);
+    const Bursts bursts = bursts_of(matrix, part_of(cut, b), words_of(cut));
+    int place = 0;
+    unsigned address = bursts.address;
+store_bursts:
+    for (int i = 0; i < bursts.count; ++i) {
+#pragma HLS loop_tripcount max = 256
+    store_words:
+        for (int w = 0; w < bursts.words; ++w) {
+#pragma HLS loop_tripcount max = 256
+            PIPELINE(w == 0, 1, kCopyDepth);
+            write_word<kPort>(mem, address + unsigned(w), stream[narrow<14>(place + w)]);
+        }
+        place += bursts.words;
+        address += bursts.pitch;
+    }
+}
+
+template <int kPort>
+inline void store_first(word_t* mem, const Matrix& matrix, const Shares& cut, int b,
+                        const word_t stream[kStreamWords]) {
+    const Bursts bursts = bursts_of(matrix, first_part_of(cut, b), words_of(cut));
     int place = 0;
     unsigned address = bursts.address;
 store_bursts:

@@ -16,10 +16,14 @@ struct Choice {
     u16 wanted;
 };
 
+inline int bit_of(u8 byte, int lane) { return int(byte) >> lane & 1; }
+
+// Sums of three bits are two lookup tables each.
 inline int set_bits(u8 byte) {
-    const int pairs = (int(byte) & 0x55) + (int(byte) >> 1 & 0x55);
-    const int halves = (pairs & 0x33) + (pairs >> 2 & 0x33);
-    return (halves & 0xF) + (halves >> 4);
+    const int low = bit_of(byte, 0) + bit_of(byte, 1) + bit_of(byte, 2);
+    const int middle = bit_of(byte, 3) + bit_of(byte, 4) + bit_of(byte, 5);
+    const int high = bit_of(byte, 6) + bit_of(byte, 7);
+    return low + middle + high;
 }
 
 // The candidates in question (`tied`) are told apart by their next bit: if at least as many have it as are wanted, those

@@ -69,7 +69,7 @@ inline int new_exp_avg_sq(int exp_avg_sq, const Scaled& gradient, i18 share) {
 }
 
 // rate * first moment / sqrt(second moment), at the master weight's fraction.
-inline i32 adamw_step(const AdamwFactors& factors, int exp_avg, int exp_avg_sq) {
+inline Rounded adamw_step(const AdamwFactors& factors, int exp_avg, int exp_avg_sq) {
     const int sign_bit = 1 << kExpAvgBits;
     const Scaled first = decode_moment(exp_avg & (sign_bit - 1));
     const Scaled second = decode_moment(larger(exp_avg_sq, factors.floor));
@@ -90,7 +90,10 @@ inline Change adamw_change(const AdamwFactors& factors, i32 master, i32 state, i
     const int exp_avg_end = (1 << kExpAvgBits) - 1;
     const int exp_avg_sq_end = (1 << kExpAvgSqBits) - 1;
     Change change;
-    change.step = i33(times(factors.decay, i32(weight))) + adamw_step(factors, exp_avg, exp_avg_sq);
+    const Rounded decay = times(factors.decay, i32(weight));
+    const Rounded step = adamw_step(factors, exp_avg, exp_avg_sq);
+    change.step = i33(decay.floor) + step.floor + (decay.is_up ? 1 : 0);
+    change.is_step_up = step.is_up;
     change.state = i32(u32(exp_avg_sq) << 16 | u32(exp_avg));
     change.is_at_end = (exp_avg & exp_avg_end) == exp_avg_end || exp_avg_sq == exp_avg_sq_end;
     return change;

@@ -7,7 +7,8 @@ namespace peelvit {
 
 // What a rule makes of a gradient: the step to take off the master weight and the optimizer's new state.
 struct Change {
-    i33 step;
+    i33 step;  // one more where it is rounded up
+    bool is_step_up;
     i32 state;
     bool is_at_end;  // a part of the state reached the end of its range
 };

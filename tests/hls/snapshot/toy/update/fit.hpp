@@ -21,13 +21,21 @@ inline uwide_t end_of_fit(int shift) {
     return most >> u6(unsigned(31 - smaller(shift, 31)));
 }
 
-// The value whose double is `twice` in its low 34 bits.
-inline i32 fitted(wide_t value, uwide_t outside, wide_t twice) {
-    const bool is_negative = value < 0;
-    const uwide_t magnitude = doubled(value);
-    const i32 rounded = i32((i34(twice) + 1) >> 1);
+// A number rounded half up, as one to which a bit is to be added: the sum it goes into takes the bit as its carry.
+struct Rounded {
+    i32 floor;
+    bool is_up;
+};
+
+inline i32 value_of(const Rounded& number) { return i32(number.floor + (number.is_up ? 1 : 0)); }
+
+// The number whose double is `twice` in its low 34 bits, or the end on its side.
+inline Rounded fitted(bool is_outside, bool is_negative, wide_t twice) {
     const i32 end = i32(is_negative ? -0x7FFFFFFF : 0x7FFFFFFF);
-    return magnitude >= outside ? end : rounded;
+    Rounded number;
+    number.floor = is_outside ? end : i32(twice >> 1);
+    number.is_up = !is_outside && (twice & 1) != 0;
+    return number;
 }
 
 // Of values of less than 61 bits by any shift.
@@ -40,23 +48,28 @@ inline Fit fit_of(int shift) {
     return fit;
 }
 
-inline i32 fit32(wide_t value, const Fit& fit) {
+inline Rounded fit32(wide_t value, const Fit& fit) {
     const wide_t raised = fit.is_left ? wide_t(wide_t(i32(value)) << 32) : value;
-    return fitted(value, fit.outside, raised >> fit.places);
+    return fitted(doubled(value) >= fit.outside, value < 0, raised >> fit.places);
 }
 
-// Of values of 32 bits: all of them are raised.
-inline Fit fit_of_32(int shift) {
+// The same for values of 32 bits: all of them are raised.
+struct Fit32Bits {
+    u6 places;
+    u34 outside;  // no double reaches 2^33
+};
+
+inline Fit32Bits fit_of_32(int shift) {
     const int by = smaller(larger(narrow<11>(shift), -31), 32);
-    Fit fit;
-    fit.is_left = true;
+    Fit32Bits fit;
     fit.places = u6(unsigned(by + 31));
-    fit.outside = end_of_fit(by);
+    fit.outside = by > 0 ? u34(uwide_t(1) << 33) : u34(end_of_fit(by));
     return fit;
 }
 
-inline i32 fit32(i32 value, const Fit& fit) {
-    return fitted(value, fit.outside, wide_t(wide_t(value) << 32) >> fit.places);
+inline Rounded fit32(i32 value, const Fit32Bits& fit) {
+    const u34 magnitude = u34(doubled(wide_t(value)));
+    return fitted(magnitude >= fit.outside, value < 0, wide_t(wide_t(value) << 32) >> fit.places);
 }
 
 // A positive factor of 17 bits with a shift of its products to the right (a negative one: to the left). The multiplier
@@ -93,10 +106,11 @@ inline Factor factor_of(int mantissa, int shift) {
 }
 
 // factor * value, in 32 bits.
-inline i32 times(const Factor& factor, i32 value) {
+inline Rounded times(const Factor& factor, i32 value) {
     const wide_t product = multiply(value, factor.value);
     const wide_t raised = factor.is_left ? wide_t(product << 24) : product;
-    return fitted(product, factor.outside, raised >> u6(unsigned(8 * natural<3>(unsigned(factor.bytes)))));
+    const bool is_outside = doubled(product) >= factor.outside;
+    return fitted(is_outside, product < 0, raised >> u6(unsigned(8 * natural<3>(unsigned(factor.bytes)))));
 }
 
 // A sum that fits 36 bits, limited to 32.

@@ -11,8 +11,8 @@ struct SgdFactors {
     u17 mu;
     Factor rate;   // of the step
     Factor decay;  // to the momentum
-    Fit momentum;  // of the stored momentum to the gradient's new fraction
-    Fit gradient;
+    Fit32Bits momentum;  // of the stored momentum to the gradient's new fraction
+    Fit32Bits gradient;
 };
 
 inline SgdFactors no_sgd() {
@@ -26,12 +26,15 @@ inline SgdFactors no_sgd() {
 }
 
 inline Change sgd_change(const SgdFactors& factors, i32 master, i32 state, i32 gradient) {
-    const i32 aligned = fit32(state, factors.momentum);
-    const i34 kept = i34(round_right(multiply(aligned, factors.mu), 16));
-    const i32 average = fit32(gradient, factors.gradient);
+    const wide_t kept = multiply(value_of(fit32(state, factors.momentum)), factors.mu);
+    const Rounded average = fit32(gradient, factors.gradient);
+    const Rounded decay = times(factors.decay, master);
+    const int ups = int(kept >> 15 & 1) + (average.is_up ? 1 : 0) + (decay.is_up ? 1 : 0);
     Change change;
-    change.state = limit32(i36(kept) + average + times(factors.decay, master));
-    change.step = times(factors.rate, change.state);
+    change.state = limit32(i36(i34(kept >> 16)) + average.floor + decay.floor + ups);
+    const Rounded step = times(factors.rate, change.state);
+    change.step = step.floor;
+    change.is_step_up = step.is_up;
     change.is_at_end = false;
     return change;
 }

@@ -55,9 +55,15 @@ inline void note(UpdateState& walk, const Noted& noted) {
     walk.saturations += unsigned(noted.saturations);
 }
 
+// A master weight less its step, rounded: the lowest bit of the difference borrows what rounds it up.
+inline i36 without(i32 master, const Change& change) {
+    const wide_t step = wide_t(wide_t(change.step) << 1) | wide_t(change.is_step_up ? 1 : 0);
+    return i36(wide_t(wide_t(wide_t(master) << 1) - step) >> 1);
+}
+
 // New master weight and state of an element; what is learnt about them.
 inline Element updated(i32 scaled, const Change& change, bool is_padding, Noted& seen) {
-    const i36 moved = i36(scaled) - change.step;
+    const i36 moved = without(scaled, change);
     const i32 limited = limit32(moved);
     Element element;
     element.master = is_padding ? i32(0) : limited;
