@@ -194,12 +194,11 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
     for panel in range(0, shape.rows, sizes.panel_rows):
         rows = min(sizes.panel_rows, shape.rows - panel)
         of_panel = math.ceil(rows / sizes.row_tile)
-        group = tiles if len(chunks) == 1 else max(1, (1 if holds_both else 2) * sizes.sum_rows // rows)
-        for start in range(0, tiles, group):
+        for start, end in _groups(shape, sizes, rows, len(chunks) > 1, holds_both):
             for place, count in enumerate(chunks):
                 closes = place == len(chunks) - 1
-                for tile in range(start, min(tiles, start + group)):
-                    columns = min(sizes.column_tile, shape.columns - tile * sizes.column_tile)
+                for tile in range(start, end):
+                    columns = _columns(shape, sizes, tile)
                     most = sizes.line_tiles if closes and reads_lines else of_panel
                     done = 0
                     while done < of_panel:
@@ -213,6 +212,24 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
                             new_columns, closes, sums_rows and tile == 0, rows if ends else 0,
                         )  # fmt: skip
                         done += size
+
+
+def _columns(shape: Shape, sizes: Sizes, tile: int) -> int:
+    return min(sizes.column_tile, shape.columns - tile * sizes.column_tile)
+
+
+def _groups(shape: Shape, sizes: Sizes, rows: int, waits: bool, holds_both: bool) -> Iterator[tuple[int, int]]:
+    """First column tile of each group and of the next: as many as find room for their sums, or all."""
+    tiles = math.ceil(shape.columns / sizes.column_tile)
+    room = (1 if holds_both else 2) * sizes.sum_rows * sizes.column_tile // LANES
+    start = taken = 0
+    for tile in range(tiles):
+        words = rows * sizes.ports * _port_words(sizes, _columns(shape, sizes, tile))
+        if waits and tile > start and taken + words > room:
+            yield start, tile
+            start, taken = tile, 0
+        taken += words
+    yield start, tiles
 
 
 def _pairs(steps: int) -> int:
@@ -231,10 +248,10 @@ def _chunks(part: int, chunk: int) -> Iterator[int]:
 
 
 def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
-    drain = sizes.row_tile * _port_words(sizes, block)
+    drain = sizes.row_tile * _port_words(sizes, block.columns)
     turn = max(_pairs(block.length), drain)
     multiply = block.tiles * turn + drain + MULTIPLY_DEPTH + HANDSHAKE
-    beats = sizes.ports * _port_words(sizes, block)
+    beats = sizes.ports * _port_words(sizes, block.columns)
     lines = block.rows + (block.closes and "BIAS" in shape.flags and shape.op != "gemm_tn")
     sums = block.stored_sums and LANES * math.ceil(block.stored_sums / LANES) + FINISH_DEPTH
     finish = lines * beats + FINISH_DEPTH + sums + HANDSHAKE
@@ -247,7 +264,7 @@ def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
 
 def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
     """The loops of `load`."""
-    words = _port_words(sizes, block)
+    words = _port_words(sizes, block.columns)
     per_row = math.ceil(block.length / LANES)
     burst, blocks = min(BURST, per_row), math.ceil(per_row / BURST)
     if block.loads_columns and shape.op == "gemm_nt":
@@ -282,15 +299,15 @@ def _store(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
     """The loops of `store_results`."""
     if not block.closes:
         return
-    words = _port_words(sizes, block) * (2 if shape.op == "gemm_tn" else 1)
+    words = _port_words(sizes, block.columns) * (2 if shape.op == "gemm_tn" else 1)
     yield _bursts(sizes, block.rows * (2 if "GELU" in shape.flags else 1), words, writes=True)
     if block.stored_sums:
         yield _bursts(sizes, 1, WIDE_LANES * math.ceil(block.stored_sums / WIDE_LANES), writes=True)
 
 
-def _port_words(sizes: Sizes, block: Block) -> int:
+def _port_words(sizes: Sizes, columns: int) -> int:
     """Words of a row of a column tile that each port moves."""
-    return min(sizes.column_tile // LANES // sizes.ports, math.ceil(block.columns / LANES))
+    return math.ceil(math.ceil(columns / LANES) / sizes.ports)
 
 
 def _bursts(sizes: Sizes, count: int, words: int, writes: bool = False) -> Moved:

@@ -6,7 +6,6 @@
 
 namespace peelvit {
 
-constexpr int kRowBeats = kColumnTile / kLanes;  // cycles that a row of a column tile takes: a word in each
 constexpr int kSumBits = 41;  // of a sum over the longest contraction
 
 // Sums within the open segment, and over all closed ones: raised by kMaxSegmentSpread bits at most.
@@ -18,10 +17,10 @@ using sum_t = ap_int<kSumBits>;
 using total_t = ap_int<kSumBits + kMaxSegmentSpread>;
 #endif
 
-// Sums that wait for further chunks, by row and beat, in two memories of this kind. A job whose sums are of the open
-// segment or of closed ones, never of both at once, has a row in one of them, and room for twice as many rows; else its
-// open segment is in the first memory and the closed ones are in the second.
-using WaitingSums = total_t[kSumRows * kRowBeats][kLanes];
+// Words of sums that wait for further chunks, in two memories of this kind. A job whose sums are of the open segment or
+// of closed ones, never of both at once, has a word in one of them, and room for twice as many; else its open segment
+// is in the first memory and the closed ones are in the second.
+using WaitingSums = total_t[kSumBeats][kLanes];
 // Those of the first operand, by row of the panel.
 using PartialRowSums = sum_t[kPanelRows];
 using TotalRowSums = total_t[kPanelRows];
@@ -31,16 +30,16 @@ struct RunningSum {
     total_t total;
 };
 
-// Where the sums of a row and beat wait.
+// Where a word of sums waits.
 struct WaitingPlace {
     int index;
     bool is_second;  // memory, unless both hold a part
 };
 
-inline WaitingPlace waiting_place(int row, int beat) {
+inline WaitingPlace waiting_place(int beat) {
     WaitingPlace place;
-    place.is_second = row >= kSumRows;
-    place.index = (place.is_second ? row - kSumRows : row) * kRowBeats + beat;
+    place.is_second = beat >= kSumBeats;
+    place.index = place.is_second ? beat - kSumBeats : beat;
     return place;
 }
 

@@ -231,6 +231,7 @@ inline void finish_rows(const GemmJob& job, const GemmStep& step, const SumBuffe
 #pragma HLS array_partition variable=arrived type=complete dim=0
     i48 bias[kRowBeats][kLanes];
 #pragma HLS array_reshape variable=bias type=complete dim=2
+    i20 sum_beat = step.waits ? int(step.sum_beat) : 0;  // of the sums that wait
     int sum = 0;     // place of the next sums
     int result = 0;  // and of the next words of results
 finish_lines:
@@ -265,7 +266,7 @@ finish_lines:
                     row_total[row] = running.total;
                 }
             }
-            const WaitingPlace place = waiting_place(step.waits ? int(step.sum_row + i) : 0, beat);
+            const WaitingPlace place = waiting_place(sum_beat);
             const bool is_second = !job.holds_both && place.is_second;
             const AddendShift addend_shift = is_bias ? bias_shift : epilogue.addend;
             const word_t first = extra[port][line * kPortWords + w];
@@ -314,6 +315,7 @@ finish_lines:
                     if (is_wide || job.has_gelu) seconds[p][result] = is_wide ? wide.second : input_word;
                 }
             }
+            if (step.waits && !is_bias) ++sum_beat;
             ++port;
             if (port == kPorts) {
                 port = 0;

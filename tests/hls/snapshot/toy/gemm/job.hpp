@@ -15,6 +15,8 @@ constexpr int kClassRows = 1;
 
 constexpr int kPanelTiles = kPanelRows / kRowTile;
 constexpr int kLineRows = kLineTiles * kRowTile;
+constexpr int kRowBeats = kColumnTile / kLanes;  // words of a row of a column tile
+constexpr int kSumBeats = kSumRows * kRowBeats;  // of sums, that a memory holds
 constexpr int kPortWords = kColumnTile / kLanes / kPorts;  // words of a row of a column tile that each port moves
 
 // The array takes contraction steps in pairs, two a cycle; buffers are cut by the place of a step in its pair.
@@ -72,7 +74,7 @@ struct GemmStep {
     i16 panel_row;      // place of the first row in the panel
     i20 column;         // first output column
     i16 columns;        // output columns
-    i16 sum_row;        // place of the first row among the unfinished sums
+    i20 sum_beat;       // place of its first word among the sums that wait
     bool loads_rows;    // the block's rows of the first operand are new
     bool loads_columns; // the column tile of the second operand is new
     i16 kept_column;    // place of its first pair of contraction steps: where several tiles fit they stay over all panels
@@ -90,7 +92,7 @@ struct GemmWalk {
     i20 done;   // of the segment, in the chunks before
     i16 column_tile;
     i16 tile;     // in the panel
-    i16 sum_row;  // rows of sums that wait for further chunks, in the group's column tiles before
+    i20 sum_beat;  // words of sums that wait for further chunks, of the group's column tiles before
 };
 
 inline int row_group(const GemmJob& job, int row) { return job.form != kTn && row < job.split ? kClassRows : kPatchRows; }
@@ -109,10 +111,16 @@ inline int pairs_of(int count) { return natural<kPanelPlaceBits>(unsigned(count 
 inline int pair_of(int step) { return natural<kPanelPlaceBits>(unsigned(step)) / kPair; }
 inline int place_in_pair(int step) { return step & (kPair - 1); }
 
-// Each port moves `port_words` neighbouring words of a row of a column tile. Where a row is short the parts overlap, so
-// that every port always moves a whole burst: what is moved twice is the same.
-inline int port_words(int columns) { return smaller(kPortWords, words16(columns)); }
-inline int port_start(int port, int columns) { return smaller(port * kPortWords, words16(columns) - port_words(columns)); }
+// Each port moves `port_words` neighbouring words of a row of a column tile. Where these are more than the row has the
+// parts overlap: what is moved twice is the same.
+inline int port_words(int columns) {
+    const int words = words16(natural<5>(unsigned(smaller(columns, kColumnTile))));
+    return (words + kPorts - 1) / kPorts;
+}
+inline int port_start(int port, int columns) {
+    const int words = port_words(columns);
+    return smaller(port * words, words16(columns) - words);
+}
 
 // Whether this port is the first that moves a word of its part.
 inline bool is_first_port(int port, int word, int columns) {
@@ -153,7 +161,7 @@ inline GemmWalk start_of_walk() {
     walk.done = 0;
     walk.column_tile = 0;
     walk.tile = 0;
-    walk.sum_row = 0;
+    walk.sum_beat = 0;
     return walk;
 }
 
@@ -176,24 +184,29 @@ inline int step_tiles(const GemmJob& job, const GemmWalk& walk, const Chunk& chu
     return is_first ? 1 : smaller(most, tiles_of(panel_rows(job, walk)) - walk.tile);
 }
 
-// Whether a further column tile finds no room for its sums, where those of so many rows wait. All columns are one group
+// Words of sums of so many rows of a column tile.
+inline int sum_beats(const GemmJob& job, int column_tile, int rows) {
+    return short_product(rows, kPorts * port_words(job.columns - column_tile * kColumnTile));
+}
+
+// Whether a further column tile finds no room for so many words of sums where others wait. All columns are one group
 // unless sums have to wait for further chunks.
-inline bool is_full(const GemmJob& job, int waiting, int rows) {
-    const int room = job.holds_both ? int(kSumRows) : 2 * kSumRows;
-    return job.chunks > 1 && waiting + rows > room;
+inline bool is_full(const GemmJob& job, int waiting, int more) {
+    const int room = job.holds_both ? int(kSumBeats) : 2 * kSumBeats;
+    return job.chunks > 1 && waiting + more > room;
 }
 
 inline void advance(const GemmJob& job, const Chunk& chunk, GemmWalk& walk) {
     walk.tile += step_tiles(job, walk, chunk);
     if (walk.tile < tiles_of(panel_rows(job, walk))) return;
     const int rows = panel_rows(job, walk);
-    const bool ends_group = is_full(job, walk.sum_row + rows, rows);
     walk.tile = 0;
-    walk.sum_row += rows;
+    walk.sum_beat += sum_beats(job, walk.column_tile, rows);
     ++walk.column_tile;
+    const bool ends_group = is_full(job, walk.sum_beat, sum_beats(job, walk.column_tile, rows));
     const int end = walk.column_tile;
     if (end < job.column_tiles && !ends_group) return;
-    walk.sum_row = 0;
+    walk.sum_beat = 0;
     walk.column_tile = walk.group;
     walk.done += chunk.count;
     if (!chunk.closes) return;
@@ -218,12 +231,13 @@ inline int passes_of(int tiles) {
 // Groups of column tiles of a panel of so many rows.
 inline int count_groups(const GemmJob& job, int rows) {
     int groups = 1;
-    int waiting = rows;
+    int waiting = sum_beats(job, 0, rows);
 count_groups:
     for (int tile = 1; tile < job.column_tiles; ++tile) {
 #pragma HLS loop_tripcount max = 170
-        const bool begins = is_full(job, waiting, rows);
-        waiting = begins ? rows : waiting + rows;
+        const int more = sum_beats(job, tile, rows);
+        const bool begins = is_full(job, waiting, more);
+        waiting = begins ? more : waiting + more;
         groups += begins ? 1 : 0;
     }
     return groups;
@@ -283,7 +297,7 @@ inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmSt
     step.rows = smaller(step.tiles * kRowTile, job.rows - step.row);
     step.column = walk.column_tile * kColumnTile;
     step.columns = smaller(kColumnTile, job.columns - step.column);
-    step.sum_row = walk.sum_row + step.panel_row;
+    step.sum_beat = walk.sum_beat + sum_beats(job, walk.column_tile, step.panel_row);
     step.loads_rows = walk.column_tile == walk.group;
     const int pairs = pairs_of(step.chunk.count);
     const bool keeps_columns = job.chunks == 1 && short_product(job.column_tiles, pairs) <= kChunkPairs;
