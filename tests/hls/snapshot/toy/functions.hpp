@@ -153,7 +153,7 @@ inline PowerShift power_shift_of(int shift) {
     by.is_far_left = shift < -16;
     const int exponent = natural<5>(unsigned((by.is_right ? 16 : (by.is_far_left ? -16 : 0)) - shift));
     const bool leaves_nothing = shift > 16;
-    by.factor = i18(leaves_nothing ? 0 : 1 << exponent);
+    by.factor = i18(leaves_nothing ? 0 : natural<17>(1u << exponent));
     by.half = by.is_right && !leaves_nothing ? 1 << 15 : 0;
     return by;
 }
@@ -171,7 +171,7 @@ inline int gelu_argument(i16 x, int fraction) {
     const int shift = larger(fraction - 16, -19);  // raised by 19 bits, all but 0 is beyond 8
     const bool is_far_left = shift < -9;
     const int exponent = natural<5>(unsigned(is_far_left ? -shift : 16 - smaller(shift, 16)));
-    const u26 factor = shift > 16 ? u26(0) : u26(u26(1) << exponent);
+    const u26 factor = u26(unsigned(shift > 16 ? 0 : natural<26>(1u << exponent)));
     const wide_t product = multiply(i17(magnitude), factor) + wide_t(is_far_left ? 0 : 1 << 15);
     const wide_t argument = is_far_left ? product : wide_t(product >> 16);
     const wide_t limit = (wide_t(kGeluSegments) << 10) - 1;

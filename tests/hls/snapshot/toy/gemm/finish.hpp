@@ -84,7 +84,7 @@ inline NarrowStore narrow_store_of(int shift) {
     by.bytes = u6(unsigned(bytes));
     by.is_raised = left > 8;
     const int exponent = shift > 0 ? 8 - (right - 8 * bytes) : (by.is_raised ? left : 8 + left);
-    by.factor = i18(1 << natural<5>(unsigned(exponent)));
+    by.factor = i18(natural<17>(1u << natural<5>(unsigned(exponent))));
     by.outside = store_shift_of(shift, 16).outside;
     return by;
 }
@@ -115,7 +115,7 @@ inline AddendShift addend_shift_of(int shift, bool is_wide) {
     by.takes_high = is_wide && shift > 16;
     const int right = by.takes_high ? shift - 16 : shift;
     const int exponent = by.is_left ? smaller(-shift, kMaxAlign) - 6 : 16 - smaller(right, 16);
-    by.factor = right > 16 ? u26(0) : u26(u26(1) << natural<5>(unsigned(exponent)));
+    by.factor = u26(unsigned(right > 16 ? 0 : natural<26>(1u << natural<5>(unsigned(exponent)))));
     return by;
 }
 
@@ -149,7 +149,7 @@ inline GeluRaise gelu_raise_of(int shift) {
     by.is_right = shift > 0;
     by.is_far = left > 16;
     const int exponent = by.is_right ? 16 - smaller(shift, 16) : (by.is_far ? left - 15 : left);
-    by.factor = i18(shift > 16 ? 0 : 1 << natural<5>(unsigned(exponent)));
+    by.factor = i18(shift > 16 ? 0 : natural<17>(1u << natural<5>(unsigned(exponent))));
     return by;
 }
 
@@ -206,7 +206,7 @@ inline Finished finished_element(const GemmJob& job, const Epilogue& epilogue, w
     const wide_t fall = by.is_right ? (wide_t(line) << 16) | 1 << 15 : wide_t(line);  // with the half before the cut
     const bool is_value = job.has_gelu;
     const wide_t value = multiply_add(is_value ? (by.is_far ? sum_t(positive << 15) : positive) : sum,
-                                      is_value ? by.factor : i18(line), is_value ? fall : wide_t(addend),
+                                      is_value ? by.factor : i18(narrow<18>(line)), is_value ? fall : wide_t(addend),
                                       is_value && by.is_right);
     result.curved = stored16(value, epilogue.curved, seen_curved);
     return result;

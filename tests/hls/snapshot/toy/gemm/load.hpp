@@ -82,9 +82,10 @@ inline Strips strips_of_columns(const GemmJob& job, const GemmStep& step) {
 // bank of port 0's word is `bank`, the next port's word is in the next bank, and `slot` tells which group it is in.
 inline void put_rows(RowBuffer& rows, int bank, int slot, int group, int c, const PortWords& word) {
 #pragma HLS inline
+    const int first = natural<2>(unsigned(bank));
     for (int b = 0; b < kPorts; ++b) {
 #pragma HLS unroll
-        const int port = b < bank ? b - bank + kPorts : b - bank;
+        const int port = b < first ? b - first + kPorts : b - first;
         rows[b][place_in_pair(c)][(slot + port < kPorts ? group : group + 1) * kChunkPairs + pair_of(c)] = word[port];
     }
 }
@@ -128,6 +129,7 @@ transpose_passes:
                 PortWords read;
 #pragma HLS array_partition variable=read type=complete
                 read_ports(mem0, mem1, mem2, address, w, read);
+                const int place = natural<6>(unsigned(element));
                 PortWords turned;
 #pragma HLS array_partition variable=turned type=complete
                 for (int port = 0; port < kPorts; ++port) {
@@ -136,7 +138,7 @@ transpose_passes:
                     turned[port] = zero_word();
                     for (int l = 0; l < kLanes; ++l) {
 #pragma HLS unroll
-                        put16(turned[port], l, get16(line[port][l][kBurst - half + element / kLanes], element % kLanes));
+                        put16(turned[port], l, get16(line[port][l][kBurst - half + place / kLanes], place % kLanes));
                     }
                 }
                 if (pass > 0) {
@@ -189,9 +191,10 @@ row_steps:
             PortWords word;
 #pragma HLS array_partition variable=word type=complete
             read_ports(mem0, mem1, mem2, address, w, word);
+            const int first = natural<2>(unsigned(bank));
             for (int b = 0; b < kPorts; ++b) {
 #pragma HLS unroll
-                const int port = b < bank ? b - bank + kPorts : b - bank;
+                const int port = b < first ? b - first + kPorts : b - first;
                 rows[b][place_in_pair(c + port)][group * kChunkPairs + pair_of(c + port)] = word[port];
             }
             if (bank == kPorts - 1) ++group;
