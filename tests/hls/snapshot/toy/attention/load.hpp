@@ -29,9 +29,9 @@ constexpr int kLists = 3;
 constexpr int kNothing = 4;
 
 struct PortLoad {
-    int rows[kNothing];    // of each kind, of the port; of the first two those of all ports
-    int words[kNothing];   // of a row
-    int class_words;       // of the class query's row of the matrix
+    place_t rows[kNothing];   // of each kind, of the port; of the first two those of all ports
+    place_t words[kNothing];  // of a row
+    place_t class_words;      // of the class query's row of the matrix
 };
 
 struct PortWalk {
@@ -68,7 +68,7 @@ inline int port_words(const AttentionJob& job, const Block& block, const PortLoa
 #pragma HLS inline
     const int place = class_place(job, block.first);
     const bool has_class = place >= 0 && place % kLaneCount / kHalf == port;
-    int words = has_class && load.rows[kMatrixRows] > 0 ? load.class_words - load.words[kMatrixRows] : 0;
+    int words = has_class && load.rows[kMatrixRows] > 0 ? int(load.class_words - load.words[kMatrixRows]) : 0;
     words += short_product(through(block.own_of, port) + through(block.next_of, port), load.words[kOwnRows]);
     words += short_product(load.rows[kMatrixRows], load.words[kMatrixRows]);
     return words + short_product(load.rows[kLists], load.words[kLists]);
@@ -98,7 +98,7 @@ inline void advance(const PortLoad& load, int port, bool is_class, PortWalk& wal
 #pragma HLS inline
     const int kind = narrow<4>(walk.kind);
     const bool is_longer = kind == kMatrixRows && is_class;
-    const int words = is_longer ? load.class_words : load.words[kind];
+    const int words = int(is_longer ? load.class_words : load.words[kind]);
     walk.word = narrow<7>(walk.word) + 1;
     if (walk.word < words) return;
     walk.word = 0;

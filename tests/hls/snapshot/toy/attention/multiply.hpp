@@ -85,12 +85,20 @@ inline int all_steps(const AttentionJob& job, const Block& block) {
     return steps;
 }
 
-// The sum of a lane's products, which are at most 2^30; three at a time, which one carry chain adds.
-inline dot_t sum_of(const i32 (&term)[kMaxHeadDim]) {
+// Of the first two factors one is zero; so the machine needs 32 bits, where synthesis adds in front of its multiplier.
+#ifdef PEELVIT_NATIVE
+inline i32 lane_product(factor_t a, factor_t b, i16 right) { return (a + b) * i32(right); }
+#else
+inline ap_int<33> lane_product(factor_t a, factor_t b, i16 right) { return product(i17(a + b), right); }
+#endif
+
+// The sum of a lane's products, which are at most 2^30; three at a time, which one carry chain adds. The machine adds them
+// only where the sum is used, hardware always.
+inline dot_t sum_of(const i32 (&term)[kMaxHeadDim], bool is_used) {
 #pragma HLS inline
     dot_t sum = 0;
 #ifdef PEELVIT_NATIVE
-    for (int d = 0; d < kMaxHeadDim; ++d) sum += term[d];
+    for (int d = 0; is_used && d < kMaxHeadDim; ++d) sum += term[d];
 #else
     i33 level0[11];
 #pragma HLS array_partition variable = level0 type = complete
@@ -370,21 +378,32 @@ multiply_steps:
                 if (outer && ends && has_class) class_query.weight[tiles_of + index][lane] = class_weight[lane];
                 const int row = kept_half + narrow<9>(outer ? own_row + query : token);
                 const factor_t common = dots ? factor_t(0) : weight;  // factor of all products
+                i16 right[kMaxHeadDim];
                 i32 term[kMaxHeadDim];
+#pragma HLS array_partition variable = right type = complete
 #pragma HLS array_partition variable = term type = complete
                 for (int w = 0; w < kHeadWords; ++w) {
 #pragma HLS unroll
-                    const word_t right = kept[row][w];
                     for (int i = 0; i < kLanes; ++i) {
 #pragma HLS unroll
-                        const int d = kLanes * w + i;
-                        const gathered_t before = dots || opens ? gathered_t(0) : acc[lane][d];
-                        acc[lane][d] = before + product(i17(vector[lane][d] + common), get16(right, i));
-                        term[d] = i32(acc[lane][d]);
+                        right[kLanes * w + i] = get16(kept[row][w], i);
                     }
-                    if (outer && lane == 0 && step == class_at) class_query.row[0][w] = right;
                 }
-                const dot_t value = sum_of(term);
+                for (int w = 0; w < kHeadWords; ++w) {
+#pragma HLS unroll
+                    if (!outer || lane != 0 || step != class_at) continue;
+                    for (int i = 0; i < kLanes; ++i) {
+#pragma HLS unroll
+                        put16(class_query.row[0][w], i, right[kLanes * w + i]);
+                    }
+                }
+                for (int d = 0; d < kMaxHeadDim; ++d) {
+#pragma HLS unroll
+                    const gathered_t before = dots || opens ? gathered_t(0) : acc[lane][d];
+                    acc[lane][d] = before + lane_product(vector[lane][d], common, right[d]);
+                    term[d] = i32(acc[lane][d]);
+                }
+                const dot_t value = sum_of(term, dots);
                 if (dots && index >= 0) {
                     if (opens || (weight != 0 && value > most[lane])) most[lane] = value;
                     products.value[entry][lane] = value;

@@ -37,17 +37,13 @@ inline Meeting meeting_of(const int (&shift)[2]) {
     return by;
 }
 
-// A sum moved right and rounded.
-inline gathered_t round_sum(gathered_t value, int right) {
-    const wide_t near = wide_t(wide_t(value) << 1) >> narrow<7>(right);  // and a bit more, for the half
-    return gathered_t((near + 1) >> 1);
-}
-
 inline i56 both_kinds(gathered_t patches, i32 from_class, const Meeting& by) {
 #pragma HLS inline
     const gathered_t finer = by.class_is_finer ? gathered_t(from_class) : patches;
+    const wide_t near = wide_t(wide_t(finer) << 1) >> natural<6>(unsigned(by.right));  // and a bit more, for the half
     const gathered_t coarser = by.class_is_finer ? patches : gathered_t(from_class);
-    return i56(multiply(coarser, by.factor)) + round_sum(finer, by.right);
+    const wide_t twice = multiply(coarser, by.factor) << 1;
+    return i56(wide_t(twice + near + 1) >> 1);
 }
 
 inline void round_sums(const AttentionJob& job, const Block& block, const Sums& sums, HalfSums& rows0, HalfSums& rows1,
@@ -127,14 +123,14 @@ round_words:
             put16(word, i, held[i]);
             put16(word, kBothLanes + i, outer ? result[i] : result[kBothLanes + i]);
         }
-        const int group = r < kLaneCount ? 0 : 1;
-        const int lane = r - group * kLaneCount;
-        if (lane < kHalf)
-            rows0[(group * kHalf + lane) * kHeadWords + at] = word;
-        else
-            rows1[(group * kHalf + lane - kHalf) * kHeadWords + at] = word;
         is_rest = outer && !is_rest;
         if (!is_rest) {
+            const int group = r < kLaneCount ? 0 : 1;
+            const int lane = r - group * kLaneCount;
+            if (lane < kHalf)
+                rows0[(group * kHalf + lane) * kHeadWords + at] = word;
+            else
+                rows1[(group * kHalf + lane - kHalf) * kHeadWords + at] = word;
             w = at + 1;
             if (w == words) {
                 w = 0;

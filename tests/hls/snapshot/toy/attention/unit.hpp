@@ -82,8 +82,10 @@ attention_blocks:
 #pragma HLS array_reshape variable = for_map type = complete dim = 2
 #pragma HLS bind_storage variable = rows0 type = ram_s2p impl = bram
 #pragma HLS array_reshape variable = map_rows0 type = complete dim = 2
+#pragma HLS stream variable = rounded0 type = fifo depth = 512
 #pragma HLS bind_storage variable = rows1 type = ram_s2p impl = bram
 #pragma HLS array_reshape variable = map_rows1 type = complete dim = 2
+#pragma HLS stream variable = rounded1 type = fifo depth = 512
 // A channel that skips processes holds a block for each of them, so that all of them overlap.
 #pragma HLS stream variable = token_of type = pipo depth = 5
 // A block that takes the lanes longer to spread than to multiply may come behind one with few queries.
