@@ -31,8 +31,8 @@ inline void attention_backward(word_t* mem0, word_t* mem1, word_t* mem2, const I
     job.dscore = dscore;
     job.dy = dy;
     job.gradient_shift = gradient_shift;
-    int f_key[2];
-    int f_value[2];
+    i16 f_key[2];
+    i16 f_value[2];
     for (int kind = 0; kind < 2; ++kind) {
 #pragma HLS unroll
         job.f_dy[kind] = slots.f[dy.slot + kind];
@@ -40,24 +40,24 @@ inline void attention_backward(word_t* mem0, word_t* mem1, word_t* mem2, const I
         job.f_out[kind] = slots.f[dqkv.slot + kind];
         job.f_dkey[kind] = slots.f[dqkv.slot + 2 + kind];
         job.f_dvalue[kind] = slots.f[dqkv.slot + 4 + kind];
-        f_key[kind] = job.f_dscore[kind] + job.f_qkv;
-        f_value[kind] = job.f_probability + job.f_dy[kind];
+        f_key[kind] = i16(job.f_dscore[kind] + job.f_qkv);
+        f_value[kind] = i16(job.f_probability + job.f_dy[kind]);
     }
     // Without patch queries the class query's sum is the whole one.
     const bool only_class = queries == 1;
-    const int common_key = only_class ? f_key[kClassQuery] : reference_fraction(f_key[kPatchQuery], f_key[kClassQuery]);
+    const int common_key = only_class ? int(f_key[kClassQuery]) : reference_fraction(f_key[kPatchQuery], f_key[kClassQuery]);
     const int common_value =
-        only_class ? f_value[kClassQuery] : reference_fraction(f_value[kPatchQuery], f_value[kClassQuery]);
+        only_class ? int(f_value[kClassQuery]) : reference_fraction(f_value[kPatchQuery], f_value[kClassQuery]);
     job.dkey_fraction = common_key + gradient_shift;
     job.dvalue_fraction = common_value;
     for (int kind = 0; kind < 2; ++kind) {
 #pragma HLS unroll
-        job.dkey_shift[kind] = f_key[kind] - common_key;
-        job.dvalue_shift[kind] = f_value[kind] - common_value;
+        job.dkey_shift[kind] = narrow<11>(f_key[kind] - common_key);
+        job.dvalue_shift[kind] = narrow<11>(f_value[kind] - common_value);
     }
     const AttentionStatistics statistics = attend(mem0, mem1, mem2, job);
     for (int kind = 0; kind < 2; ++kind) {
-        record(slots, dscore.slot + kind, statistics.score[kind], job.f_probability + job.f_dy[kind] + job.f_qkv);
+        record(slots, dscore.slot + kind, statistics.score[kind], narrow<11>(f_value[kind] + job.f_qkv));
         record(slots, dqkv.slot + kind, statistics.rows[0][kind], f_key[kind] + gradient_shift);
         record(slots, dqkv.slot + 2 + kind, statistics.rows[1][kind], job.dkey_fraction);
         record(slots, dqkv.slot + 4 + kind, statistics.rows[2][kind], job.dvalue_fraction);

@@ -95,13 +95,14 @@ inline void column_sum(word_t* mem0, word_t* mem1, word_t* mem2, const Instructi
 output_rows:
     for (int p = 0; p < period; p += group) {
 #pragma HLS loop_tripcount max = 4096
-        const int width = smaller(group, period - p);
+        const int width = smaller(group, narrow<18>(period - p));
+        const int row_words = short_product(width, words);
         Matrix long_rows = dy;  // one from each period
         long_rows.address = row_address(dy, unsigned(p));
         long_rows.pitch = period == 1 ? dy.pitch : int(unsigned(multiply(u20(unsigned(period)), u17(unsigned(dy.pitch)))));
-        clear(sums, width * words);
-        sum_rows(mem1, long_rows, cut(periods.count, width * words, n), split, sums);
-        const int rest = larger(0, smaller(width, periods.rest - p));
+        clear(sums, row_words);
+        sum_rows(mem1, long_rows, cut(periods.count, row_words, n), split, sums);
+        const int rest = larger(0, smaller(width, narrow<18>(periods.rest - p)));
         Matrix last_row = long_rows;  // of the period that the rows do not fill
         last_row.address = long_rows.address + unsigned(multiply(u17(unsigned(periods.count)), u32(unsigned(long_rows.pitch))));
         if (rest > 0) sum_rows(mem1, last_row, one_row(short_product(rest, words), n), 0, sums);

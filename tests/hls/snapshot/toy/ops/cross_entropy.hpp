@@ -123,7 +123,7 @@ inline void store_terms(word_t* mem2, unsigned address, const LogitSums& sums, c
     const wide_t at_label = multiply(wide_t(target_on) - wide_t(target_off), sums.label_distance);
     const wide_t weighted = everywhere + at_label;
     word_t word = zero_word();
-    put32(word, 0, i32(saturate(wide_t(sums.exponentials), 32)));
+    put32(word, 0, i32(sums.exponentials > 0x7FFFFFFF ? u34(0x7FFFFFFF) : sums.exponentials));
     put32(word, 1, i32(saturate(round_shift(weighted, kTargetBits), 32)));
     put32(word, 2, i32(best.label));
     put32(word, 3, i32(best.label == label ? 1 : 0));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../blocks.hpp"
+#include "../functions.hpp"
 
 namespace peelvit {
 
@@ -18,6 +19,7 @@ inline void embed_class(word_t* mem0, word_t* /*mem1*/, word_t* mem2, const Inst
     const bool is_token_finer = f_token >= f_position;
     const int fraction = is_token_finer ? f_token : f_position;
     const int distance = natural<5>(unsigned(smaller(fraction - (is_token_finer ? f_position : f_token), kMaxAlign)));
+    const PowerShift by = power_shift_of(-distance);
     const Fit16 to_x = fit16_of(fraction - slots.f[x.slot]);
     const int words = words16(n);
     word_t token_row[kMaxWords];
@@ -38,7 +40,7 @@ embed_elements:
         const i16 position_value = get16(position_row[element / kLanes], lane);
         const i16 finer = is_token_finer ? token_value : position_value;
         const i16 coarser = is_token_finer ? position_value : token_value;
-        const acc_t acc = acc_t(wide_t(wide_t(coarser) << distance) + finer);
+        const acc_t acc = acc_t(shift_by_power(coarser, by) + wide_t(finer));
         Seen seen = nothing_seen();
         put16(word, lane, fit16(i < n ? acc : acc_t(0), to_x, seen));
         add(statistics, seen);

@@ -204,22 +204,28 @@ inline void store_saved(word_t* mem0, const LayerNormJob& job, int b, const word
     if (job.saves) store_first<0>(mem0, job.saved, job.shares, b, stream);
 }
 
+// Behind the last row zeros fill the line and, where lines come in pairs, the one after it.
 inline void store_rstd(word_t* mem2, const LayerNormJob& job, int b, const i32 rstd_first[kStreamRows],
                        const i32 rstd_second[kStreamRows], RstdLine& line) {
-    const Part first = first_part_of(job.shares, b);
-    const int rows = job.saves ? rows_in(job.blocks, b) : 0;
-    const int last = narrow<18>(job.blocks.rows - 1);
-    unsigned row = unsigned(natural<17>(unsigned(first.first)));
+    const Part all = part_of(job.blocks, b);
+    const int first_rows = first_part_of(job.shares, b).rows;
+    const bool is_last = b + 1 == job.blocks.count;
+    const int padding = is_last ? -job.blocks.rows & (2 * kWideLanes - 1) : 0;
+    const int rows = job.saves ? narrow<10>(all.rows + padding) : 0;
+    unsigned row = unsigned(natural<17>(unsigned(all.first)));
 store_rstd:
     for (int i = 0; i < rows; ++i) {
-#pragma HLS loop_tripcount max = 256
+#pragma HLS loop_tripcount max = 263
         PIPELINE(i == 0, 1, kCopyDepth);
         const unsigned lane = row % kWideLanes;
-        if (lane == 0) line.word = zero_word();
-        put32(line.word, int(lane), i < first.rows ? rstd_first[i] : rstd_second[i - first.rows]);
-        if (lane == kWideLanes - 1 || int(row) == last) {
-            write_word<2>(mem2, job.rstd.address + row / kWideLanes, line.word);
+        i32 rstd = 0;
+        if (i < first_rows) {
+            rstd = rstd_first[i];
+        } else if (i < all.rows) {
+            rstd = rstd_second[i - first_rows];
         }
+        put32(line.word, int(lane), rstd);
+        if (lane == kWideLanes - 1) write_word<2>(mem2, job.rstd.address + row / kWideLanes, line.word);
         row = unsigned(natural<17>(row + 1));
     }
 }
@@ -311,13 +317,14 @@ layernorm_blocks:
 
 // Once an instruction, so one unit does it.
 inline void move_betas(const word_t betas[kMaxWords], int words, int shift, MovedBetas& moved) {
+    const PowerShift by = power_shift_of(larger(shift, -kMaxAlign));
 move_betas:
     for (int i = 0; i < kLanes * words; ++i) {
 #pragma HLS loop_tripcount max = 256
         PIPELINE(i == 0, 1, kVectorDepth);
         const unsigned element = unsigned(natural<14>(unsigned(i)));
         const unsigned lane = element % kLanes;
-        moved[element / kLanes][lane] = acc_t(round_from<kMaxAlign>(get16(betas[element / kLanes], int(lane)), shift));
+        moved[element / kLanes][lane] = acc_t(shift_by_power(get16(betas[element / kLanes], int(lane)), by));
     }
 }
 
@@ -359,9 +366,6 @@ inline void layernorm(word_t* mem0, word_t* mem1, word_t* mem2, const Instructio
     Observed normalised_observed = nothing_observed();
     Statistics y_statistics = no_statistics();
     layernorm_blocks(mem0, mem1, mem2, job, job.blocks.count, gammas, moved, normalised_observed, y_statistics);
-    if (has_save && (rows + kWideLanes - 1) / kWideLanes % 2 == 1) {
-        write_word<2>(mem2, rstd.address + unsigned(words32(rows) - 1), zero_word());
-    }
     record(slots, normalised.slot, normalised_observed);
     record(slots, y.slot, y_statistics, job.f_gamma + job.f_normalised);
 }

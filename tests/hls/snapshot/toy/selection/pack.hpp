@@ -42,7 +42,7 @@ inline int lowest_bits(u8 byte, int wanted) {
 
 // Indices waiting to fill a word, zeros behind them.
 struct WaitingIndices {
-    i16 index[2 * kLanes];
+    patch_t index[2 * kLanes];
     u8 waiting;
 };
 
@@ -50,24 +50,24 @@ struct WaitingIndices {
 inline void append(WaitingIndices& line, int kept, int chunk) {
     const int lanes = kSetLanes[kept & 0xFF];
     const int count = set_bits(u8(kept));
-    i16 fresh[2 * kLanes];
+    patch_t fresh[2 * kLanes];
 #pragma HLS array_partition variable=fresh type=complete
     for (int k = 0; k < 2 * kLanes; ++k) {
 #pragma HLS unroll
         const int lane = k < kLanes ? lanes >> (3 * (k & 7)) & 7 : 0;
-        fresh[k] = k < count ? i16((kLanes * chunk & kPatchMask) | lane) : i16(0);
+        fresh[k] = k < count ? patch_t((kLanes * chunk & kPatchMask) | lane) : patch_t(0);
     }
     for (int s = 0; s < 3; ++s) {
 #pragma HLS unroll
         for (int k = 2 * kLanes - 1; k >= 0; --k) {
 #pragma HLS unroll
             const int from = k - (1 << s);
-            if ((int(line.waiting) >> s & 1) != 0) fresh[k] = from >= 0 ? fresh[larger(from, 0)] : i16(0);
+            if ((int(line.waiting) >> s & 1) != 0) fresh[k] = from >= 0 ? fresh[larger(from, 0)] : patch_t(0);
         }
     }
     for (int k = 0; k < 2 * kLanes; ++k) {
 #pragma HLS unroll
-        line.index[k] = i16(line.index[k] | fresh[k]);
+        line.index[k] = patch_t(line.index[k] | fresh[k]);
     }
     line.waiting = u8((int(line.waiting) + count) & (2 * kLanes - 1));
 }
@@ -77,7 +77,7 @@ inline word_t take_word(WaitingIndices& line) {
     word_t word = zero_word();
     for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-        put16(word, lane, line.index[lane]);
+        put16(word, lane, i16(line.index[lane]));
         line.index[lane] = line.index[kLanes + lane];
         line.index[kLanes + lane] = 0;
     }

@@ -292,13 +292,13 @@ inline void update_tensor(word_t* mem0, word_t* mem1, word_t* mem2, const Matrix
     walk.word = 0;
     walk.bits = 0;
     walk.saturations = 0;
-    const int wide_words = words32(update.columns);
+    const int wide_words = 2 * update.words;
     const bool is_dense = master.pitch == wide_words && state.pitch == wide_words && gradient.pitch == wide_words &&
                           weight.pitch == update.words;
     const int lines = is_dense ? 1 : rows;
     Line line;
     const int all = narrow<kGroupBits>(is_dense ? rows * update.words : update.words);
-    const int blocks = (all + kUpdateGroups - 1) / kUpdateGroups;
+    const int blocks = int(unsigned(all + kUpdateGroups - 1) / kUpdateGroups);
 update_lines:
     for (int i = 0; i < lines; ++i) {
 #pragma HLS loop_tripcount max = 4096
