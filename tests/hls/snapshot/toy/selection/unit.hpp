@@ -22,9 +22,9 @@ select_groups:
 #pragma HLS array_partition variable=first type=complete dim=1
 #pragma HLS array_partition variable=second type=complete dim=1
 #pragma HLS array_partition variable=third type=complete dim=1
-#pragma HLS bind_storage variable=first type=ram_2p impl=bram  // 600 LUTs otherwise
-#pragma HLS bind_storage variable=second type=ram_2p impl=bram  // 600 LUTs otherwise
-#pragma HLS bind_storage variable=third type=ram_2p impl=bram  // 600 LUTs otherwise
+#pragma HLS bind_storage variable=first type=ram_2p impl=lutram  // 600 LUTs; else eight block RAMs, which are scarcer
+#pragma HLS bind_storage variable=second type=ram_2p impl=lutram  // 600 LUTs; else eight block RAMs, which are scarcer
+#pragma HLS bind_storage variable=third type=ram_2p impl=lutram  // 600 LUTs; else eight block RAMs, which are scarcer
 #pragma HLS array_partition variable=planes type=complete dim=1
 #pragma HLS array_partition variable=planes type=complete dim=2
 #pragma HLS aggregate variable=choices
