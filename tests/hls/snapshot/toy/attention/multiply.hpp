@@ -4,8 +4,9 @@
 //   gathered sums    lane = query: + weight of the step times the row of its key                         y, dq
 //   outer products   lane = key of a tile: + weight of (query, key) times the row of the query           dv, dk
 //
-// Weights are in a memory for each query of a group. In outer products a step takes a weight of each query, so that every
-// memory is read once: lane `l` is `l` queries ahead of lane 0, and goes on with the group's first query behind the last.
+// Weights are in a memory for each query of a group. In outer products a step takes a weight of each query, so that
+// every memory is read once: lane `l` is `l` queries ahead of lane 0, and goes on with the group's first query behind
+// the last.
 //
 // Rows of keys or values of one head are on chip in a copy for each lane, so a listed key costs what a dense one does;
 // they are double buffered, and the next head's rows come in while this one's are read. Outer products need no rows of
@@ -70,7 +71,9 @@ inline int sweep_keys(const int (&keys)[kGroups], bool outer, int index) {
     return outer || index < 0 || index >= kGroups ? 0 : narrow<10>(keys[index]);
 }
 
-inline int key_tiles(const AttentionJob& job) { return (natural<9>(unsigned(job.tokens)) + kLaneCount - 1) / kLaneCount; }
+inline int key_tiles(const AttentionJob& job) {
+    return (natural<9>(unsigned(job.tokens)) + kLaneCount - 1) / kLaneCount;
+}
 
 inline int all_steps(const AttentionJob& job, const Block& block) {
 #pragma HLS inline
@@ -92,8 +95,8 @@ inline i32 lane_product(factor_t a, factor_t b, i16 right) { return (a + b) * i3
 inline ap_int<33> lane_product(factor_t a, factor_t b, i16 right) { return product(i17(a + b), right); }
 #endif
 
-// The sum of a lane's products, which are at most 2^30; three at a time, which one carry chain adds. The machine adds them
-// only where the sum is used, hardware always.
+// The sum of a lane's products, which are at most 2^30; three at a time, which one carry chain adds. The machine adds
+// them only where the sum is used, hardware always.
 inline dot_t sum_of(const i32 (&term)[kMaxHeadDim], bool is_used) {
 #pragma HLS inline
     dot_t sum = 0;
@@ -114,7 +117,7 @@ inline dot_t sum_of(const i32 (&term)[kMaxHeadDim], bool is_used) {
 #pragma HLS unroll
         const dot_t second = 3 * i + 1 < 11 ? dot_t(level0[3 * i + 1]) : dot_t(0);
         const dot_t third = 3 * i + 2 < 11 ? dot_t(level0[3 * i + 2]) : dot_t(0);
-        level1[i] = dot_t(level0[3 * i]) + second + third;
+        level1[i] = dot_t(dot_t(level0[3 * i]) + second + third);
     }
     dot_t level2[2];
 #pragma HLS array_partition variable = level2 type = complete
@@ -122,7 +125,7 @@ inline dot_t sum_of(const i32 (&term)[kMaxHeadDim], bool is_used) {
 #pragma HLS unroll
         const dot_t second = 3 * i + 1 < 4 ? dot_t(level1[3 * i + 1]) : dot_t(0);
         const dot_t third = 3 * i + 2 < 4 ? dot_t(level1[3 * i + 2]) : dot_t(0);
-        level2[i] = dot_t(level1[3 * i]) + second + third;
+        level2[i] = dot_t(dot_t(level1[3 * i]) + second + third);
     }
     dot_t level3[1];
 #pragma HLS array_partition variable = level3 type = complete
@@ -130,7 +133,7 @@ inline dot_t sum_of(const i32 (&term)[kMaxHeadDim], bool is_used) {
 #pragma HLS unroll
         const dot_t second = 3 * i + 1 < 2 ? dot_t(level2[3 * i + 1]) : dot_t(0);
         const dot_t third = 3 * i + 2 < 2 ? dot_t(level2[3 * i + 2]) : dot_t(0);
-        level3[i] = dot_t(level2[3 * i]) + second + third;
+        level3[i] = dot_t(dot_t(level2[3 * i]) + second + third);
     }
     sum = level3[0];
 #endif
@@ -223,9 +226,10 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
 }
 
 inline void multiply(const AttentionJob& job, const Block& block, const LaneWeights& weights, const LaneTokens& tokens,
-                     const LaneMarks& marks, const ComingWords& coming0, const ComingWords& coming1, const ComingWords& coming2, OwnRows& own,
-                     KeptRows& kept, gathered_t (&gradient)[2 * kKeyRows][kMaxHeadDim], ClassQuery& class_query,
-                     Products& products, token_t (&token_of)[kBlockSteps][kLaneCount], Sums& sums) {
+                     const LaneMarks& marks, const ComingWords& coming0, const ComingWords& coming1,
+                     const ComingWords& coming2, OwnRows& own, KeptRows& kept,
+                     gathered_t (&gradient)[2 * kKeyRows][kMaxHeadDim], ClassQuery& class_query, Products& products,
+                     token_t (&token_of)[kBlockSteps][kLaneCount], Sums& sums) {
 #pragma HLS inline off
 #pragma HLS expression_balance off  // sums of three stay what they are
     const bool dots = is_dot(block.pass);

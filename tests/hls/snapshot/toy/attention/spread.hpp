@@ -1,6 +1,6 @@
-// From the ports' halves to the lanes of the multipliers, entry by entry: weights by position, and the tokens of the keys
-// that count. For sums over queries, which go tile by tile over all tokens, a listed query's weights are moved to the
-// places of their tokens, and those places are marked: what is not marked is zero.
+// From the ports' halves to the lanes of the multipliers, entry by entry: weights by position, zero where an entry does
+// not count, and the tokens of the keys. For sums over queries, which go tile by tile over all tokens, a listed query's
+// weights are moved to the places of their tokens, and those places are marked: what is not marked is zero.
 #pragma once
 
 #include "load.hpp"
@@ -58,14 +58,15 @@ inline NextWords words_behind(const GroupWalk& at) {
 
 // What is known of a lane's entries so far.
 struct LaneEntries {
-    token_t listed;   // token of the next entry
+    token_t listed;  // token of the next entry
     token_t highest;
     u8 marks;  // of the word that the highest token lies in
 };
 
 // A lane's entry at a step.
-inline void spread_entry(const AttentionJob& job, const Block& block, int lane, const GroupWalk& at, const LaneWords& now,
-                         LaneEntries& so_far, LaneWeights& weights, LaneTokens& tokens, LaneMarks& marks) {
+inline void spread_entry(const AttentionJob& job, const Block& block, int lane, const GroupWalk& at,
+                         const LaneWords& now, LaneEntries& so_far, LaneWeights& weights, LaneTokens& tokens,
+                         LaneMarks& marks) {
 #pragma HLS inline
     const bool scatters = job.sparse && is_outer(block.pass);
     const int step = narrow<10>(at.step);

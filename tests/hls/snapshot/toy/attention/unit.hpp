@@ -101,8 +101,8 @@ attention_blocks:
         BESIDE(load<1>(mem1, job, block, lists1, coming1, loaded1));
         BESIDE(load_coming<2>(mem2, job, block, coming2));
         AHEAD(spread(job, block, loaded0, loaded1, weights, tokens, marks), kSpreadBlocks);
-        COMPUTE(multiply(job, block, weights, tokens, marks, coming0, coming1, coming2, own, kept, gradient, class_query,
-                         products, token_of, sums));
+        COMPUTE(multiply(job, block, weights, tokens, marks, coming0, coming1, coming2, own, kept, gradient,
+                         class_query, products, token_of, sums));
         PROCESS(terms(job, block, products, term, sum));
         PROCESS(divide(job, block, sum, ratio));
         PROCESS(values(job, block, term, ratio, rows0, rows1, for_map, score));
