@@ -123,7 +123,7 @@ class HardwareConfig:
 
     @property
     def line_tiles(self) -> int:
-        """Most row tiles of a pass whose epilogue reads a line a row: what a block RAM holds, or those that bring rows."""
+        """Most row tiles of a pass whose epilogue reads a line a row: what a block RAM holds, at least `step_tiles`."""
         fit = (LINE_WORDS // (self.column_tile // LANES // self.ports) - 1) // self.row_tile
         return min(self.panel_rows // self.row_tile, max(self.step_tiles, fit))
 

@@ -56,8 +56,8 @@ def test_columns_that_fit_stay_over_all_panels() -> None:
     def behind_the_first_panel(contraction: int) -> float:
         return steps(Shape("gemm_nn", 48, 48, (contraction,), frozenset()), SIZES)[3].load.busy
 
-    # Two column tiles of 24 steps fill a chunk of 48, of 25 (13 pairs) they do not. The second panel's first step loads the rows
-    # of two tiles (two passes of 8 bursts), and only in the second case columns (a burst of 3 cycles a step).
+    # Two column tiles of 24 steps fill a chunk of 48, of 25 (13 pairs) they do not. The second panel's first step loads
+    # the rows of two tiles (two passes of 8 bursts), and only in the second case columns (a burst of 3 cycles a step).
     assert behind_the_first_panel(24) == 2 * 8 * 3
     assert behind_the_first_panel(25) == 2 * 8 * 4 + 25 * 3
 
