@@ -83,14 +83,13 @@ def _features(name: str, config: HardwareConfig) -> NDArray[np.float64]:
     rows, columns, ports = config.row_tile, config.column_tile, config.ports
     if name != "bram36":
         return np.array([1.0, rows * columns, rows, columns, config.lanes])
-    lanes, word = ports * LANES // 2, 16 * LANES
-    waiting = config.sum_rows * columns // lanes
-    buffers = [
-        ports * bram36(config.panel_groups * config.chunk, word),
-        ports * bram36(config.step_groups * config.chunk, word) * config.step_buffers,
-        columns // LANES * bram36(config.chunk, word) * config.step_buffers + bram36(config.chunk, 16 * columns),
-        bram36(waiting, lanes * (31 + config.max_contraction.bit_length())),
-        bram36(waiting, lanes * (47 + config.max_contraction.bit_length())),
-        ports * bram36(config.step_tiles * rows * columns // (LANES * ports), word),
+    word, pairs, buffers = 16 * LANES, config.chunk // 2, config.step_buffers
+    lines = config.line_tiles * rows * columns // (LANES * ports)
+    memories = [
+        2 * ports * bram36(config.panel_groups * pairs, word),
+        2 * ports * bram36(config.step_groups * pairs, word) * buffers,
+        2 * columns // LANES * bram36(pairs, word) * buffers + bram36(pairs, 2 * 16 * columns),
+        2 * bram36(config.sum_rows * columns // LANES, LANES * (47 + config.max_contraction.bit_length())),
+        2 * ports * bram36(lines, word) * (buffers + 1),
     ]
-    return np.array([1.0, sum(buffers), config.lanes])
+    return np.array([1.0, sum(memories), config.lanes])

@@ -17,11 +17,13 @@ from sim.explore.calibrate import Model
 from sim.perf.run import Run
 
 _COLUMNS = range(24, 217, 24)
-_STEPS = (3, 4)
+_STEPS = (3, 4, 6)
 _CHUNKS = (192, 384, 768)
 _LANES = (4, 8, 12, 16)
 _PANELS = (99, 197, 394)
 """Rows that a panel should hold at least: half an image of 197 tokens, one, or two."""
+_WAITING = (192, 384, 768)
+"""Columns whose sums should find room while they wait: outputs of DeiT-T, of DeiT-S, of DeiT-B."""
 _NEAR = 1.06
 """How near to the fastest an array with roomy buffers has to be for its other buffers to be looked at."""
 _CELLS = 0.5
@@ -67,8 +69,9 @@ def candidates(base: HardwareConfig) -> Iterator[HardwareConfig]:
     for columns, rows, steps, chunk, panel in product(_COLUMNS, range(8, 33, 2), _STEPS, _CHUNKS, _PANELS):
         unit = math.lcm(rows, 8)
         panel_rows = math.ceil(panel / unit) * unit
-        for waits, lanes in product((1, 3), _LANES):
-            sizes = dict(zip(SIZES, (rows, columns, steps, panel_rows, chunk, waits * panel_rows, lanes), strict=True))
+        for waiting, lanes in product(_WAITING, _LANES):
+            sum_rows = max(panel_rows, math.ceil(panel_rows * waiting / (2 * columns * 8)) * 8)
+            sizes = dict(zip(SIZES, (rows, columns, steps, panel_rows, chunk, sum_rows, lanes), strict=True))
             config = resized(base, sizes)
             try:
                 check(config)
@@ -80,7 +83,8 @@ def candidates(base: HardwareConfig) -> Iterator[HardwareConfig]:
 def search(base: HardwareConfig, device: Device, form: ClosedForm, model: Model, runs: Sequence[Run]) -> list[Point]:
     """Points that fit the device by the closed form; where none does, those whose shortest resource is least short.
 
-    The array is chosen first, with the roomiest buffers that fit beside it, then buffers for the arrays that come near.
+    The array is chosen first, with the roomiest buffers that fit beside it for each height of a panel (panels and sums
+    share what block RAM there is), then buffers for the arrays that come near.
     """
     every = [Point(config, form.resources(config), (), 0) for config in candidates(base)]
     bound = max(1.0, min(point.excess(device) for point in every) * 1.02)
@@ -90,20 +94,30 @@ def search(base: HardwareConfig, device: Device, form: ClosedForm, model: Model,
             arrays.setdefault((point.config.row_tile, point.config.column_tile), []).append(point)
     largest = max(rows * columns for rows, columns in arrays)
     first = {
-        array: timed(max(points, key=_room), model, runs)
+        array: [timed(point, model, runs) for point in _roomiest(points)]
         for array, points in tqdm(arrays.items(), unit="array", desc="search", disable=None)
         if array[0] * array[1] >= _CELLS * largest
     }
-    near = min(point.score for point in first.values()) * _NEAR
-    found = list(first.values())
-    for array in tqdm([array for array, point in first.items() if point.score <= near], unit="array", disable=None):
-        found += [timed(point, model, runs) for point in arrays[array] if point.config != first[array].config]
+    near = min(point.score for points in first.values() for point in points) * _NEAR
+    found = [point for points in first.values() for point in points]
+    known = {point.config for point in found}
+    close = [array for array, points in first.items() if min(point.score for point in points) <= near]
+    for array in tqdm(close, unit="array", disable=None):
+        found += [timed(point, model, runs) for point in arrays[array] if point.config not in known]
     return found
+
+
+def _roomiest(points: Sequence[Point]) -> list[Point]:
+    """Of the points of one array that differ in the height of their panels."""
+    by_panel: dict[int, list[Point]] = {}
+    for point in points:
+        by_panel.setdefault(point.config.panel_rows, []).append(point)
+    return [max(found, key=_room) for found in by_panel.values()]
 
 
 def _room(point: Point) -> tuple[int, ...]:
     config = point.config
-    return config.lanes, config.panel_rows, config.sum_rows, config.chunk, config.step_tiles
+    return config.lanes, config.sum_rows, config.chunk, config.step_tiles
 
 
 def timed(point: Point, model: Model, runs: Sequence[Run]) -> Point:
