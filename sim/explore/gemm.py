@@ -36,6 +36,8 @@ class Shape:
     segments: tuple[int, ...]
     """Lengths of the parts of the contraction with fractions of their own."""
     flags: frozenset[str]
+    adds_class_row: bool = False
+    """Its products are addends, not a part of the contraction."""
 
 
 class Sizes(NamedTuple):
@@ -63,6 +65,8 @@ class Block(NamedTuple):
     tiles: int
     row: int
     rows: int
+    reached: int
+    """Rows of the panel up to its last one."""
     columns: int
     length: int
     """Contraction steps."""
@@ -106,8 +110,9 @@ class Fit(NamedTuple):
 def shape_of(op: str, d: dict[str, int], flags: frozenset[str]) -> Shape:
     """From an instruction's dimensions."""
     if op == "gemm_tn":
-        parts = (d["rows"] - d["split"], d["split"])  # class rows last
-        return Shape(op, d["n"], d["k"], tuple(part for part in parts if part), flags)
+        adds_class_row = d["split"] == 1 and d["rows"] > 1 and "ACCUMULATE" not in flags
+        parts = (d["rows"] - d["split"], 0 if adds_class_row else d["split"])  # class rows last
+        return Shape(op, d["n"], d["k"], tuple(part for part in parts if part), flags, adds_class_row)
     segments = d.get("segments", 1) if op == "gemm_nn" else 1
     return Shape(op, d["rows"], d["n"], (d["k"] // segments,) * segments, flags)
 
@@ -205,10 +210,11 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
                         size = 1 if is_first else min(sizes.step_tiles if tile == start else most, of_panel - done)
                         is_first = False
                         row = panel + done * sizes.row_tile
+                        reached = min((done + size) * sizes.row_tile, rows)
                         new_columns = done == 0 and (panel == 0 or not keeps_columns)
                         ends = sums_rows and tile == 0 and closes and done + size == of_panel
                         yield Block(
-                            size, row, min(size * sizes.row_tile, panel + rows - row), columns, count, tile == start,
+                            size, row, panel + reached - row, reached, columns, count, tile == start,
                             new_columns, closes, sums_rows and tile == 0, rows if ends else 0,
                         )  # fmt: skip
                         done += size
@@ -278,6 +284,9 @@ def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
         yield _bursts(sizes, (rounds * blocks + 1) * LANES, burst)
     if not block.closes:
         return
+    if shape.adds_class_row:
+        yield _bursts(sizes, 1, words)
+        yield _bursts(sizes, 1, math.ceil(block.reached / LANES))
     if shape.op == "gemm_tn":
         if "ACCUMULATE" in shape.flags:
             yield _bursts(sizes, block.rows, 2 * words)

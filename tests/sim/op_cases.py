@@ -120,6 +120,9 @@ class _Draw:
             d["split"] = min(
                 d["rows"], limits[self.op.limits["split"][1]], int(self.rng.choice([0, d["split"], 1 << 30]))
             )
+        if self.op.name == "gemm_tn" and self.chance(0.4):  # as with a single image: the class row is no segment
+            d["split"] = 1
+            self.flags.discard("ACCUMULATE")
         if "period" in d:
             d["period"] = min(d["rows"], d["period"])
             if self.op.name == "column_sum":

@@ -52,6 +52,23 @@ def test_class_rows_are_the_last_segment_of_a_weight_gradient() -> None:
     assert shape.segments == (96, 4)
 
 
+@pytest.mark.parametrize(
+    "rows, flags, segments", [(100, (), (99,)), (100, ("BIAS",), (99,)), (100, ("ACCUMULATE",), (99, 1)), (1, (), (1,))]
+)
+def test_a_single_class_row_is_added_by_the_epilogue(
+    rows: int, flags: tuple[str, ...], segments: tuple[int, ...]
+) -> None:
+    shape = shape_of("gemm_tn", {"n": 8, "k": 8, "rows": rows, "split": 1}, frozenset(flags))
+    assert shape.segments == segments
+    assert shape.adds_class_row == (segments == (99,))
+
+
+def test_a_class_row_is_read_beside_the_sums() -> None:
+    """A line of the column tile, and the row's words up to the step's last row: 1, then 3 more than there are new."""
+    plain, added = (steps(Shape("gemm_tn", 24, 24, (40,), frozenset(), adds), SIZES) for adds in (False, True))
+    assert [b.load.busy - a.load.busy for a, b in zip(plain, added, strict=True)] == [3 + 3, 3 + 3]
+
+
 def test_columns_that_fit_stay_over_all_panels() -> None:
     def behind_the_first_panel(contraction: int) -> float:
         return steps(Shape("gemm_nn", 48, 48, (contraction,), frozenset()), SIZES)[3].load.busy

@@ -86,27 +86,6 @@ inline wide_t shift_to_32(wide_t value, const Shift& by) {
 
 inline i16 saturate16(i32 value) { return value > 32767 ? i16(32767) : (value < -32767 ? i16(-32767) : i16(value)); }
 
-// A shift to either side as one to the right, of a value that is raised before: one shifter does both. It stops a bit
-// early for the half, which changes nothing where the bit is 0.
-struct RaisedShift {
-    u6 right;
-    bool leaves_nothing;
-};
-
-// Of a value of `bits` bits by `shift`; a negative one is a left shift of at most `raise`.
-inline RaisedShift raised_shift_of(int shift, int bits, int raise) {
-    RaisedShift by;
-    by.leaves_nothing = shift >= bits;
-    by.right = u6(smaller(larger(shift, -raise), bits - 1) + raise);
-    return by;
-}
-
-// bits + raise is at most 63.
-inline wide_t shift_raised(wide_t value, int raise, const RaisedShift& by) {
-    const wide_t twice = wide_t(value << (raise + 1)) >> by.right;
-    return by.leaves_nothing ? wide_t(0) : wide_t((twice + 1) >> 1);
-}
-
 // Bring a value from one fraction to another.
 inline wide_t align(wide_t value, int from, int to) { return round_shift(value, from - to); }
 

@@ -43,9 +43,9 @@ gemm_steps:
         SavedBuffer saved;
 #pragma HLS array_partition variable=saved type=complete dim=1
 #pragma HLS stream variable=saved type=pipo depth=4
-        BiasBuffer old_bias;
-#pragma HLS bind_storage variable=old_bias type=ram_s2p impl=lutram
-#pragma HLS stream variable=old_bias type=pipo depth=4
+        BiasBuffer beside_rows;
+#pragma HLS bind_storage variable=beside_rows type=ram_s2p impl=lutram
+#pragma HLS stream variable=beside_rows type=pipo depth=4
         SumBuffer sums;
 #pragma HLS array_reshape variable=sums type=complete dim=2
 #pragma HLS stream variable=sums type=fifo depth=32
@@ -60,9 +60,9 @@ gemm_steps:
         BiasBuffer new_bias;
 #pragma HLS bind_storage variable=new_bias type=ram_s2p impl=lutram
         PROCESS(next_step(job, walk, to_load, to_multiply, to_finish, to_store));
-        AHEAD(load(mem0, mem1, mem2, job, to_load, rows, columns, extra, saved, old_bias), kStepBuffers);
+        AHEAD(load(mem0, mem1, mem2, job, to_load, rows, columns, extra, saved, beside_rows), kStepBuffers);
         COMPUTE(multiply(to_multiply, rows, columns, panel, column_tile, sums, row_sums));
-        FED(finish(job, to_finish, sums, row_sums, extra, saved, old_bias, waiting0, waiting1, row_partial, row_total, results, seconds, new_bias, statistics), cycles_to_first_sums(to_multiply), cycles_from_last_sums(to_finish));
+        FED(finish(job, to_finish, sums, row_sums, extra, saved, beside_rows, waiting0, waiting1, row_partial, row_total, results, seconds, new_bias, statistics), cycles_to_first_sums(to_multiply), cycles_from_last_sums(to_finish));
         FED(store_results(mem0, mem1, mem2, job, to_store, results, seconds, new_bias), kFinishDepth + kRowBeats, kStoreTail);
     }
 }
@@ -116,6 +116,7 @@ inline GemmJob plain_job(GemmForm form, int rows, int columns, int split, const 
     job.has_gelu = false;
     job.has_gelu_backward = false;
     job.accumulates = false;
+    job.adds_class_row = false;
     job.sums_rows = false;
     job.residual_period = rows;
     job.holds_both = false;

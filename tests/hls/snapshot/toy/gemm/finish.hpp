@@ -168,7 +168,7 @@ inline void set_epilogue(const GemmJob& job, const GemmStep& step, int group, Ep
     const bool is_wide = job.form == kTn;
     epilogue.segment = segment_shift(job, step, group);
     epilogue.addend = addend_shift_of((job.accumulates ? job.f_out[group] : job.f_residual[group]) - fraction, is_wide);
-    if (!job.has_residual && !job.accumulates) epilogue.addend.factor = 0;
+    if (!job.has_residual && !job.accumulates && !job.adds_class_row) epilogue.addend.factor = 0;
     epilogue.plain = store_shift_of(fraction - (job.has_gelu ? job.f_pre : job.f_out[group]), is_wide ? 32 : 16);
     epilogue.gelu = gelu_raise_of(job.f_pre - kGeluBits);
     const int gelu_fraction = epilogue.gelu.is_right ? kGeluBits + 16 : kGeluBits;
@@ -212,10 +212,18 @@ inline Finished finished_element(const GemmJob& job, const Epilogue& epilogue, w
     return result;
 }
 
+// What is beside the sums of a row of the panel: an element of the first operand's class row, or an old bias gradient.
+inline i32 beside_row(const GemmJob& job, const BiasBuffer& beside_rows, int row) {
+#pragma HLS inline
+    const int place = natural<kPanelPlaceBits>(unsigned(row));
+    const word_t word = beside_rows[job.adds_class_row ? place / kLanes : place / kWideLanes];
+    return job.adds_class_row ? i32(get16(word, place % kLanes)) : get32(word, place % kWideLanes);
+}
+
 // A word of sums a cycle: the ports' words in turn. The bias comes as the line before the first row: it is aligned in the
-// same lanes and kept.
+// same lanes and kept. The second operand's class row is there as well; its products with an element a row are addends.
 inline void finish_rows(const GemmJob& job, const GemmStep& step, const SumBuffer& sums, const RowSumBuffer& row_sums,
-                        const ExtraBuffer& extra, const SavedBuffer& saved, WaitingSums& waiting0, WaitingSums& waiting1,
+                        const ExtraBuffer& extra, const SavedBuffer& saved, const BiasBuffer& beside_rows, WaitingSums& waiting0, WaitingSums& waiting1,
                         PartialRowSums& row_partial, TotalRowSums& row_total, ResultBuffer& results, ResultBuffer& seconds,
                         GemmStatistics& statistics) {
     const bool is_wide = job.form == kTn;
@@ -248,6 +256,7 @@ finish_lines:
             const int i = is_bias ? 0 : line - 1;
             const int group = row_group(job, step.row + i);
             const Epilogue epilogue = epilogues[group];
+            const int row = step.panel_row + i;
             if (port == 0 && !is_bias) {
                 for (int p = 0; p < kPorts; ++p) {
 #pragma HLS unroll
@@ -259,7 +268,6 @@ finish_lines:
                 ++sum;
             }
             if (beat == 0 && !is_bias) {
-                const int row = step.panel_row + i;
                 const RunningSum running = add_chunk(step.chunk, row_sums[i], epilogue.segment, row_partial[row], row_total[row], 0);
                 if (step.sums_rows) {
                     row_partial[row] = running.partial;
@@ -269,8 +277,9 @@ finish_lines:
             const WaitingPlace place = waiting_place(sum_beat);
             const bool is_second = !job.holds_both && place.is_second;
             const AddendShift addend_shift = is_bias ? bias_shift : epilogue.addend;
-            const word_t first = extra[port][line * kPortWords + w];
+            const word_t first = extra[port][(job.adds_class_row ? 0 : line * kPortWords) + w];
             const word_t second = saved[port][i * kPortWords + w];
+            const i16 class_element = i16(beside_row(job, beside_rows, row));
             // Columns from the word's first one on: what lies behind the last is 0.
             const int lanes = natural<4>(unsigned(smaller(step.columns - kLanes * (port_start(port, step.columns) + w), kLanes)));
             Statistics seen_plain = no_statistics();
@@ -290,8 +299,10 @@ finish_lines:
                     if (is_second || job.holds_both) waiting1[place.index][l] = to_second(job.holds_both, step.chunk.closes, running);
                 }
                 const bool is_column = l < lanes;
-                const i32 wide_addend = l < kWideLanes ? get32(first, l % kWideLanes) : get32(second, l % kWideLanes);
-                const wide_t addend = aligned_addend(is_column ? get16(first, l) : i16(0), is_column ? wide_addend : i32(0), is_wide, addend_shift);
+                const i16 element = is_column ? get16(first, l) : i16(0);
+                const i32 old = l < kWideLanes ? get32(first, l % kWideLanes) : get32(second, l % kWideLanes);
+                const i32 wide_addend = job.adds_class_row ? i32(product(element, class_element)) : (is_column ? old : i32(0));
+                const wide_t addend = aligned_addend(element, wide_addend, is_wide, addend_shift);
                 if (is_bias) bias[beat][l] = i48(addend);
                 const total_t whole = is_column ? running.total : total_t(0);
                 const Finished made = finished_element(job, epilogue, whole + addend, sum_t(whole), i48(addend), get16(second, l),
@@ -327,10 +338,13 @@ finish_lines:
 }
 
 // The bias gradients of a panel, an element a cycle.
-inline void finish_bias_gradient(const GemmJob& job, const GemmStep& step, const BiasBuffer& old_bias, const TotalRowSums& row_total,
+inline void finish_bias_gradient(const GemmJob& job, const GemmStep& step, const BiasBuffer& beside_rows, const TotalRowSums& row_total,
                                  BiasBuffer& new_bias, Statistics& statistics) {
     const int fraction = job.fraction[kPatchRows] - job.f_second;
-    const AddendShift old_shift = addend_shift_of(job.f_bias - fraction, true);
+    const int f_class = job.f_residual[kPatchRows] - job.f_second;
+    const int f_addend = job.adds_class_row ? f_class : int(job.f_bias);
+    const AddendShift addend_shift = addend_shift_of(f_addend - fraction, true);
+    const bool has_addend = job.accumulates || job.adds_class_row;
     const StoreShift by = store_shift_of(fraction - job.f_bias, 32);
     i32 last[kWideLanes] = {0, 0, 0, 0};  // elements, the latest behind
 #pragma HLS array_partition variable=last type=complete
@@ -341,9 +355,9 @@ finish_bias_gradient:
         const int lane = row % kWideLanes;
         i32 kept = 0;
         if (row < step.stored_sums) {
-            const wide_t old = aligned_addend(0, get32(old_bias[row / kWideLanes], lane), true, old_shift);
+            const wide_t addend = aligned_addend(0, beside_row(job, beside_rows, row), true, addend_shift);
             const wide_t sum = row_total[row];
-            kept = stored(job.accumulates ? wide_t(sum + old) : sum, by, true, statistics);
+            kept = stored(has_addend ? wide_t(sum + addend) : sum, by, true, statistics);
         }
         word_t word = zero_word();
         for (int l = 0; l < kWideLanes; ++l) {
@@ -363,10 +377,10 @@ inline int cycles_from_last_sums(const GemmStep& step) {
 }
 
 inline void finish(const GemmJob& job, const GemmStep& step, const SumBuffer& sums, const RowSumBuffer& row_sums, const ExtraBuffer& extra,
-                   const SavedBuffer& saved, const BiasBuffer& old_bias, WaitingSums& waiting0, WaitingSums& waiting1, PartialRowSums& row_partial,
+                   const SavedBuffer& saved, const BiasBuffer& beside_rows, WaitingSums& waiting0, WaitingSums& waiting1, PartialRowSums& row_partial,
                    TotalRowSums& row_total, ResultBuffer& results, ResultBuffer& seconds, BiasBuffer& new_bias, GemmStatistics& statistics) {
-    finish_rows(job, step, sums, row_sums, extra, saved, waiting0, waiting1, row_partial, row_total, results, seconds, statistics);
-    finish_bias_gradient(job, step, old_bias, row_total, new_bias, statistics.bias);
+    finish_rows(job, step, sums, row_sums, extra, saved, beside_rows, waiting0, waiting1, row_partial, row_total, results, seconds, statistics);
+    finish_bias_gradient(job, step, beside_rows, row_total, new_bias, statistics.bias);
 }
 
 }  // namespace peelvit

@@ -51,6 +51,7 @@ struct GemmJob {
     i20 split;        // class-token rows: output rows of kNt and kNn, contraction steps of kTn
     Matrix first, second, bias, residual, pre, out;
     bool has_bias, has_residual, has_gelu, has_gelu_backward, accumulates;
+    bool adds_class_row;  // the epilogue adds the products of the first contraction step, at the fraction of a residual
     bool sums_rows;   // `bias` is a gradient: the sums of the first operand over the contraction
     i20 residual_period;
     i16 column_tiles;

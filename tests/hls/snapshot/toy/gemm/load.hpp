@@ -18,10 +18,11 @@ using RowBuffer = word_t[kPorts][kPair][kStepGroups * kChunkPairs];
 using RowPanel = word_t[kPorts][kPair][kPanelGroups * kChunkPairs];
 // Columns of the second operand, in words of eight: by pair of contraction steps, place there, port and word of the port.
 using ColumnBuffer = word_t[kChunkPairs][kPair][kPorts][kPortWords];
-// Words of bias and residuals, and of saved values, by port. Weight gradients are in both, one word of two in each.
+// Words of bias (or a class row) and residuals, and of saved values, by port. Weight gradients are in both, one word of
+// two in each.
 using ExtraBuffer = word_t[kPorts][(kLineRows + 1) * kPortWords];
 using SavedBuffer = word_t[kPorts][kLineRows * kPortWords];
-// Words of a panel's bias gradients.
+// Words of a panel's bias gradients, or of the first operand's class row at its rows.
 using BiasBuffer = word_t[kPanelRows / kWideLanes];
 
 // A word of each port at once.
@@ -271,13 +272,13 @@ struct Lines {
     bool is_saved;
 };
 
-// The bias and the residual.
+// The bias and the residual, or the class row of the second operand.
 inline Lines residual_lines(const GemmJob& job) {
     Lines lines;
     lines.matrix = job.residual;
-    lines.first_line = job.bias.address;
+    lines.first_line = job.adds_class_row ? job.second.address : job.bias.address;
     lines.period = job.residual_period;
-    lines.has_first_line = job.has_bias;
+    lines.has_first_line = job.has_bias || job.adds_class_row;
     lines.has_rows = job.has_residual;
     lines.is_wide = false;
     lines.is_saved = false;
@@ -352,26 +353,29 @@ inline unsigned bias_address(const GemmJob& job, const GemmStep& step) {
     return job.bias.address + unsigned((step.row - step.panel_row) / kWideLanes);
 }
 
-// The bias gradients that are added to.
-inline void load_bias_gradient(const word_t* mem0, const GemmJob& job, const GemmStep& step, BiasBuffer& old_bias) {
-    const unsigned address = bias_address(job, step);
-load_bias_gradient:
-    for (int w = 0; w < words32(step.stored_sums); ++w) {
+// The bias gradients that are added to, or the class row up to the step's last row.
+inline void load_beside_rows(const word_t* mem0, const GemmJob& job, const GemmStep& step, BiasBuffer& beside_rows) {
+    const unsigned class_address = job.first.address + unsigned((step.row - step.panel_row) / kLanes);
+    const unsigned address = job.adds_class_row ? class_address : bias_address(job, step);
+    const int words = job.adds_class_row ? words_to(step.panel_row + step.rows) : words32(step.stored_sums);
+load_beside_rows:
+    for (int w = 0; w < words; ++w) {
 #pragma HLS loop_tripcount max = 10
         PIPELINE(w == 0, 1, kReadLatency);
-        old_bias[w] = read_word<0>(mem0, address + unsigned(w));
+        beside_rows[w] = read_word<0>(mem0, address + unsigned(w));
     }
 }
 
 inline void load(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
-                 RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra, SavedBuffer& saved, BiasBuffer& old_bias) {
+                 RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra, SavedBuffer& saved, BiasBuffer& beside_rows) {
     if (step.loads_columns) load_columns(mem0, mem1, mem2, job, step, rows, columns);
     if (step.loads_rows) load_rows(mem0, mem1, mem2, job, step, rows, columns);
-    if (step.closes_sum && (job.has_bias || job.has_residual))
+    if (step.closes_sum && (job.has_bias || job.has_residual || job.adds_class_row))
         load_lines(mem0, mem1, mem2, step, residual_lines(job), extra, saved);
     if (step.closes_sum && job.has_gelu_backward) load_lines(mem0, mem1, mem2, step, saved_lines(job), extra, saved);
     if (step.closes_sum && job.accumulates) load_lines(mem0, mem1, mem2, step, gradient_lines(job), extra, saved);
-    if (step.stored_sums > 0 && job.accumulates) load_bias_gradient(mem0, job, step, old_bias);
+    if ((step.stored_sums > 0 && job.accumulates) || (step.closes_sum && job.adds_class_row))
+        load_beside_rows(mem0, job, step, beside_rows);
 }
 
 }  // namespace peelvit

@@ -22,15 +22,18 @@ inline void gemm_tn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
     const int f_patch = slots.f[dy.slot + kPatchRows] + slots.f[x.slot];
     const int f_class = slots.f[dy.slot + kClassRows] + slots.f[x.slot];
     const int common = split == 0 ? f_patch : (split == rows ? f_class : reference_fraction(f_patch, f_class));
+    // A single class row is no segment: every sum would pass the epilogue once more for one product.
+    job.adds_class_row = split == 1 && rows > 1 && !has_accumulate;
     // Patch rows first: class rows are one chunk, so sums of both never wait at once. A kind that has no rows is no segment.
     add_segment(job, split, rows - split);
-    add_segment(job, 0, split);
+    add_segment(job, 0, job.adds_class_row ? 0 : split);
     job.segment_shift[0][kPatchRows] = (split < rows ? f_patch : f_class) - common;
     job.segment_shift[1][kPatchRows] = f_class - common;
     job.accumulates = has_accumulate;
     job.sums_rows = has_bias;
     job.bias = dbias;
     job.f_second = slots.f[x.slot];
+    job.f_residual[kPatchRows] = f_class;
     job.f_bias = slots.f[dbias.slot];
     job.fraction[kPatchRows] = common;
     job.f_out[kPatchRows] = slots.f[dw.slot];
