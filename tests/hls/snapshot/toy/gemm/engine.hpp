@@ -58,7 +58,7 @@ gemm_steps:
 #pragma HLS array_partition variable=seconds type=complete dim=1
 #pragma HLS stream variable=seconds type=fifo depth=32
         BiasBuffer new_bias;
-#pragma HLS bind_storage variable=new_bias type=ram_s2p impl=lutram
+#pragma HLS stream variable=new_bias type=fifo depth=32
         PROCESS(next_step(job, walk, to_load, to_multiply, to_finish, to_store));
         AHEAD(load(mem0, mem1, mem2, job, to_load, rows, columns, extra, saved, beside_rows), kStepBuffers);
         COMPUTE(multiply(to_multiply, rows, columns, panel, column_tile, sums, row_sums));
