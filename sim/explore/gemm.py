@@ -73,8 +73,7 @@ class Block(NamedTuple):
     loads_rows: bool
     loads_columns: bool
     closes: bool
-    sums_rows: bool
-    stored_sums: int
+    makes_bias_gradient: bool
 
 
 class Moved(NamedTuple):
@@ -212,10 +211,9 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
                         row = panel + done * sizes.row_tile
                         reached = min((done + size) * sizes.row_tile, rows)
                         new_columns = done == 0 and (panel == 0 or not keeps_columns)
-                        ends = sums_rows and tile == 0 and closes and done + size == of_panel
                         yield Block(
                             size, row, panel + reached - row, reached, columns, count, tile == start,
-                            new_columns, closes, sums_rows and tile == 0, rows if ends else 0,
+                            new_columns, closes, sums_rows and tile == 0 and closes,
                         )  # fmt: skip
                         done += size
 
@@ -259,11 +257,9 @@ def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
     multiply = block.tiles * turn + drain + MULTIPLY_DEPTH + HANDSHAKE
     beats = sizes.ports * _port_words(sizes, block.columns)
     lines = block.rows + (block.closes and "BIAS" in shape.flags and shape.op != "gemm_tn")
-    sums = block.stored_sums and LANES * math.ceil(block.stored_sums / LANES) + FINISH_DEPTH
-    finish = lines * beats + FINISH_DEPTH + sums + HANDSHAKE
+    finish = lines * beats + FINISH_DEPTH + HANDSHAKE
     last_rows = block.rows - (block.tiles - 1) * sizes.row_tile
-    last_sums = block.stored_sums and block.stored_sums + FINISH_DEPTH
-    last = last_rows * (sizes.column_tile // LANES) + FINISH_DEPTH + last_sums
+    last = last_rows * (sizes.column_tile // LANES) + FINISH_DEPTH
     load, store = _total(_load(shape, sizes, block)), _total(_store(shape, sizes, block))
     return Step(load, multiply, finish, store, turn + MULTIPLY_DEPTH, last)
 
@@ -286,17 +282,22 @@ def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
         return
     if shape.adds_class_row:
         yield _bursts(sizes, 1, words)
-        yield _bursts(sizes, 1, math.ceil(block.reached / LANES))
+        yield _bursts(sizes, 1, _words_of_rows(block, LANES))
     if shape.op == "gemm_tn":
         if "ACCUMULATE" in shape.flags:
             yield _bursts(sizes, block.rows, 2 * words)
-        if "ACCUMULATE" in shape.flags and block.stored_sums:
-            yield _bursts(sizes, 1, math.ceil(block.stored_sums / WIDE_LANES))
+        if "ACCUMULATE" in shape.flags and block.makes_bias_gradient:
+            yield _bursts(sizes, 1, _words_of_rows(block, WIDE_LANES))
         return
     if "BIAS" in shape.flags or "RESIDUAL" in shape.flags:
         yield _bursts(sizes, 1 + block.rows * ("RESIDUAL" in shape.flags), words)
     if "GELU_BACKWARD" in shape.flags:
         yield _bursts(sizes, block.rows, words)
+
+
+def _words_of_rows(block: Block, lanes: int) -> int:
+    """Words that have an element a row of the panel, at the step's rows."""
+    return math.ceil(block.reached / lanes) - (block.reached - block.rows) // lanes
 
 
 def _new_words(block: Block) -> int:
@@ -310,8 +311,8 @@ def _store(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
         return
     words = _port_words(sizes, block.columns) * (2 if shape.op == "gemm_tn" else 1)
     yield _bursts(sizes, block.rows * (2 if "GELU" in shape.flags else 1), words, writes=True)
-    if block.stored_sums:
-        yield _bursts(sizes, 1, WIDE_LANES * math.ceil(block.stored_sums / WIDE_LANES), writes=True)
+    if block.makes_bias_gradient:
+        yield _bursts(sizes, 1, _words_of_rows(block, WIDE_LANES), writes=True)
 
 
 def _port_words(sizes: Sizes, columns: int) -> int:

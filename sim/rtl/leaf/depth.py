@@ -25,8 +25,7 @@ class Loop:
 
 LOOPS = (
     Loop("multiply_steps", ("mac_cell",), others=1),  # an operand is new or kept
-    Loop("finish_beats", ("epilogue",), others=3),  # chunks and segments are added first
-    Loop("finish_bias_gradient", ("requantise32",), others=2),  # what is accumulated, aligned and added
+    Loop("finish_beats", ("epilogue",), others=3),  # chunks and segments are added, a class row is multiplied
     Loop("terms", ("exponential",), others=2),  # distance to the largest, running sum
     Loop("divide", ("reciprocal",)),
     Loop("values", ("probability",)),

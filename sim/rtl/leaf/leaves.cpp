@@ -161,7 +161,6 @@ void look_at_bits(const U<8> (&next_bits)[peelvit::kBanks], const U<8> (&tied)[p
 // The depths that the loops around leaves state, in cycles.
 extern const int depth_multiply_steps = peelvit::kMultiplyDepth;
 extern const int depth_finish_beats = peelvit::kFinishDepth;
-extern const int depth_finish_bias_gradient = peelvit::kFinishDepth;
 extern const int depth_terms = peelvit::kTermDepth;
 extern const int depth_divide = peelvit::kDividerDepth;
 extern const int depth_values = peelvit::kStoreDepth;

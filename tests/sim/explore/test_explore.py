@@ -64,7 +64,7 @@ def test_a_single_class_row_is_added_by_the_epilogue(
 
 
 def test_a_class_row_is_read_beside_the_sums() -> None:
-    """A line of the column tile, and the row's words up to the step's last row: 1, then 3 more than there are new."""
+    """A line of the column tile, and the class row's words at the step's rows; few words take a stream three cycles."""
     plain, added = (steps(Shape("gemm_tn", 24, 24, (40,), frozenset(), adds), SIZES) for adds in (False, True))
     assert [b.load.busy - a.load.busy for a, b in zip(plain, added, strict=True)] == [3 + 3, 3 + 3]
 

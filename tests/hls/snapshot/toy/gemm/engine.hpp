@@ -18,7 +18,7 @@ namespace peelvit {
 
 inline void gemm_steps(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, int steps, GemmWalk& walk, RowPanel& panel,
                        ColumnBuffer& column_tile, WaitingSums& waiting0, WaitingSums& waiting1, PartialRowSums& row_partial, TotalRowSums& row_total,
-                       GemmStatistics& statistics) {
+                       BiasWord& open_bias, GemmStatistics& statistics) {
 #pragma HLS inline off
 gemm_steps:
     for (int index = 0; index < steps; ++index) {
@@ -58,11 +58,11 @@ gemm_steps:
 #pragma HLS array_partition variable=seconds type=complete dim=1
 #pragma HLS stream variable=seconds type=fifo depth=32
         BiasBuffer new_bias;
-#pragma HLS stream variable=new_bias type=fifo depth=32
+#pragma HLS stream variable=new_bias type=fifo depth=7
         PROCESS(next_step(job, walk, to_load, to_multiply, to_finish, to_store));
         AHEAD(load(mem0, mem1, mem2, job, to_load, rows, columns, extra, saved, beside_rows), kStepBuffers);
         COMPUTE(multiply(to_multiply, rows, columns, panel, column_tile, sums, row_sums));
-        FED(finish(job, to_finish, sums, row_sums, extra, saved, beside_rows, waiting0, waiting1, row_partial, row_total, results, seconds, new_bias, statistics), cycles_to_first_sums(to_multiply), cycles_from_last_sums(to_finish));
+        FED(finish(job, to_finish, sums, row_sums, extra, saved, beside_rows, waiting0, waiting1, row_partial, row_total, open_bias, results, seconds, new_bias, statistics), cycles_to_first_sums(to_multiply), cycles_from_last_sums(to_finish));
         FED(store_results(mem0, mem1, mem2, job, to_store, results, seconds, new_bias), kFinishDepth + kRowBeats, kStoreTail);
     }
 }
@@ -83,13 +83,15 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, S
 #pragma HLS array_reshape variable=waiting1 type=complete dim=2
     PartialRowSums row_partial;
     TotalRowSums row_total;
+    BiasWord open_bias;
+#pragma HLS array_partition variable=open_bias type=complete
     GemmStatistics statistics;
     statistics.bias = no_statistics();
     statistics.out[kPatchRows] = no_statistics();
     statistics.out[kClassRows] = no_statistics();
     statistics.pre = no_statistics();
     GemmWalk walk = start_of_walk();
-    gemm_steps(mem0, mem1, mem2, job, count_steps(job), walk, panel, column_tile, waiting0, waiting1, row_partial, row_total, statistics);
+    gemm_steps(mem0, mem1, mem2, job, count_steps(job), walk, panel, column_tile, waiting0, waiting1, row_partial, row_total, open_bias, statistics);
     const int out_fraction = job.has_gelu ? kGeluBits : int(job.fraction[kPatchRows]);
     record(slots, job.slot[kPatchRows], statistics.out[kPatchRows], out_fraction);
     if (job.form == kNn) record(slots, job.slot[kClassRows], statistics.out[kClassRows], job.fraction[kClassRows]);

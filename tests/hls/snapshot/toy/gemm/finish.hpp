@@ -215,17 +215,57 @@ inline Finished finished_element(const GemmJob& job, const Epilogue& epilogue, w
 // What is beside the sums of a row of the panel: an element of the first operand's class row, or an old bias gradient.
 inline i32 beside_row(const GemmJob& job, const BiasBuffer& beside_rows, int row) {
 #pragma HLS inline
-    const int place = natural<kPanelPlaceBits>(unsigned(row));
-    const word_t word = beside_rows[job.adds_class_row ? place / kLanes : place / kWideLanes];
-    return job.adds_class_row ? i32(get16(word, place % kLanes)) : get32(word, place % kWideLanes);
+    const word_t word = beside_rows[job.adds_class_row ? row / kLanes : row / kWideLanes];
+    return job.adds_class_row ? i32(get16(word, row % kLanes)) : get32(word, row % kWideLanes);
+}
+
+// How the bias gradients are finished.
+struct BiasEpilogue {
+    AddendShift addend;
+    StoreShift plain;
+};
+
+inline BiasEpilogue bias_epilogue_of(const GemmJob& job) {
+    const int fraction = job.fraction[kPatchRows] - job.f_second;
+    const int f_class = job.f_residual[kPatchRows] - job.f_second;
+    const int f_addend = job.adds_class_row ? f_class : int(job.f_bias);
+    BiasEpilogue by;
+    by.addend = addend_shift_of(f_addend - fraction, true);
+    if (!job.accumulates && !job.adds_class_row) by.addend.factor = 0;
+    by.plain = store_shift_of(fraction - job.f_bias, 32);
+    return by;
+}
+
+// The word of bias gradients that is not complete yet.
+using BiasWord = i32[kWideLanes];
+
+// The bias gradient of a row from its sum, behind those of the rows before.
+inline void add_bias_gradient(const BiasEpilogue& by, int lane, wide_t sum, i32 addend, BiasWord& open, Statistics& statistics) {
+#pragma HLS inline
+    const i32 made = stored(wide_t(sum + aligned_addend(0, addend, true, by.addend)), by.plain, true, statistics);
+    for (int l = 0; l < kWideLanes; ++l) {
+#pragma HLS unroll
+        open[l] = l == lane ? made : (l < lane ? open[l] : i32(0));
+    }
+}
+
+inline word_t word_of_bias(const BiasWord& open) {
+#pragma HLS inline
+    word_t word = zero_word();
+    for (int l = 0; l < kWideLanes; ++l) {
+#pragma HLS unroll
+        put32(word, l, open[l]);
+    }
+    return word;
 }
 
 // A word of sums a cycle: the ports' words in turn. The bias comes as the line before the first row: it is aligned in the
 // same lanes and kept. The second operand's class row is there as well; its products with an element a row are addends.
-inline void finish_rows(const GemmJob& job, const GemmStep& step, const SumBuffer& sums, const RowSumBuffer& row_sums,
-                        const ExtraBuffer& extra, const SavedBuffer& saved, const BiasBuffer& beside_rows, WaitingSums& waiting0, WaitingSums& waiting1,
-                        PartialRowSums& row_partial, TotalRowSums& row_total, ResultBuffer& results, ResultBuffer& seconds,
-                        GemmStatistics& statistics) {
+// A bias gradient is finished with the first word of its row.
+inline void finish(const GemmJob& job, const GemmStep& step, const SumBuffer& sums, const RowSumBuffer& row_sums, const ExtraBuffer& extra,
+                   const SavedBuffer& saved, const BiasBuffer& beside_rows, WaitingSums& waiting0, WaitingSums& waiting1,
+                   PartialRowSums& row_partial, TotalRowSums& row_total, BiasWord& open_bias, ResultBuffer& results, ResultBuffer& seconds,
+                   BiasBuffer& new_bias, GemmStatistics& statistics) {
     const bool is_wide = job.form == kTn;
     const int words = port_words(step.columns);
     const int first_line = step.closes_sum && job.has_bias ? 0 : 1;
@@ -235,6 +275,7 @@ inline void finish_rows(const GemmJob& job, const GemmStep& step, const SumBuffe
 #pragma HLS array_partition variable=epilogues type=complete
     set_epilogue(job, step, kPatchRows, epilogues[kPatchRows]);
     set_epilogue(job, step, kClassRows, epilogues[kClassRows]);
+    const BiasEpilogue bias_epilogue = bias_epilogue_of(job);
     chunk_t arrived[kPorts][kLanes];  // sums of a word of each port
 #pragma HLS array_partition variable=arrived type=complete dim=0
     i48 bias[kRowBeats][kLanes];
@@ -242,6 +283,7 @@ inline void finish_rows(const GemmJob& job, const GemmStep& step, const SumBuffe
     i20 sum_beat = step.waits ? int(step.sum_beat) : 0;  // of the sums that wait
     int sum = 0;     // place of the next sums
     int result = 0;  // and of the next words of results
+    int bias_word = 0;  // of the step's bias gradients
 finish_lines:
     for (int line = first_line; line <= step.rows; ++line) {
 #pragma HLS loop_tripcount max = 41
@@ -256,7 +298,8 @@ finish_lines:
             const int i = is_bias ? 0 : line - 1;
             const int group = row_group(job, step.row + i);
             const Epilogue epilogue = epilogues[group];
-            const int row = step.panel_row + i;
+            const int row = natural<kPanelPlaceBits>(unsigned(step.panel_row + i));
+            const i32 beside = beside_row(job, beside_rows, row);
             if (port == 0 && !is_bias) {
                 for (int p = 0; p < kPorts; ++p) {
 #pragma HLS unroll
@@ -273,13 +316,20 @@ finish_lines:
                     row_partial[row] = running.partial;
                     row_total[row] = running.total;
                 }
+                if (makes_bias_gradient(step)) {
+                    const int lane = row % kWideLanes;
+                    add_bias_gradient(bias_epilogue, lane, running.total, beside, open_bias, statistics.bias);
+                    if (lane == kWideLanes - 1 || (step.ends_panel && line == step.rows)) {
+                        new_bias[bias_word] = word_of_bias(open_bias);
+                        ++bias_word;
+                    }
+                }
             }
             const WaitingPlace place = waiting_place(sum_beat);
             const bool is_second = !job.holds_both && place.is_second;
             const AddendShift addend_shift = is_bias ? bias_shift : epilogue.addend;
             const word_t first = extra[port][(job.adds_class_row ? 0 : line * kPortWords) + w];
             const word_t second = saved[port][i * kPortWords + w];
-            const i16 class_element = i16(beside_row(job, beside_rows, row));
             // Columns from the word's first one on: what lies behind the last is 0.
             const int lanes = natural<4>(unsigned(smaller(step.columns - kLanes * (port_start(port, step.columns) + w), kLanes)));
             Statistics seen_plain = no_statistics();
@@ -301,7 +351,7 @@ finish_lines:
                 const bool is_column = l < lanes;
                 const i16 element = is_column ? get16(first, l) : i16(0);
                 const i32 old = l < kWideLanes ? get32(first, l % kWideLanes) : get32(second, l % kWideLanes);
-                const i32 wide_addend = job.adds_class_row ? i32(product(element, class_element)) : (is_column ? old : i32(0));
+                const i32 wide_addend = job.adds_class_row ? i32(product(element, i16(beside))) : (is_column ? old : i32(0));
                 const wide_t addend = aligned_addend(element, wide_addend, is_wide, addend_shift);
                 if (is_bias) bias[beat][l] = i48(addend);
                 const total_t whole = is_column ? running.total : total_t(0);
@@ -337,50 +387,11 @@ finish_lines:
     }
 }
 
-// The bias gradients of a panel, an element a cycle.
-inline void finish_bias_gradient(const GemmJob& job, const GemmStep& step, const BiasBuffer& beside_rows, const TotalRowSums& row_total,
-                                 BiasBuffer& new_bias, Statistics& statistics) {
-    const int fraction = job.fraction[kPatchRows] - job.f_second;
-    const int f_class = job.f_residual[kPatchRows] - job.f_second;
-    const int f_addend = job.adds_class_row ? f_class : int(job.f_bias);
-    const AddendShift addend_shift = addend_shift_of(f_addend - fraction, true);
-    const bool has_addend = job.accumulates || job.adds_class_row;
-    const StoreShift by = store_shift_of(fraction - job.f_bias, 32);
-    i32 last[kWideLanes] = {0, 0, 0, 0};  // elements, the latest behind
-#pragma HLS array_partition variable=last type=complete
-finish_bias_gradient:
-    for (int row = 0; row < kWideLanes * words32(step.stored_sums); ++row) {
-#pragma HLS loop_tripcount max = 40
-        PIPELINE(row == 0, 1, kFinishDepth);
-        const int lane = row % kWideLanes;
-        i32 kept = 0;
-        if (row < step.stored_sums) {
-            const wide_t addend = aligned_addend(0, beside_row(job, beside_rows, row), true, addend_shift);
-            const wide_t sum = row_total[row];
-            kept = stored(has_addend ? wide_t(sum + addend) : sum, by, true, statistics);
-        }
-        word_t word = zero_word();
-        for (int l = 0; l < kWideLanes; ++l) {
-#pragma HLS unroll
-            last[l] = l < kWideLanes - 1 ? last[l + 1] : kept;
-            put32(word, l, last[l]);
-        }
-        if (lane == kWideLanes - 1) new_bias[row / kWideLanes] = word;
-    }
-}
-
 // For the schedule: from the start of `multiply` to its first row of sums, and from its end to that of `finish`.
 inline int cycles_to_first_sums(const GemmStep& step) { return turn_of(step) + kMultiplyDepth; }
 inline int cycles_from_last_sums(const GemmStep& step) {
     const int rows = step.rows - (step.tiles - 1) * kRowTile;  // of the last tile
-    return rows * kRowBeats + kFinishDepth + (step.stored_sums > 0 ? int(step.stored_sums) + kFinishDepth : 0);
-}
-
-inline void finish(const GemmJob& job, const GemmStep& step, const SumBuffer& sums, const RowSumBuffer& row_sums, const ExtraBuffer& extra,
-                   const SavedBuffer& saved, const BiasBuffer& beside_rows, WaitingSums& waiting0, WaitingSums& waiting1, PartialRowSums& row_partial,
-                   TotalRowSums& row_total, ResultBuffer& results, ResultBuffer& seconds, BiasBuffer& new_bias, GemmStatistics& statistics) {
-    finish_rows(job, step, sums, row_sums, extra, saved, beside_rows, waiting0, waiting1, row_partial, row_total, results, seconds, statistics);
-    finish_bias_gradient(job, step, beside_rows, row_total, new_bias, statistics.bias);
+    return rows * kRowBeats + kFinishDepth;
 }
 
 }  // namespace peelvit

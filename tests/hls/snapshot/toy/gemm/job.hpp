@@ -82,7 +82,7 @@ struct GemmStep {
     bool waits;         // the contraction has several chunks
     bool closes_sum;    // last chunk of the contraction
     bool sums_rows;     // the sums of the first operand are taken
-    i16 stored_sums;    // how many of them are complete with this step and stored: the panel's rows, or none
+    bool ends_panel;    // its last row is that of the panel
 };
 
 // The place of the next step. From the outermost loop: panels of rows, groups of column tiles, chunks, column tiles, blocks.
@@ -276,8 +276,17 @@ struct NewRows {
     u8 slot;   // of it in the group
 };
 
+// Rows of the panel up to the step's last one.
+inline int end_of(const GemmStep& step) { return natural<kPanelPlaceBits>(unsigned(step.panel_row + step.rows)); }
+
 // Words of the panel that rows before this one have a part in.
 inline int words_to(int row) { return (natural<kPanelPlaceBits>(unsigned(row)) + kLanes - 1) / kLanes; }
+
+// The bias gradients of a step, in words of the panel: the first one that a row of the step has a part in, and the end of
+// those that are complete with its last row.
+inline bool makes_bias_gradient(const GemmStep& step) { return step.sums_rows && step.closes_sum; }
+inline int first_bias_word(const GemmStep& step) { return natural<kPanelPlaceBits>(unsigned(step.panel_row)) / kWideLanes; }
+inline int end_of_bias_words(const GemmStep& step) { return step.ends_panel ? words32(end_of(step)) : end_of(step) / kWideLanes; }
 
 inline NewRows new_rows(const GemmStep& step) {
     NewRows rows;
@@ -307,8 +316,7 @@ inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmSt
     step.waits = job.chunks > 1;
     step.closes_sum = closes_sum(job, walk, step.chunk);
     step.sums_rows = job.sums_rows && walk.column_tile == 0;
-    const bool ends_panel = walk.tile + step.tiles == tiles_of(panel_rows(job, walk));
-    step.stored_sums = step.sums_rows && step.closes_sum && ends_panel ? panel_rows(job, walk) : 0;
+    step.ends_panel = walk.tile + step.tiles == tiles_of(panel_rows(job, walk));
     advance(job, step.chunk, walk);
     load = step;
     product = step;

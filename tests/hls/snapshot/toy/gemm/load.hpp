@@ -353,15 +353,16 @@ inline unsigned bias_address(const GemmJob& job, const GemmStep& step) {
     return job.bias.address + unsigned((step.row - step.panel_row) / kWideLanes);
 }
 
-// The bias gradients that are added to, or the class row up to the step's last row.
+// The bias gradients that are added to, or the class row, at the step's rows.
 inline void load_beside_rows(const word_t* mem0, const GemmJob& job, const GemmStep& step, BiasBuffer& beside_rows) {
     const unsigned class_address = job.first.address + unsigned((step.row - step.panel_row) / kLanes);
     const unsigned address = job.adds_class_row ? class_address : bias_address(job, step);
-    const int words = job.adds_class_row ? words_to(step.panel_row + step.rows) : words32(step.stored_sums);
+    const int first = job.adds_class_row ? first_bias_word(step) / 2 : first_bias_word(step);
+    const int end = job.adds_class_row ? words_to(end_of(step)) : words32(end_of(step));
 load_beside_rows:
-    for (int w = 0; w < words; ++w) {
+    for (int w = first; w < end; ++w) {
 #pragma HLS loop_tripcount max = 10
-        PIPELINE(w == 0, 1, kReadLatency);
+        PIPELINE(w == first, 1, kReadLatency);
         beside_rows[w] = read_word<0>(mem0, address + unsigned(w));
     }
 }
@@ -374,7 +375,7 @@ inline void load(const word_t* mem0, const word_t* mem1, const word_t* mem2, con
         load_lines(mem0, mem1, mem2, step, residual_lines(job), extra, saved);
     if (step.closes_sum && job.has_gelu_backward) load_lines(mem0, mem1, mem2, step, saved_lines(job), extra, saved);
     if (step.closes_sum && job.accumulates) load_lines(mem0, mem1, mem2, step, gradient_lines(job), extra, saved);
-    if ((step.stored_sums > 0 && job.accumulates) || (step.closes_sum && job.adds_class_row))
+    if ((job.accumulates && makes_bias_gradient(step)) || (job.adds_class_row && step.closes_sum))
         load_beside_rows(mem0, job, step, beside_rows);
 }
 

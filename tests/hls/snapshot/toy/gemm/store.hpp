@@ -50,20 +50,22 @@ store_rows:
     }
 }
 
+// The panel's last word is one of zeros where only its padding is there.
 inline void store_bias_gradient(word_t* mem0, const GemmJob& job, const GemmStep& step, const BiasBuffer& new_bias) {
     const unsigned address = bias_address(job, step);
+    const int first = first_bias_word(step);
 store_bias_gradient:
-    for (int w = 0; w < words32(step.stored_sums); ++w) {
-#pragma HLS loop_tripcount max = 10
-        PIPELINE(w == 0, 1, kStoreRowsDepth);
-        write_word<0>(mem0, address + unsigned(w), new_bias[w]);
+    for (int w = first; w < end_of_bias_words(step); ++w) {
+#pragma HLS loop_tripcount max = 6
+        PIPELINE(w == first, 1, kStoreRowsDepth);
+        write_word<0>(mem0, address + unsigned(w), kWideLanes * w < end_of(step) ? new_bias[w - first] : zero_word());
     }
 }
 
 inline void store_results(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const ResultBuffer& results,
                           const ResultBuffer& seconds, const BiasBuffer& new_bias) {
     store_rows(mem0, mem1, mem2, job, step, results, seconds);
-    store_bias_gradient(mem0, job, step, new_bias);
+    if (makes_bias_gradient(step)) store_bias_gradient(mem0, job, step, new_bias);
 }
 
 }  // namespace peelvit
