@@ -175,7 +175,8 @@ OPS: tuple[Op, ...] = (
         "acc[i][j] = sum_k dy[i][k] * w[k][j], each of the `segments` equal parts of k with its own fraction; with "
         "GELU_BACKWARD times GELU'(pre[i][j]); + residual[i][j]; dx = round(acc). A linear layer's input gradient.",
         flags=("RESIDUAL", "GELU_BACKWARD"),
-        rules=("split <= rows", "segments == 1 || k % 24 == 0", "segments != 2"),
+        # A raised sum of several segments has more bits than a slope multiplies; no layer has both.
+        rules=("split <= rows", "segments == 1 || k % 24 == 0", "segments != 2", "GELU_BACKWARD == 0 || segments == 1"),
         macs="rows * n * k",
     ),
     Op(

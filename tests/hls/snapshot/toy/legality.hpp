@@ -25,8 +25,8 @@ static const int kOpFlags[23] = {
 
 static const int kOpRules[23] = {
     // clang-format off
-    0, 3, 13, 1, 49, 0, 64, 129, 0, 1, 0, 1, 16128, 6912, 16384, 98304,
-    32768, 32768, 0, 0, 0, 0, 0,
+    0, 3, 29, 1, 97, 0, 128, 257, 0, 1, 0, 1, 32256, 13824, 32768, 196608,
+    65536, 65536, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
@@ -200,19 +200,20 @@ inline void check_rules(const Instruction& in, int slot_count, Legality& legalit
     if ((rules >> 1 & 1) != 0 && !(d[4] <= d[0])) legality.is_shape = false;
     if ((rules >> 2 & 1) != 0 && !(d[4] == 1 || d[3] % 24 == 0)) legality.is_shape = false;
     if ((rules >> 3 & 1) != 0 && !(d[4] != 2)) legality.is_shape = false;
-    if ((rules >> 4 & 1) != 0 && !(d[3] <= d[0])) legality.is_shape = false;
-    if ((rules >> 5 & 1) != 0 && !(d[3] == 1 || d[1] == 0)) legality.is_shape = false;
-    if ((rules >> 6 & 1) != 0 && !(d[1] < 1024 || d[1] < 2048 && d[1] % 4 == 0)) legality.is_shape = false;
-    if ((rules >> 7 & 1) != 0 && !(d[2] < 1024 || d[2] < 2048 && d[2] % 4 == 0)) legality.is_shape = false;
-    if ((rules >> 8 & 1) != 0 && !(d[3] % 8 == 0)) legality.is_shape = false;
-    if ((rules >> 9 & 1) != 0 && !(d[5] == 1 || d[5] == 1 + d[1])) legality.is_shape = false;
-    if ((rules >> 10 & 1) != 0 && !(d[6] <= d[5])) legality.is_shape = false;
-    if ((rules >> 11 & 1) != 0 && !(d[4] <= d[1])) legality.is_shape = false;
-    if ((rules >> 12 & 1) != 0 && !(f[0] == (d[4] > 0))) legality.is_shape = false;
-    if ((rules >> 13 & 1) != 0 && !(f[1] == (d[6] > 0))) legality.is_shape = false;
-    if ((rules >> 14 & 1) != 0 && !(d[3] <= d[1])) legality.is_shape = false;
-    if ((rules >> 15 & 1) != 0 && !(d[2] <= d[1])) legality.is_shape = false;
-    if ((rules >> 16 & 1) != 0 && !(d[3] <= d[2])) legality.is_shape = false;
+    if ((rules >> 4 & 1) != 0 && !(f[1] == 0 || d[4] == 1)) legality.is_shape = false;
+    if ((rules >> 5 & 1) != 0 && !(d[3] <= d[0])) legality.is_shape = false;
+    if ((rules >> 6 & 1) != 0 && !(d[3] == 1 || d[1] == 0)) legality.is_shape = false;
+    if ((rules >> 7 & 1) != 0 && !(d[1] < 1024 || d[1] < 2048 && d[1] % 4 == 0)) legality.is_shape = false;
+    if ((rules >> 8 & 1) != 0 && !(d[2] < 1024 || d[2] < 2048 && d[2] % 4 == 0)) legality.is_shape = false;
+    if ((rules >> 9 & 1) != 0 && !(d[3] % 8 == 0)) legality.is_shape = false;
+    if ((rules >> 10 & 1) != 0 && !(d[5] == 1 || d[5] == 1 + d[1])) legality.is_shape = false;
+    if ((rules >> 11 & 1) != 0 && !(d[6] <= d[5])) legality.is_shape = false;
+    if ((rules >> 12 & 1) != 0 && !(d[4] <= d[1])) legality.is_shape = false;
+    if ((rules >> 13 & 1) != 0 && !(f[0] == (d[4] > 0))) legality.is_shape = false;
+    if ((rules >> 14 & 1) != 0 && !(f[1] == (d[6] > 0))) legality.is_shape = false;
+    if ((rules >> 15 & 1) != 0 && !(d[3] <= d[1])) legality.is_shape = false;
+    if ((rules >> 16 & 1) != 0 && !(d[2] <= d[1])) legality.is_shape = false;
+    if ((rules >> 17 & 1) != 0 && !(d[3] <= d[2])) legality.is_shape = false;
     if (in.opcode == kOpExponentUpdate && d[0] + d[1] > slot_count) legality.has_slots = false;
 }
 
