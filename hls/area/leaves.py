@@ -23,7 +23,8 @@ FUNCTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "gelu_slope": (("gelu_slope",), ()),
     "look_at_bits": (("look_at_bits",), ()),
     "finished_element": (("epilogue",), ("gelu_value", "gelu_slope")),
-    "store": (("requantise16", "requantise32", "probability"), ()),  # at 64 bits, and as the kernels use it
+    "store": (("requantise16", "requantise32"), ()),
+    "fit16": (("probability", "normalise"), ()),  # of 64 bits and of 48, with what stands before them
 }
 """By function of the kernels: the leaves that hold it, and those of them that are functions of their own."""
 

@@ -78,8 +78,13 @@ void gelu_slope(const S<16>& x, const S<8>& fraction, S<18>& slope) {
 // A probability from its exponential: what `values` does in a lane.
 void probability(const U<21>& exponential, const U<29>& inverse, const S<8>& shift, const U<64>& seen_bits,
                  const U<32>& seen_saturations, S<16>& mantissa, U<64>& all_bits, U<32>& all_saturations) {
-    const wide_t value = peelvit::probability_of(wide_t(exponential), wide_t(inverse));
-    mantissa = S<16>(stored(value, shift, 16, seen_bits, seen_saturations, all_bits, all_saturations));
+    const wide_t product = peelvit::multiply(peelvit::i27(exponential), peelvit::i40(wide_t(inverse)));
+    peelvit::Statistics statistics;
+    statistics.bits = seen_bits;
+    statistics.saturations = seen_saturations;
+    mantissa = S<16>(peelvit::fit16(peelvit::i56(product), peelvit::fit_wide_of(shift), statistics));
+    all_bits = statistics.bits;
+    all_saturations = statistics.saturations;
 }
 
 // An element of layernorm_rows: normalised, stored, scaled, moved and stored again.
