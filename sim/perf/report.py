@@ -15,7 +15,7 @@ from sim.perf.run import Run
 UNITS = {"inference": "ms an image", "training": "h an epoch"}
 LEGEND = """\
 modelled  cycles counted while the kernels run in C simulation, at {clock:g} MHz; not confirmed by synthesis or a board
-bound     the same multiply-accumulates, one a cycle in each of the {dsp} DSP slices
+bound     the same multiply-accumulates, one a cycle in each of the {dsp} DSP slices; a cell of the GEMM array makes two
 paper     Table 2 of Tri-Level E-ViT: batch 1, 16 bits, ZCU102 at 150 MHz
 target    inference at batch 1 and training at micro-batch 16 as set for this project; training at batch 1, an update
           per image: 1.5 times faster than the paper
