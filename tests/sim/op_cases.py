@@ -130,6 +130,8 @@ class _Draw:
         if "segments" in d:
             d["segments"] = int(self.rng.choice([1, 3]))
             d["k"] = d["k"] if d["segments"] == 1 else 24 * self.integer(1, min(4, limits["max_contraction"] // 24))
+            if d["segments"] > 1:
+                self.flags.discard("GELU_BACKWARD")
         if "heads" in d:
             self.draw_attention()
         if "keep" in d:
