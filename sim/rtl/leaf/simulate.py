@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -75,12 +76,15 @@ def simulate(
                 sources=[folder / name for name in sources], hdl_toplevel=TOP, build_dir=folder / "verilator",
                 build_args=["-O3", "-Wno-fatal"], log_file=folder / "build.log",
             )  # fmt: skip
-            runner.test(
-                hdl_toplevel=TOP, test_module="sim.rtl.leaf.bench", build_dir=folder / "verilator", test_dir=folder,
-                results_xml=str(results), log_file=folder / "test.log",
-            )  # fmt: skip
-        except RuntimeError:  # cocotb: a command failed
+            with contextlib.suppress(SystemExit):  # cocotb: a test failed, and the results say which
+                runner.test(
+                    hdl_toplevel=TOP, test_module="sim.rtl.leaf.bench", build_dir=folder / "verilator", test_dir=folder,
+                    results_xml=str(results), log_file=folder / "test.log",
+                )  # fmt: skip
+        except (RuntimeError, SystemExit):  # cocotb: a command failed
             raise PeelVitError(f"the leaves' RTL does not build or run; the messages are in {folder}/*.log") from None
+    if not results.is_file():
+        raise PeelVitError(f"the leaves' RTL did not run to its end; the messages are in {folder}/*.log")
     return failures(results, [module.leaf.name for module in modules])
 
 
