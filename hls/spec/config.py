@@ -20,10 +20,10 @@ from hls.spec.formats import LANES, MAX_CONTRACTION, WORD_BYTES
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 SHIPPED = tuple(sorted(path.stem for path in CONFIGS.glob("*.json")))
 """Names of the configurations that come with the source."""
-LINE_WORDS = 512
-"""Words of a buffer of lines: the depth of a block RAM at its widest."""
 BOARDS = tuple(name for name in SHIPPED if name != "toy")
 """Those of boards; `toy` is for tests."""
+LINE_WORDS = 512
+"""Words of a buffer of lines: the depth of a block RAM at its widest."""
 
 
 class ConfigError(ValueError):
@@ -194,6 +194,10 @@ def check(config: HardwareConfig) -> None:
     need(config.row_tile % 2 == 0 and config.row_tile >= LANES, f"row_tile must be even and at least {LANES}")
     need(
         config.tile_words <= config.ports, f"row_tile {config.row_tile} must lie in {config.ports} words of eight rows"
+    )
+    need(
+        config.row_tile * config.column_tile <= 255 * wave,
+        f"row_tile times column_tile must be at most {255 * wave}: words of a port of a row tile are counted in eight bits",
     )
     need(2 <= config.step_buffers <= 5, "step_buffers must be between 2 and 5")
     need(config.panel_rows % config.row_tile == 0, "panel_rows must be a multiple of row_tile")

@@ -36,6 +36,7 @@ def test_shipped_configurations_load(name: str) -> None:
         ({"panel_rows": 24}, "panel_rows must be a multiple of row_tile"),
         ({"panel_rows": 50}, "panel_rows must be a multiple of 8"),
         ({"step_buffers": 1}, "step_buffers must be between 2 and 5"),
+        ({"column_tile": 624}, "row_tile times column_tile must be at most 6120"),
         ({"sum_rows": 30}, "sum_rows must be at least panel_rows"),
         ({"lanes": 2}, "lanes must be 4, 8, 12 or 16"),
         ({"max_split": 25}, "max_split must not exceed chunk"),

@@ -108,11 +108,6 @@ inline void divide_bits(u34 divisor, Division& division) {
     }
 }
 
-// An exponential times the reciprocal of its row's sum: Q48.
-inline wide_t probability_of(wide_t exponential, wide_t inverse) {
-    return wide_t(narrow<22>(int(exponential))) * wide_t(narrow<30>(int(inverse)));
-}
-
 // 1 / sqrt(value) = mantissa * 2^-16 * 2^-exponent.
 struct Rsqrt {
     int mantissa;

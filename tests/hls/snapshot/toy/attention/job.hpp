@@ -110,11 +110,10 @@ constexpr int kHalf = kLaneCount / 2;
 constexpr int kHalfRows = kGroups * kHalf;
 static_assert(kGroups == 2, "lanes_row takes the first or the second group");
 
-// Of `rows` of a block, those of `lanes` lanes from `lane` on; row `m` of them; its group.
+// Of `rows` of a block, those of `lanes` lanes from `lane` on; row `m` of them.
 inline int lanes_rows(int rows, int lane, int lanes) {
     return clamp_to(rows - lane, lanes) + clamp_to(rows - kLaneCount - lane, lanes);
 }
-inline int lanes_group(int lanes, int m) { return m < lanes ? 0 : 1; }
 inline int lanes_row(int lane, int lanes, int m) {
     return lane + narrow<7>(m) + (narrow<7>(m) < lanes ? 0 : kLaneCount - lanes);
 }

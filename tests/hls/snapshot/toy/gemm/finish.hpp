@@ -1,7 +1,7 @@
 // What becomes of sums: they are added over the contraction, then the epilogue, and rounding.
 //
-// Eight sums a cycle, a word of int16 results: a row tile takes as long as a contraction over 192, so the multipliers are
-// seldom kept waiting.
+// Eight sums a cycle, a word of int16 results: a row tile takes kRowTile * kRowBeats cycles, as long as a contraction over
+// twice as many steps, and shorter ones wait for it.
 #pragma once
 
 #include "../functions.hpp"

@@ -10,6 +10,7 @@ namespace peelvit {
 
 constexpr int kMultiplyDepth = 12;
 constexpr int kRowGrain = 2;  // a row tile begins at a multiple of it in a word
+static_assert(kRowTile * kPortWords <= 255, "words of a port of a row tile are counted in eight bits: fewer rows or columns");
 constexpr int kPanelGroupBits = 2;
 
 // The sum over a chunk, and that of one operand alone, in as few bits as the longest chunk takes: sums of crossed
