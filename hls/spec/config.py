@@ -197,7 +197,7 @@ def check(config: HardwareConfig) -> None:
     )
     need(
         config.row_tile * config.column_tile <= 255 * wave,
-        f"row_tile times column_tile must be at most {255 * wave}: words of a port of a row tile are counted in eight bits",
+        f"row_tile times column_tile must be at most {255 * wave}: a row tile's words a port are counted in eight bits",
     )
     need(2 <= config.step_buffers <= 5, "step_buffers must be between 2 and 5")
     need(config.panel_rows % config.row_tile == 0, "panel_rows must be a multiple of row_tile")
