@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hls.spec.formats import LANES
+from hls.spec.formats import LANES, STATE, stored_as
 from host.device import Device
 from host.layout import Layout
 from host.memory import Region
@@ -23,15 +23,22 @@ class TensorMemory:
         self._device, self._layout = device, layout
 
     def read(self, name: str, rows: int | None = None, columns: int | None = None) -> NDArray[Any]:
-        """The tensor as integers [rows, columns]; sizes that are not given are those of the dense case."""
+        """The tensor as integers [rows, columns]; sizes that are not given are those of the dense case.
+
+        One of `STATE` is [rows, 2, columns]: master weights and the optimizer's state.
+        """
         tensor = self._layout.tensors[name]
         rows, columns = rows or tensor.rows, columns or tensor.columns
+        if tensor.element == STATE:
+            return self._read_state(self._layout.addresses[name], rows, columns)
         shape = (rows, _padded(columns))
         return self._device.read(self._layout.addresses[name], shape, _TYPES[tensor.element])[:, :columns]
 
     def write(self, name: str, values: NDArray[np.integer[Any]]) -> None:
         """Replace a whole tensor by integers of its shape."""
         tensor = self._layout.tensors[name]
+        if tensor.element == STATE:
+            return self._write_state(self._layout.addresses[name], values)
         if values.shape != (tensor.rows, tensor.columns):
             raise ValueError(f"{name} is {tensor.rows}x{tensor.columns}, not {'x'.join(map(str, values.shape))}")
         element = _TYPES[tensor.element]
@@ -40,6 +47,18 @@ class TensorMemory:
         padded = np.zeros((tensor.rows, _padded(tensor.columns)), element)
         padded[:, : tensor.columns] = values
         self._device.write(self._layout.addresses[name], padded)
+
+    def _read_state(self, address: int, rows: int, columns: int) -> NDArray[Any]:
+        element, stored = stored_as(STATE, columns)
+        grouped = self._device.read(address, (rows, stored), _TYPES[element]).reshape(rows, -1, 2, LANES)
+        return grouped.swapaxes(1, 2).reshape(rows, 2, -1)[..., :columns]
+
+    def _write_state(self, address: int, values: NDArray[np.integer[Any]]) -> None:
+        rows, _, columns = values.shape
+        element, stored = stored_as(STATE, columns)
+        padded = np.zeros((rows, 2, _padded(columns)), _TYPES[element])
+        padded[..., :columns] = values
+        self._device.write(address, padded.reshape(rows, 2, -1, LANES).swapaxes(1, 2).reshape(rows, stored))
 
     def read_slots(self, region: Region) -> SlotTable:
         """The slot table in `region`."""

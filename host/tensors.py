@@ -1,9 +1,9 @@
 """Every tensor of a training step by name: its shape in the dense case, its slots, and what it may share memory with.
 
 Names follow `trainer.models.vit`: `blocks.0.attn.qkv` is an activation, `d.blocks.0.attn.qkv` its gradient. Of a
-parameter `head.weight` there are the int16 copy that the datapath reads (`head.weight`), `master.head.weight`,
-`momentum.head.weight` or `moments.head.weight` (the state of the optimizer on the fabric) and the weight gradient
-`grad.head.weight`.
+parameter `head.weight` there are the int16 copy that the datapath reads (`head.weight`), `state.head.weight` (the
+master weights beside the state of the optimizer on the fabric) or without such an optimizer `master.head.weight`, and
+the weight gradient `grad.head.weight`.
 
 Token tensors hold the class rows of all images first, then the patch rows image by image.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from hls.spec.formats import LANES
+from hls.spec.formats import LANES, STATE
 from hls.spec.legality import words_per_row
 from hls.spec.ops import Slot
 from host.model import ViTConfig
@@ -28,8 +28,7 @@ class Group(Enum):
     GRADIENT = "activation gradients"
     WEIGHT_GRADIENT = "weight gradients"
     WEIGHT = "weights (16 bits)"
-    MASTER = "master weights (32 bits)"
-    OPTIMIZER = "optimizer state"
+    STATE = "master weights and optimizer state (32 bits each)"
     INDEX = "attention maps, kept tokens and keys"
     INPUT = "patches, labels, hyperparameters"
     RESULT = "losses and attention variances"
@@ -59,7 +58,7 @@ class Tensor:
 
 
 OPTIMIZER_STATE = {"sgd_update": "momentum", "adamw_update": "moments"}
-"""The int32 operand of each update's op that lasts from step to step."""
+"""What each update's op keeps beside a master weight from step to step, by its name in checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class Use:
 
     @property
     def state(self) -> str | None:
-        """The operand of `update` that holds the optimizer's state, which is also what its tensors are called."""
+        """What the optimizer on the fabric keeps of each weight; None where there is none."""
         return OPTIMIZER_STATE[self.update] if self.training and self.update is not None else None
 
 
@@ -222,6 +221,5 @@ def _parameter_tensors(model: ViTConfig, use: Use) -> Iterator[Tensor]:
         yield Tensor(name, Group.WEIGHT, rows, columns, slots=Slot.ONE)
         if use.training:
             yield Tensor(f"grad.{name}", Group.WEIGHT_GRADIENT, rows, columns, "i32", slots=Slot.ONE)
-            yield Tensor(f"master.{name}", Group.MASTER, rows, columns, "i32")
-        if use.state is not None:
-            yield Tensor(f"{use.state}.{name}", Group.OPTIMIZER, rows, columns, "i32")
+            kind, element = ("master", "i32") if use.state is None else ("state", STATE)
+            yield Tensor(f"{kind}.{name}", Group.STATE, rows, columns, element)

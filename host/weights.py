@@ -40,12 +40,11 @@ class Weights:
             matrix = to_device(self._layout.model, parameter, state)
             fraction = weight_fraction(matrix)
             self._store(parameter.name, quantise_master(matrix, fraction), fraction, table)
-            if self._layout.use.state is not None:
-                self._memory.write(f"{self._layout.use.state}.{parameter.name}", np.zeros(matrix.shape, np.int32))
 
     def _store(self, name: str, master: Int32Array, fraction: int, table: SlotTable) -> None:
+        """Write a parameter anew; the optimizer on the fabric starts at 0."""
         if self._layout.use.training:
-            self._memory.write(f"master.{name}", master)
+            self._write_state(name, master, np.zeros_like(master))
         self._memory.write(name, quantise_weight(master))
         slot = self._layout.slot(name)
         table["f"][slot] = table["f_previous"][slot] = fraction
@@ -55,7 +54,7 @@ class Weights:
         """Exact values of a parameter's master weights; of its 16-bit weights where there are no others."""
         fraction = int(table["f"][self._layout.slot(name)])
         if self._layout.use.training:
-            return dequantise_master(self._memory.read(f"master.{name}"), fraction)
+            return dequantise_master(self.master(name), fraction)
         return np.ldexp(self._memory.read(name).astype(np.float64), -fraction)
 
     def store_matrix(self, name: str, matrix: FloatArray, table: SlotTable) -> None:
@@ -73,21 +72,34 @@ class Weights:
 
     def state(self) -> dict[str, Int32Array]:
         """Master weights and the state of the optimizer on the fabric as they are."""
-        return {name: self._memory.read(name) for name in self._state_names()}
+        return {f"{kind}.{p.name}": self._read_state(kind, p.name) for kind in self._kinds() for p in self.parameters}
 
     def load_state(self, state: Mapping[str, Int32Array]) -> None:
         """Put back what `state` gave."""
-        for name in self._state_names():
-            self._memory.write(name, state[name])
         for parameter in self.parameters:
-            self._memory.write(parameter.name, quantise_weight(state[f"master.{parameter.name}"]))
+            master, *others = (state[f"{kind}.{parameter.name}"] for kind in self._kinds())
+            self._write_state(parameter.name, master, *others)
+            self._memory.write(parameter.name, quantise_weight(master))
 
     def state_shapes(self) -> dict[str, tuple[int, int]]:
         """Names and shapes of `state`."""
-        tensors = self._layout.tensors
-        return {name: (tensors[name].rows, tensors[name].columns) for name in self._state_names()}
+        return {f"{kind}.{p.name}": (p.rows, p.columns) for kind in self._kinds() for p in self.parameters}
 
-    def _state_names(self) -> list[str]:
+    def master(self, name: str) -> Int32Array:
+        """A parameter's master weights."""
+        return self._read_state("master", name)
+
+    def _kinds(self) -> tuple[str, ...]:
         state = self._layout.use.state
-        kinds = ("master",) if state is None else ("master", state)
-        return [f"{kind}.{parameter.name}" for kind in kinds for parameter in self.parameters]
+        return ("master",) if state is None else ("master", state)
+
+    def _read_state(self, kind: str, name: str) -> Int32Array:
+        if self._layout.use.state is None:
+            return self._memory.read(f"master.{name}")
+        return self._memory.read(f"state.{name}")[:, self._kinds().index(kind)]
+
+    def _write_state(self, name: str, master: Int32Array, state: Int32Array | None = None) -> None:
+        if state is None or self._layout.use.state is None:
+            self._memory.write(f"master.{name}", master)
+        else:
+            self._memory.write(f"state.{name}", np.stack((master, state), 1))

@@ -12,6 +12,9 @@
 //     BESIDE(call)    one that starts together with the task before it: it needs nothing from it
 //     AHEAD(call, blocks)   PROCESS for one whose channels hold so many blocks (`stream type=pipo depth=`) and not two:
 //                     it may run ahead of the task behind it by that many iterations less one
+//     STOCKS(call, blocks, behind, iterations)   AHEAD for one that also fills a FIFO to the task so many places behind it,
+//                     which holds so many iterations: it ends no earlier than that task ended the one so long ago (0: the
+//                     iteration fills nothing)
 //     COMPUTE(call)   PROCESS for the task that holds the multiply-accumulate array
 //     FED(call, first, last)   a task that the one before it feeds through a short FIFO: that one takes `first` cycles
 //                     until its first element, this one `last` cycles from the last element to its own end
@@ -38,6 +41,7 @@
 #define PROCESS(call) call
 #define BESIDE(call) call
 #define AHEAD(call, blocks) call
+#define STOCKS(call, blocks, behind, iterations) call
 #define COMPUTE(call) call
 #define FED(call, first, last) call
 #define STRAIGHT(time)
@@ -75,6 +79,11 @@ inline void write_word(word_t* mem, unsigned address, word_t value) {
 #define AHEAD(call, blocks)                                      \
     region.start(#call, peelvit::cycles::kVector, true, blocks); \
     call;                                                        \
+    region.end()
+#define STOCKS(call, blocks, behind, iterations)                 \
+    region.start(#call, peelvit::cycles::kVector, true, blocks); \
+    call;                                                        \
+    region.stocks(behind, iterations);                           \
     region.end()
 #define COMPUTE(call)                                     \
     region.start(#call, peelvit::cycles::kCompute, true); \

@@ -18,7 +18,7 @@
 // the iterations one after the other, which holds up the tasks where several of them use the same one. In a region of
 // FIFOs a task starts when
 // the first loops of the tasks before it are filled, and ends when its own first loop has passed on their last element.
-// A task that is FED does both in the times that are stated, and the one before it ends no earlier than the FIFO
+// A task that STOCKS a FIFO of whole iterations ends when the task that empties it has made room. A task that is FED does both in the times that are stated, and the one before it ends no earlier than the FIFO
 // between them, which is short, lets it.
 //
 // Cycles are booked as compute (loops of the multiply-accumulate array), memory (in other loops: the busiest stream, or
@@ -254,6 +254,11 @@ class Region {
         start(name, kVector, false);
     }
 
+    // The present task ends no earlier than the task `behind` places behind it ended the iteration so long ago.
+    void stocks(int behind, int iterations) {
+        stocked_ = iterations > 1 ? schedule_.earlier[iterations - 2][task_ + behind] : 0;
+    }
+
     void end() {
         settle();
         kind = kVector;
@@ -271,6 +276,8 @@ class Region {
         }
         count_t ended = begins_ + cost + (cost != 0 ? kHandshake : 0);
         if (tail_[task_] != 0 && cost != 0) ended = larger_count(ended, handed_ + tail_[task_]);
+        ended = larger_count(ended, stocked_);
+        stocked_ = 0;
         for (int i = kBlocks - 1; i > 0; --i) schedule_.earlier[i][task_] = schedule_.earlier[i - 1][task_];
         schedule_.earlier[0][task_] = schedule_.last[task_];
         schedule_.last[task_] = streams_ ? larger_count(ended, handed_ + fill) : ended;
@@ -356,6 +363,7 @@ class Region {
     const char* name_ = "";
     int task_ = 0;
     int blocks_ = 2;  // that a channel of the present task holds
+    count_t stocked_ = 0;  // when the FIFO of the present task has room for all of its words
 };
 
 inline void reset() {

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from hls.spec.config import HardwareConfig
+from hls.spec.formats import STATE
 from hls.spec.instruction import MAX_DIMENSIONS, MAX_OPERANDS
 from hls.spec.ops import Access, Op, Operand, Slot
 
@@ -23,13 +24,14 @@ FACTOR_BITS = 5
 FACTORS = 3
 _ONE = MAX_DIMENSIONS + CONSTANTS.index(0) + PLUS_ONE
 
-WIDE = 1 << (2 * FACTORS * FACTOR_BITS)
-"""Shape of an operand of int32 elements: above its row and column factors."""
-FLAG_BITS = 3
+FLAG_BITS = 5
 EXISTS, IN_MEMORY, HAS_SLOT = (1 << FLAG_BITS + i for i in range(3))
 SPAN_SHIFT = FLAG_BITS + 3
 SPAN_BY_SEGMENTS = 7
-"""Use of an operand: its flag, the three bits above, and its slots; this many are two for each segment."""
+WIDTH_SHIFT = SPAN_SHIFT + 3
+WIDTHS = {"i16": 0, "u16": 0, "i32": 1, STATE: 2}
+"""Use of an operand: its flag, the three bits above, its slots (this many are two for each segment), and log2 of the
+words that eight elements take."""
 
 
 def factor(text: str, dimensions: Sequence[str]) -> int:
@@ -50,18 +52,18 @@ def product(expression: str, dimensions: Sequence[str]) -> int:
 
 
 def shapes(op: Op) -> list[int]:
-    """Rows, columns and width of each operand."""
+    """Rows and columns of each operand."""
     found = [_shape(operand, op) for operand in op.operands]
     return found + [0] * (MAX_OPERANDS - len(found))
 
 
 def _shape(operand: Operand, op: Op) -> int:
     rows, columns = product(operand.rows, op.dimensions), product(operand.columns, op.dimensions)
-    return rows | columns << FACTORS * FACTOR_BITS | (WIDE if operand.element == "i32" else 0)
+    return rows | columns << FACTORS * FACTOR_BITS
 
 
 def uses(op: Op) -> list[int]:
-    """Flag, presence and slots of each operand; 0 for those that the op does not have."""
+    """Flag, presence, slots and width of each operand; 0 for those that the op does not have."""
     found = [_use(operand, op) for operand in op.operands]
     return found + [0] * (MAX_OPERANDS - len(found))
 
@@ -69,7 +71,8 @@ def uses(op: Op) -> list[int]:
 def _use(operand: Operand, op: Op) -> int:
     by_segments = operand.slot is Slot.THREE_GRADIENTS and "segments" in op.dimensions
     span = SPAN_BY_SEGMENTS if by_segments else operand.slot.value
-    use = EXISTS | span << SPAN_SHIFT | (op.flag_bits[operand.flag] if operand.flag else 0)
+    use = EXISTS | span << SPAN_SHIFT | WIDTHS[operand.element] << WIDTH_SHIFT
+    use |= op.flag_bits[operand.flag] if operand.flag else 0
     return use | (IN_MEMORY if operand.access is not Access.NONE else 0) | (HAS_SLOT if span else 0)
 
 

@@ -128,6 +128,12 @@ class HardwareConfig:
         return min(self.panel_rows // self.row_tile, max(self.step_tiles, fit))
 
     @property
+    def update_tiles(self) -> int:
+        """Row tiles of a pass whose epilogue updates weights: a block RAM holds the master weights of two."""
+        fit = LINE_WORDS // (4 * self.row_tile * (self.column_tile // LANES // self.ports))
+        return max(1, min(self.panel_rows // self.row_tile // 2, fit))
+
+    @property
     def panel_groups(self) -> int:
         """Groups of a word for each port that hold a panel's rows."""
         return self._last_group(self.panel_rows // self.row_tile - 1) + 1

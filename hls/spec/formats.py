@@ -17,6 +17,16 @@ LANES = 8
 ELEMENT_BYTES = {"i16": 2, "u16": 2, "i32": 4}
 """Element types of matrices in DDR."""
 
+STATE = "state"
+"""A master weight and the optimizer's state of it, both int32: of eight elements all weights, then all states, so that
+what an update moves lies together."""
+
+
+def stored_as(element: str, columns: int) -> tuple[str, int]:
+    """Element type and columns of a row as it lies in DDR, where those of `STATE` are int32."""
+    return ("i32", 2 * -(-columns // LANES) * LANES) if element == STATE else (element, columns)
+
+
 ACCUMULATOR_BITS = 48
 """Width of the multiply-accumulate registers (one DSP48E2 each)."""
 

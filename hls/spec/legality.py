@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 
 from hls.spec.config import HardwareConfig
-from hls.spec.formats import LANES
+from hls.spec.formats import LANES, stored_as
 from hls.spec.instruction import (
     ADDRESS_FIELD,
     DIMENSION_FIELD,
@@ -40,7 +40,8 @@ END_OPCODE = 0
 
 def words_per_row(element: str, columns: int) -> int:
     """DDR words that one row of `columns` elements takes, padding to eight elements included."""
-    return -(-columns // LANES) * (2 if element == "i32" else 1)
+    stored, count = stored_as(element, columns)
+    return -(-count // LANES) * (2 if stored == "i32" else 1)
 
 
 def check(fields: Sequence[int], config: HardwareConfig, window_words: int, slot_count: int) -> Status:

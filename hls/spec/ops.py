@@ -17,6 +17,8 @@ from enum import Enum
 from functools import cache
 from types import CodeType
 
+from hls.spec.formats import STATE
+
 
 class Access(Enum):
     """What an op does with an operand."""
@@ -98,6 +100,15 @@ def _write(
 def _sum(name: str, rows: str, columns: str, flag: str | None = None) -> Operand:
     """A weight gradient: int32, added to when ACCUMULATE is set."""
     return Operand(name, Access.UPDATE, "i32", rows, columns, Slot.ONE, flag)
+
+
+def _updated(rows: str, columns: str, flag: str | None = None) -> tuple[Operand, ...]:
+    """What an optimizer updates, and what it updates by."""
+    return (
+        Operand("state", Access.UPDATE, STATE, rows, columns, Slot.NONE, flag),
+        _write("weight", rows, columns, flag=flag),
+        _read("hyperparameters", "1", "8", Slot.NONE, "i32", flag),
+    )
 
 
 def _inner(name: str, slot: Slot) -> Operand:
@@ -189,12 +200,16 @@ OPS: tuple[Op, ...] = (
             _read("x", "rows", "k"),
             _sum("dw", "n", "k"),
             _sum("dbias", "1", "n", flag="BIAS"),
+            *_updated("n", "k", "UPDATE"),
         ),
         {"rows": (1, "max_contraction"), "split": (0, "max_split"), "n": (1, "max_rows"), "k": (1, "max_rows")},
         "dw[i][j] (+)= sum_r dy[r][i] * x[r][j], patch rows and class rows summed apart; with BIAS also "
-        "dbias[i] (+)= sum_r dy[r][i]. The gradients of a weight and of its bias.",
-        flags=("ACCUMULATE", "BIAS"),
-        rules=("split <= rows",),
+        "dbias[i] (+)= sum_r dy[r][i]. The gradients of a weight and of its bias. With UPDATE dw is not written: as "
+        "sgd_update does, it updates the weight at once. LATER_PART: rows of a weight whose first rows were updated by "
+        "an instruction before.",
+        flags=("ACCUMULATE", "BIAS", "UPDATE", "DECAY", "LATER_PART"),
+        rules=("split <= rows", "DECAY <= UPDATE", "LATER_PART <= UPDATE"),
+        immediates=("average_shift",),
         macs="rows * n * k",
     ),
     Op(
@@ -443,18 +458,13 @@ OPS: tuple[Op, ...] = (
     Op(
         "sgd_update",
         20,
-        "vector",
+        "gemm",
         ("rows", "n"),
-        (
-            Operand("master", Access.UPDATE, "i32", "rows", "n", Slot.NONE),
-            Operand("momentum", Access.UPDATE, "i32", "rows", "n", Slot.NONE),
-            _read("gradient", "rows", "n", Slot.ONE, "i32"),
-            _write("weight", "rows", "n"),
-            _read("hyperparameters", "1", "8", Slot.NONE, "i32"),
-        ),
+        (_read("gradient", "rows", "n", Slot.ONE, "i32"), *_updated("rows", "n")),
         {"rows": (1, "max_rows"), "n": (1, "max_rows")},
-        "v = mu * v + g / 2^average_shift + decay * w; w = w - lr * v; weight = round(w / 2^16). Hyperparameters: "
-        "(lr mantissa, lr shift, mu in Q16, decay mantissa, decay shift, 0, 0, 0). Fractions: numerics.md.",
+        "v = mu * v + g / 2^average_shift + decay * w; w = w - lr * v; weight = round(w / 2^16). A state element is w "
+        "and v. Hyperparameters: (lr mantissa, lr shift, mu in Q16, decay mantissa, decay shift, 0, 0, 0). Fractions: "
+        "numerics.md.",
         flags=("DECAY",),
         immediates=("average_shift",),
     ),
@@ -479,17 +489,12 @@ OPS: tuple[Op, ...] = (
         22,
         "vector",
         ("rows", "n"),
-        (
-            Operand("master", Access.UPDATE, "i32", "rows", "n", Slot.NONE),
-            Operand("moments", Access.UPDATE, "i32", "rows", "n", Slot.NONE),
-            _read("gradient", "rows", "n", Slot.ONE, "i32"),
-            _write("weight", "rows", "n"),
-            _read("hyperparameters", "1", "8", Slot.NONE, "i32"),
-        ),
+        (_read("gradient", "rows", "n", Slot.ONE, "i32"), *_updated("rows", "n")),
         {"rows": (1, "max_rows"), "n": (1, "max_rows")},
         "m += share1 * (g - m); v += share2 * (g^2 - v); w -= decay * w + rate * m / sqrt(max(v, floor)); "
-        "weight = round(w / 2^16). A moments element is the code of v above that of m. Hyperparameters: (rate "
-        "mantissa, rate shift, share1 and share2 in Q16, decay mantissa, decay shift, floor's code, 0): numerics.md.",
+        "weight = round(w / 2^16). A state element is w and the moments, the code of v above that of m. "
+        "Hyperparameters: (rate mantissa, rate shift, share1 and share2 in Q16, decay mantissa, decay shift, floor's "
+        "code, 0): numerics.md.",
         flags=("DECAY",),
         immediates=("average_shift",),
     ),

@@ -24,7 +24,9 @@ class Rows:
 class Emitter:
     """The program being written.
 
-    `all_tokens` computes all rows behind the last attention, not only the class rows that the logits need.
+    `all_tokens` computes all rows behind the last attention, not only the class rows that the logits need. With
+    `update_shift`, log2 of the images of an optimizer step that ends here, an op that makes the gradient of a weight
+    updates it at once; `updated` are the parameters that this was done for.
     """
 
     layout: Layout
@@ -32,6 +34,8 @@ class Emitter:
     train: bool
     accumulate: bool = False
     all_tokens: bool = False
+    update_shift: int | None = None
+    updated: set[str] = field(default_factory=set)
     instructions: list[Instruction] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
 

@@ -52,10 +52,14 @@ def linear_input_gradient(
 
 
 def linear_weight_gradient(e: Emitter, name: str, dy: Matrix, x: Matrix, rows: Rows, *, parts: int = 1) -> None:
-    """dw (+)= dy^T x, dbias (+)= column sums of dy; each of `parts` column ranges of dy has its own pair of slots."""
+    """dw (+)= dy^T x, dbias (+)= column sums of dy; each of `parts` column ranges of dy has its own pair of slots.
+
+    Where the optimizer step follows, the weight is updated instead of storing dw: nothing may read it afterwards.
+    """
     weight = e.layout.tensors[f"{name}.weight"]
     dw, db = e.matrix(f"grad.{name}.weight"), e.matrix(f"grad.{name}.bias")
     flags = ("ACCUMULATE", "BIAS") if e.accumulate else ("BIAS",)
+    updates = e.update_shift is not None
     width = weight.rows // parts
     for part in range(parts):
         first = part * width
@@ -63,10 +67,27 @@ def linear_weight_gradient(e: Emitter, name: str, dy: Matrix, x: Matrix, rows: R
         part_dy = Matrix(part_dy.address, part_dy.pitch, dy.slot + 2 * part)
         label = f"{name}[{part}]" if parts > 1 else name
         operands = {"dy": part_dy, "x": x, "dw": skip_rows(dw, first), "dbias": skip_columns(db, first, "i32")}
+        if updates:
+            operands |= updated_operands(e, f"{name}.weight", first)
         e.emit(
-            f"{label} dW", "gemm_tn", operands, flags=flags,
+            f"{label} dW", "gemm_tn", operands,
+            flags=flags + (_update_flags(part) if updates else ()), immediates={"average_shift": e.update_shift or 0},
             rows=rows.count, split=rows.classes, n=width, k=weight.columns,
         )  # fmt: skip
+    if updates:
+        e.updated.add(f"{name}.weight")
+
+
+def updated_operands(e: Emitter, name: str, row: int = 0, columns: int | None = None) -> dict[str, Matrix]:
+    """What an update changes of the parameter `name`, from a row on, and what it updates by."""
+    tensors = {"state": f"state.{name}", "weight": name}
+    operands = {operand: skip_rows(e.matrix(tensor, columns), row) for operand, tensor in tensors.items()}
+    return operands | {"hyperparameters": e.matrix("hyperparameters")}
+
+
+def _update_flags(part: int) -> tuple[str, ...]:
+    """Those of a weight matrix: all of them decay."""
+    return ("UPDATE", "DECAY", "LATER_PART") if part else ("UPDATE", "DECAY")
 
 
 def column_sum(e: Emitter, label: str, dy: Matrix, dw: Matrix, rows: Rows, n: int, *, period: int = 1) -> None:

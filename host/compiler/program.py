@@ -12,7 +12,7 @@ from host.compiler.block import block_backward, block_forward
 from host.compiler.emitter import Emitter
 from host.compiler.ends import embedding, embedding_backward, head, head_backward, loss
 from host.compiler.selector import selector_backward, selector_forward
-from host.compiler.update import exponent_update, weight_update
+from host.compiler.update import average_shift, exponent_update, update_op, weight_update
 from host.errors import PeelVitError
 from host.layout import Layout
 from host.memory import Region
@@ -67,6 +67,8 @@ def compile_program(
     """
     _check_request(layout, mode, label_smoothing, all_tokens)
     e = Emitter(layout, plan, mode == "train", accumulate, all_tokens)
+    if update_images is not None and update_op(layout) == "sgd_update" and not layout.use.trace:
+        e.update_shift = average_shift(update_images)
     _forward(e)
     if mode != "forward":
         loss(e, label_smoothing)

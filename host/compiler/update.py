@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from hls.spec.formats import LANES
 from host.compiler.emitter import Emitter
+from host.compiler.layers import updated_operands
 from host.errors import PeelVitError
-from host.parameters import device_parameters
+from host.layout import Layout
+from host.parameters import Parameter, device_parameters
 from host.slots import MARGIN
 
 
@@ -18,26 +21,35 @@ def average_shift(images: int) -> int:
     return images.bit_length() - 1
 
 
-def weight_update(e: Emitter, images: int) -> None:
-    """Update every parameter by the layout's optimizer from the gradients summed over `images` images."""
-    op, state, shift = e.layout.use.update, e.layout.use.state, average_shift(images)
-    if op is None or state is None:
+def update_op(layout: Layout) -> str:
+    """The op of the layout's optimizer; `PeelVitError` where the hardware configuration is without it."""
+    op = layout.use.update
+    if op is None:
         raise ValueError("the layout has no optimizer on the fabric")
-    if op in e.layout.config.without:
-        raise PeelVitError(f"the hardware configuration {e.layout.config.name} has no {op}; choose another optimizer")
+    if op in layout.config.without:
+        raise PeelVitError(f"the hardware configuration {layout.config.name} has no {op}; choose another optimizer")
+    return op
+
+
+def weight_update(e: Emitter, images: int) -> None:
+    """Update every parameter that is not yet, from the gradients summed over `images` images."""
+    op = update_op(e.layout)
     for parameter in device_parameters(e.model):
-        name = parameter.name
-        operands = {
-            "master": e.matrix(f"master.{name}"),
-            state: e.matrix(f"{state}.{name}"),
-            "gradient": e.matrix(f"grad.{name}"),
-            "weight": e.matrix(name),
-            "hyperparameters": e.matrix("hyperparameters"),
-        }
+        if parameter.name in e.updated:
+            continue
+        name, (rows, columns) = parameter.name, _folded(parameter, e.layout.config.column_tile)
+        operands = {"gradient": e.matrix(f"grad.{name}", columns)} | updated_operands(e, name, columns=columns)
         e.emit(
             f"{name} update", op, operands, flags=("DECAY",) if parameter.decays else (),
-            immediates={"average_shift": shift}, rows=parameter.rows, n=parameter.columns,
+            immediates={"average_shift": average_shift(images)}, rows=rows, n=columns,
         )  # fmt: skip
+
+
+def _folded(parameter: Parameter, width: int) -> tuple[int, int]:
+    """Rows and columns, of a vector those of a matrix that lies as it does: the GEMM engine updates a column tile."""
+    divisors = (c for c in range(LANES, width + 1, LANES) if parameter.columns % c == 0)
+    columns = max(divisors, default=parameter.columns) if parameter.rows == 1 else parameter.columns
+    return parameter.rows * parameter.columns // columns, columns
 
 
 def exponent_update(e: Emitter) -> None:

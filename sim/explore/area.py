@@ -91,5 +91,6 @@ def _features(name: str, config: HardwareConfig) -> NDArray[np.float64]:
         2 * columns // LANES * bram36(pairs, word) * buffers + bram36(pairs, 2 * 16 * columns),
         2 * bram36(config.sum_rows * columns // LANES, LANES * (47 + config.max_contraction.bit_length())),
         2 * ports * bram36(lines, word) * (buffers + 1),
+        2 * ports * bram36(4 * config.update_tiles * rows * columns // (LANES * ports), word),
     ]
     return np.array([1.0, sum(memories), config.lanes])

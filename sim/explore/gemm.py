@@ -21,6 +21,11 @@ BURST = 8
 MULTIPLY_DEPTH = 12
 FINISH_DEPTH = 28
 """Cycles from a sum to its word."""
+PASS_DEPTH = 2
+UPDATE_DEPTH = 40
+"""Cycles from a word to where it is written, as it is or with the weight that it updates."""
+UPDATE_BLOCKS = 2
+"""Passes whose states are on chip at once."""
 STORE_DEPTH = 4
 HANDSHAKE = 2
 WIDE_LANES = LANES // 2
@@ -47,6 +52,7 @@ class Sizes(NamedTuple):
     column_tile: int
     step_tiles: int
     line_tiles: int
+    update_tiles: int
     step_buffers: int
     panel_rows: int
     chunk: int
@@ -90,11 +96,16 @@ class Step(NamedTuple):
     load: Moved
     multiply: int
     finish: int
+    update: int
     store: Moved
     first: int
     """From the start of `multiply` to its first sums."""
     last: int
     """From its end to that of `finish`."""
+    passing: int
+    """From a word's start in `update` to its end there."""
+    stocks: bool
+    """Whether states are loaded."""
 
 
 class Fit(NamedTuple):
@@ -139,23 +150,28 @@ def region(shape: Shape, sizes: Sizes, fit: tuple[float, float, float]) -> float
     store_tail = 2 * beats // sizes.ports + STORE_DEPTH + sizes.write_latency
     rate = sizes.ddr_words_per_thousand_cycles / 1000
     # Ends of the tasks, the latest pass first: the multipliers' of as many passes as operands fit on chip.
-    load = finish = store = finish_before = store_before = 0.0
+    load = finish = update = store = finish_before = update_before = store_before = 0.0
     multiply = [0.0] * sizes.step_buffers
     read = write = memory = 0.0  # when these have served all passes so far
     for step in steps(shape, sizes):
         loading = load_scale * step.load.cycles
         load_start = max(load, multiply[-1])
         load_end = load_start + loading + task * (loading > 0)
+        if step.stocks:
+            load_end = max(load_end, update_before)
         multiply_start = max(load_end, multiply[0], finish_before)
         multiply_end = multiply_start + step.multiply + task
-        finish_start = max(multiply_start + step.first, finish, store_before)
+        finish_start = max(multiply_start + step.first, finish, update_before)
         finish_end = max(finish_start + step.finish + task, multiply_end + step.last)
-        store_start = max(finish_start + FINISH_DEPTH + beats, store)
+        update_start = max(finish_start + FINISH_DEPTH + beats, update, store_before)
+        update_end = max(update_start + step.update + task, finish_end + step.passing)
+        store_start = max(update_start + step.passing, store)
         storing = store_scale * step.store.cycles
         store_end = store_start
         if storing:
-            store_end = max(store_start + storing + task, finish_end + store_tail)
-        finish_end = max(finish_end, store_end - store_tail)
+            store_end = max(store_start + storing + task, update_end + store_tail)
+        update_end = max(update_end, store_end - store_tail)
+        finish_end = max(finish_end, update_end - step.passing)
         multiply_end = max(multiply_end, finish_end - step.last)
         delay = 0.0
         if loading:
@@ -167,8 +183,8 @@ def region(shape: Shape, sizes: Sizes, fit: tuple[float, float, float]) -> float
         if loading or storing:
             memory = max(memory, load_start if loading else store_start) + (step.load.words + step.store.words) / rate
             delay = max(delay, memory - (store_end if storing else load_end))
-        finish_before, store_before = finish, store
-        load, finish, store = load_end + delay, finish_end + delay, store_end + delay
+        finish_before, update_before, store_before = finish, update, store
+        load, finish, update, store = (end + delay for end in (load_end, finish_end, update_end, store_end))
         multiply = [multiply_end + delay, *multiply[:-1]]
     return max(load, finish, store)
 
@@ -191,7 +207,6 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
     chunks = [length for part in shape.segments for length in _chunks(part, sizes.chunk)]
     tiles = math.ceil(shape.columns / sizes.column_tile)
     keeps_columns = len(chunks) == 1 and tiles * _pairs(chunks[0]) <= _pairs(sizes.chunk)
-    reads_lines = bool(shape.flags & {"RESIDUAL", "GELU_BACKWARD", "ACCUMULATE"})
     holds_both = any(length > sizes.chunk for length in shape.segments[1:])
     sums_rows = shape.op == "gemm_tn" and "BIAS" in shape.flags
     is_first = True
@@ -203,10 +218,10 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
                 closes = place == len(chunks) - 1
                 for tile in range(start, end):
                     columns = _columns(shape, sizes, tile)
-                    most = sizes.line_tiles if closes and reads_lines else of_panel
                     done = 0
                     while done < of_panel:
-                        size = 1 if is_first else min(sizes.step_tiles if tile == start else most, of_panel - done)
+                        most = _most_tiles(shape, sizes, closes, tile == start, of_panel)
+                        size = 1 if is_first else min(most, of_panel - done)
                         is_first = False
                         row = panel + done * sizes.row_tile
                         reached = min((done + size) * sizes.row_tile, rows)
@@ -216,6 +231,16 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
                             new_columns, closes, sums_rows and tile == 0 and closes,
                         )  # fmt: skip
                         done += size
+
+
+def _most_tiles(shape: Shape, sizes: Sizes, closes: bool, brings_rows: bool, of_panel: int) -> int:
+    """Row tiles of a pass, by what the buffers of its rows, or of what the epilogue reads, hold."""
+    if closes and "UPDATE" in shape.flags:
+        return sizes.update_tiles
+    if brings_rows:
+        return sizes.step_tiles
+    reads_lines = shape.flags & {"RESIDUAL", "GELU_BACKWARD", "ACCUMULATE"}
+    return sizes.line_tiles if closes and reads_lines else of_panel
 
 
 def _columns(shape: Shape, sizes: Sizes, tile: int) -> int:
@@ -258,10 +283,13 @@ def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
     beats = sizes.ports * _port_words(sizes, block.columns)
     lines = block.rows + (block.closes and "BIAS" in shape.flags and shape.op != "gemm_tn")
     finish = lines * beats + FINISH_DEPTH + HANDSHAKE
+    updates = block.closes and "UPDATE" in shape.flags
+    passing = UPDATE_DEPTH if updates else PASS_DEPTH
+    update = block.rows * beats * (1 + updates) + passing + HANDSHAKE if block.closes else 0
     last_rows = block.rows - (block.tiles - 1) * sizes.row_tile
     last = last_rows * (sizes.column_tile // LANES) + FINISH_DEPTH
     load, store = _total(_load(shape, sizes, block)), _total(_store(shape, sizes, block))
-    return Step(load, multiply, finish, store, turn + MULTIPLY_DEPTH, last)
+    return Step(load, multiply, finish, update, store, turn + MULTIPLY_DEPTH, last, passing, updates)
 
 
 def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
@@ -288,6 +316,8 @@ def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
             yield _bursts(sizes, block.rows, 2 * words)
         if "ACCUMULATE" in shape.flags and block.makes_bias_gradient:
             yield _bursts(sizes, 1, _words_of_rows(block, WIDE_LANES))
+        if "UPDATE" in shape.flags:
+            yield _bursts(sizes, block.rows, 4 * words)
         return
     if "BIAS" in shape.flags or "RESIDUAL" in shape.flags:
         yield _bursts(sizes, 1 + block.rows * ("RESIDUAL" in shape.flags), words)
@@ -309,8 +339,13 @@ def _store(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
     """The loops of `store_results`."""
     if not block.closes:
         return
-    words = _port_words(sizes, block.columns) * (2 if shape.op == "gemm_tn" else 1)
-    yield _bursts(sizes, block.rows * (2 if "GELU" in shape.flags else 1), words, writes=True)
+    words = _port_words(sizes, block.columns)
+    if "UPDATE" in shape.flags:  # a loop whose bursts are states and weights in turn
+        states, weights = (_bursts(sizes, block.rows, scale * words, writes=True) for scale in (4, 1))
+        yield Moved(states.cycles + weights.busy, states.busy + weights.busy, states.words + weights.words)
+    else:
+        scale, matrices = 2 if shape.op == "gemm_tn" else 1, 2 if "GELU" in shape.flags else 1
+        yield _bursts(sizes, block.rows * matrices, scale * words, writes=True)
     if block.makes_bias_gradient:
         yield _bursts(sizes, 1, _words_of_rows(block, WIDE_LANES), writes=True)
 

@@ -18,20 +18,29 @@ class Renewal:
     f: int
     peak: int
     saturations: int
+    is_later_part: bool = False
 
     @classmethod
-    def of(cls, master: Tensor, f: int, saturations: int) -> Renewal:
+    def of(cls, master: Tensor, f: int, saturations: int, is_later_part: bool = False) -> Renewal:
         """That of the new master weights (int64), whose int16 copy has the fraction `f`."""
         low, high = (int(bound) for bound in master.aminmax())
-        return cls(f, max(high, ~low).bit_length() or EMPTY, saturations)
+        return cls(f, max(high, ~low).bit_length() or EMPTY, saturations, is_later_part)
 
     def applied_to(self, slot: Slot) -> Slot:
-        """The slot afterwards."""
-        return replace(slot, f=self.f, peak=self.peak, saturations=(slot.saturations + self.saturations) & 0xFFFFFFFF)
+        """The slot afterwards; a later part adds to what the parts before it entered."""
+        saturations = (slot.saturations + self.saturations) & 0xFFFFFFFF
+        if self.is_later_part:
+            return replace(slot, peak=max(slot.peak, self.peak), saturations=saturations)
+        return replace(slot, f=self.f, f_previous=slot.f, peak=self.peak, saturations=saturations)
 
 
-def rescaled(master: Tensor, slot: Slot) -> tuple[Tensor, int]:
-    """Master weights (int64), halved where they have grown too large, and the fraction of their int16 copy."""
+def rescaled(master: Tensor, slot: Slot, is_later_part: bool = False) -> tuple[Tensor, int]:
+    """Master weights (int64), halved where they have grown too large, and the fraction of their int16 copy.
+
+    The first part of a tensor decides for all: later ones see by the slot's fractions what it did.
+    """
+    if is_later_part:
+        return (round_shift(master, 1) if slot.f != slot.f_previous else master), slot.f
     return (round_shift(master, 1), max(F_MIN, slot.f - 1)) if slot.peak >= RESCALE_PEAK else (master, slot.f)
 
 

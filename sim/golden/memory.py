@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from hls.spec.formats import ELEMENT_BYTES, LANES, WORD_BYTES
+from hls.spec.formats import ELEMENT_BYTES, LANES, STATE, WORD_BYTES, stored_as
 from hls.spec.instruction import Matrix
 
 _VIEWS = {"i16": torch.int16, "u16": torch.uint16, "i32": torch.int32}
@@ -23,15 +23,24 @@ class Memory:
         self._typed = {element: self.elements.view(view) for element, view in _VIEWS.items()}
 
     def matrix(self, place: Matrix, element: str, rows: int, columns: int) -> Tensor:
-        """The `rows` x `columns` matrix at `place`: a view without copy, of int16, uint16 or int32."""
+        """The `rows` x `columns` matrix at `place`: a view without copy, of int16, uint16 or int32.
+
+        One of `STATE` is a copy [rows, 2, columns]: master weights and states.
+        """
+        if element == STATE:
+            grouped = self.matrix(place, *_stored(rows, columns)).reshape(rows, -1, 2, LANES)
+            return grouped.transpose(1, 2).reshape(rows, 2, -1)[..., :columns]
         lanes = WORD_BYTES // ELEMENT_BYTES[element]
         return self._typed[element].as_strided((rows, columns), (place.pitch * lanes, 1), place.address * lanes)
 
     def write(self, place: Matrix, element: str, values: Tensor, used: Sequence[int] | None = None) -> None:
         """Write a matrix; each row is padded with zeros to a multiple of eight elements.
 
-        With `used`, row r has only `used[r]` columns, and what lies behind them and their padding stays as it is.
+        One of `STATE` is [rows, 2, columns]. With `used`, row r has only `used[r]` columns, and what lies behind them
+        and their padding stays as it is.
         """
+        if element == STATE:
+            return self._write_state(place, values)
         rows, columns = values.shape
         padded = -(-columns // LANES) * LANES
         target = self.matrix(place, element, rows, padded)
@@ -44,6 +53,11 @@ class Memory:
         target[:, :columns] = values
         target[:, columns:] = 0
 
+    def _write_state(self, place: Matrix, values: Tensor) -> None:
+        rows, _, columns = values.shape
+        grouped = pad(values, (0, -columns % LANES)).reshape(rows, 2, -1, LANES)
+        self.matrix(place, *_stored(rows, columns)).copy_(grouped.transpose(1, 2).reshape(rows, -1))
+
     def bytes_at(self, address: int, words: int) -> bytes:
         """A copy of `words` words from word `address`."""
         return self.elements[address * LANES : (address + words) * LANES].cpu().numpy().tobytes()
@@ -52,3 +66,9 @@ class Memory:
         """Copy whole words to word `address`."""
         values = torch.frombuffer(bytearray(data), dtype=torch.int16) if data else self.elements[:0]
         self.elements[address * LANES : address * LANES + len(values)] = values.to(self.elements.device)
+
+
+def _stored(rows: int, columns: int) -> tuple[str, int, int]:
+    """Element, rows and columns of a matrix of `STATE` as it lies in memory."""
+    element, stored = stored_as(STATE, columns)
+    return element, rows, stored

@@ -75,27 +75,26 @@ class _FabricAdamW:
     """The golden model's op."""
 
     def __init__(self, weights: Array) -> None:
-        self._master = torch.from_numpy(np.rint(np.ldexp(weights, _WEIGHT_FRACTION + MASTER_SHIFT))).int()[None]
-        self._moments = torch.zeros_like(self._master)
+        master = torch.from_numpy(np.rint(np.ldexp(weights, _WEIGHT_FRACTION + MASTER_SHIFT))).int()
+        self._state = torch.stack((master, torch.zeros_like(master)))[None]
         self._slot = Slot(f=_WEIGHT_FRACTION)
         self._host = FabricAdamW(BETAS, EPS)
 
     @property
     def weights(self) -> Array:
-        return np.ldexp(self._master[0].double().numpy(), -self._slot.f - MASTER_SHIFT)
+        return np.ldexp(self._state[0, 0].double().numpy(), -self._slot.f - MASTER_SHIFT)
 
     def update(self, gradient: Array) -> None:
         fraction = _GRADIENT_BITS - int(np.frexp(np.abs(gradient).max())[1])
         results: dict[str, Any] = adamw_update(
-            master=self._master,
-            moments=self._moments,
+            state=self._state,
             gradient=torch.from_numpy(np.rint(np.ldexp(gradient, fraction))).int()[None],
             hyperparameters=torch.from_numpy(self._host.hyperparameters(RATE, 0.0, DECAY)),
             average_shift=0,
             flags=frozenset({"DECAY"}),
             slots={"weight": (self._slot,), "gradient": (Slot(f=fraction),)},
         )
-        self._master, self._moments = results["master"].values, results["moments"].values
+        self._state = results["state"].values
         (change,) = results["weight"].slots
         self._slot = change.applied_to(self._slot)
 

@@ -138,10 +138,12 @@ class FixedRun:
 
     def _forget_low_halves(self) -> None:
         """Leave of the master weights what their 16-bit copy holds."""
-        memory = self._session.memory
-        for parameter in self._session.weights.parameters:
-            rounded = quantise_weight(memory.read(f"master.{parameter.name}")).astype(np.int32)
-            memory.write(f"master.{parameter.name}", rounded << MASTER_SHIFT)
+        weights = self._session.weights
+        state = weights.state()
+        for parameter in weights.parameters:
+            name = f"master.{parameter.name}"
+            state[name] = quantise_weight(state[name]).astype(np.int32) << MASTER_SHIFT
+        weights.load_state(state)
 
     def test(self, patches: NDArray[np.int16], labels: NDArray[np.int64]) -> tuple[float, float]:
         """Mean loss, and accuracy in %."""

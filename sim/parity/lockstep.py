@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hls.spec.formats import ELEMENT_BYTES, LANES, WORD_BYTES
+from hls.spec.formats import ELEMENT_BYTES, LANES, WORD_BYTES, stored_as
 from hls.spec.instruction import (
     FIELDS,
     HEADER,
@@ -198,7 +198,8 @@ def written_operands(instruction: Instruction) -> list[Operand]:
 
 
 def _read_matrix(device: Device, place: Matrix, element: str, rows: int, columns: int) -> npt.NDArray[Any]:
-    """Rows with their padding; what lies between the rows is left out."""
+    """Rows with their padding, as they are stored; what lies between the rows is left out."""
+    element, columns = stored_as(element, columns)
     words, lanes = words_per_row(element, columns), WORD_BYTES // ELEMENT_BYTES[element]
     pitch = place.pitch if rows > 1 else words
     flat = device.read(place.address, (((rows - 1) * pitch + words) * lanes,), _TYPES[element])

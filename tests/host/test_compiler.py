@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -65,7 +66,9 @@ def test_every_instruction_of_odd_models_is_legal(model, batch, tokens, attentio
 def test_deit_compiles_for_the_board(name, batch, keep):
     layout, program = compiled(PRESETS[name], Sparsity(keep, keep), batch, update_images=batch)
     assert len(program.data) * 4 <= layout.programs.words * WORD_BYTES
-    assert ops_of(program)["sgd_update"] == len(device_parameters(PRESETS[name]))
+    updating = [i for i in program.instructions if i.op.name == "sgd_update" or "UPDATE" in i.flags]
+    firsts = [i.operand("weight") for i in updating if "LATER_PART" not in i.flags]
+    assert len(firsts) == len({place.address for place in firsts}) == len(device_parameters(PRESETS[name]))
 
 
 def test_the_bytes_are_a_header_the_instructions_and_an_end():
@@ -132,9 +135,41 @@ def test_tokens_alone_need_only_the_class_row_of_the_map():
 def test_only_matrices_decay():
     _, program = compiled(update_images=2)
     decaying = {n for n, i in zip(program.names, program.instructions, strict=True) if "DECAY" in i.flags}
-    assert "blocks.0.attn.qkv.weight update" in decaying
-    assert all(name.endswith(".weight update") and "norm" not in name for name in decaying)
-    assert len(decaying) == 2 + 4 * SMALL.depth
+    assert "blocks.0.attn.qkv[2] dW" in decaying
+    assert all(name.endswith(" dW") for name in decaying)
+    assert len(decaying) == 2 + 6 * SMALL.depth
+
+
+def test_a_weight_is_updated_behind_its_gradient_and_not_read_again():
+    _, program = compiled(update_images=2)
+    updated = set()
+    for instruction in program.instructions:
+        if instruction.op.name in ("gemm_nt", "gemm_nn"):
+            assert instruction.operand("w").address not in updated
+        if "UPDATE" in instruction.flags:
+            updated.add(instruction.operand("weight").address)
+    assert len(updated) == 2 + 6 * SMALL.depth
+
+
+def test_later_parts_of_a_weight_follow_its_first():
+    _, program = compiled(update_images=2)
+    parts = [named(program, f"blocks.1.attn.qkv[{part}] dW") for part in range(3)]
+    assert ["LATER_PART" in part.flags for part in parts] == [False, True, True]
+    assert len({part.operand("weight").slot for part in parts}) == 1
+
+
+def test_a_layout_that_traces_keeps_the_gradients():
+    _, program = compiled(update_images=2, trace=True)
+    assert ops_of(program)["sgd_update"] == len(device_parameters(SMALL))
+    assert not any("UPDATE" in instruction.flags for instruction in program.instructions)
+
+
+@pytest.mark.parametrize("columns, rows_of", [(192, (3, 64)), (1000, (25, 40)), (10, (1, 10))])
+def test_a_vector_is_updated_as_rows_of_a_column_tile(columns, rows_of):
+    model = replace(SMALL, classes=columns)
+    _, program = compiled(model, update_images=2)
+    update = named(program, "head.bias update")
+    assert (update.dimensions["rows"], update.dimensions["n"]) == rows_of
 
 
 def test_exponents_follow_the_update_in_three_ranges():
@@ -144,7 +179,8 @@ def test_exponents_follow_the_update_in_three_ranges():
     first, *_, end = (layout.slots.groups[g] for g in (Group.ACTIVATION, Group.GRADIENT, Group.WEIGHT_GRADIENT))
     assert last[0].dimensions["first"] == first.start
     assert last[2].dimensions["first"] + last[2].dimensions["count"] == end.stop
-    assert named(program, "head.weight update").immediates["average_shift"] == 3
+    assert named(program, "head dW").immediates["average_shift"] == 3
+    assert named(program, "head.bias update").immediates["average_shift"] == 3
     assert ops_of(compile_exponent_update(layout)) == {"exponent_update": 3}
 
 

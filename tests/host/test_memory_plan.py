@@ -70,7 +70,7 @@ def test_the_table_accounts_for_every_byte():
     assert lines[-1].startswith("total")
     padding = 16 * 8 * len(layout.memory.regions)
     assert 0 <= sizes[-1] - sum(sizes[:-1]) <= padding
-    assert any(line.startswith(Group.OPTIMIZER.value) for line in lines)
+    assert any(line.startswith(Group.STATE.value) for line in lines)
 
 
 def test_inference_needs_little_memory():

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hls.spec.config import HardwareConfig
-from hls.spec.formats import WORD_BYTES, scale_mantissa
+from hls.spec.formats import LANES, STATE, WORD_BYTES, scale_mantissa, stored_as
 from hls.spec.instruction import Instruction, Matrix, assemble, make, slot_span
 from hls.spec.legality import words_per_row
 from hls.spec.ops import BY_NAME, OPS, Access, Op, Operand, evaluate
@@ -84,6 +84,8 @@ class _Draw:
 
     def case(self) -> Case:
         self.flags = {flag for flag in self.op.flags if self.chance(0.5)}
+        if self.op.name == "gemm_tn" and "UPDATE" not in self.flags:
+            self.flags -= {"DECAY", "LATER_PART"}
         self.draw_dimensions()
         present = [o for o in self.op.operands if o.flag is None or o.flag in self.flags]
         matrices, slots, words = self.place(present)
@@ -209,8 +211,9 @@ class _Draw:
         words = words_per_row(operand.element, columns)
         # The padding of results must be written, whatever is there.
         padding = 0 if operand.access is Access.READ else 0xFF
-        padded = np.full((rows, words * WORD_BYTES), padding, np.uint8).view(f"<{_CODE[operand.element]}")
-        padded[:, :columns] = self.values(operand, matrix, rows, columns)
+        element, stored = stored_as(operand.element, columns)
+        padded = np.full((rows, words * WORD_BYTES), padding, np.uint8).view(f"<{_CODE[element]}")
+        padded[:, :stored] = self.values(operand, matrix, rows, columns)
         first = matrix.address * WORD_BYTES
         for row in range(rows):
             start = first + row * matrix.pitch * WORD_BYTES
@@ -227,12 +230,19 @@ class _Draw:
         }
         if operand.name in special and operand.access is Access.READ:
             return special[operand.name](rows, columns)
-        if operand.name == "moments" and self.chance(0.7):
-            return self.moment_codes(rows, columns)
+        if operand.element == STATE:
+            return self.states(rows, -(-columns // LANES) * LANES)
         bits = 16 if operand.element != "i32" else 32
         if bits == 16 and operand.slot.value and not self.extreme and self.chance(0.5):
             return self.unit_values(rows, columns, self.fractions[matrix.slot])
         return self.mantissas(rows, columns, bits)
+
+    def states(self, rows: int, columns: int) -> npt.NDArray[np.int64]:
+        """Master weights and what the optimizer keeps of them, in groups of eight."""
+        masters = self.mantissas(rows, columns, 32)
+        has_codes = self.op.name == "adamw_update" and self.chance(0.7)
+        kept = self.moment_codes(rows, columns) if has_codes else self.mantissas(rows, columns, 32)
+        return np.stack((masters.reshape(rows, -1, LANES), kept.reshape(rows, -1, LANES)), 2).reshape(rows, -1)
 
     def unit_values(self, rows: int, columns: int, f: int) -> npt.NDArray[np.int64]:
         """Values around one at fraction `f`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hls.spec.formats import ELEMENT_BYTES, WORD_BYTES
+from hls.spec.formats import ELEMENT_BYTES, WORD_BYTES, stored_as
 from hls.spec.legality import words_per_row
 from hls.spec.ops import Access, evaluate
 from hls.spec.slots import RECORD_WORDS
@@ -36,11 +36,10 @@ def _operand_at(case: Case, word: int, byte: int, one: Window, other: Window) ->
         words = words_per_row(operand.element, columns)
         row, offset = divmod(word - place.address, place.pitch)
         if 0 <= row < rows and offset < words:
-            size = ELEMENT_BYTES[operand.element]
+            element, columns = stored_as(operand.element, columns)
+            size = ELEMENT_BYTES[element]
             column = (offset * WORD_BYTES + byte % WORD_BYTES) // size
-            values = _values(
-                one, other, byte // size * size, {"i16": "<i2", "u16": "<u2", "i32": "<i4"}[operand.element]
-            )
+            values = _values(one, other, byte // size * size, {"i16": "<i2", "u16": "<u2", "i32": "<i4"}[element])
             return f"{operand.name}[{row}][{column}] of {rows} x {columns}: {values}"
     slot, rest = divmod(byte - case.slot_table * WORD_BYTES, RECORD_WORDS * WORD_BYTES)
     if 0 <= slot < case.slots:

@@ -46,8 +46,7 @@ class _Hyperparameters:
 
 def adamw_update(
     *,
-    master: Tensor,
-    moments: Tensor,
+    state: Tensor,
     gradient: Tensor,
     hyperparameters: Tensor,
     average_shift: int,
@@ -55,12 +54,15 @@ def adamw_update(
     slots: Slots,
     **_: Any,
 ) -> Results:
-    """New master, moments (int32) and weight (int16), all [rows, n]; hyperparameters [1, 8] as the op table says."""
+    """New state (int32 [rows, 2, n]: master, moments) and weight (int16 [rows, n]) by a gradient [rows, n].
+
+    The hyperparameters [1, 8] are as the op table says.
+    """
     hyper = _hyperparameters(hyperparameters)
     (weight_slot,), (gradient_slot,) = slots["weight"], slots["gradient"]
-    w, fw = rescaled(master.long(), weight_slot)
+    w, fw = rescaled(state[:, 0].long(), weight_slot)
     g = _normalised(gradient.long(), gradient_slot.f + max(-256, min(256, average_shift)))
-    codes = moments.long()
+    codes = state[:, 1].long()
     exp_avg, sign = _new_exp_avg(codes & 0xFFFF, g, hyper.exp_avg_share)
     exp_avg_sq = _new_exp_avg_sq(codes >> 16 & 0xFFFF, g, hyper.exp_avg_sq_share)
     moved = w - _step(exp_avg, sign, exp_avg_sq, hyper, fw + MASTER_SHIFT)
@@ -70,8 +72,7 @@ def adamw_update(
     at_end = (w != moved) | (exp_avg == _EXP_AVG_LARGEST) | (exp_avg_sq == _EXP_AVG_SQ_LARGEST)
     record = exp_avg_sq << 16 | sign | exp_avg
     return {
-        "master": Stored(w.int()),
-        "moments": Stored(record.int()),
+        "state": Stored(torch.stack((w, record), 1).int()),
         "weight": Stored(requantise(w, MASTER_SHIFT, 16).short(), (Renewal.of(w, fw, int(at_end.sum())),)),
     }
 

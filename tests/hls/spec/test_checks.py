@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from hls.spec import checks
 from hls.spec.config import load
+from hls.spec.formats import LANES
 from hls.spec.instruction import MAX_DIMENSIONS, MAX_OPERANDS
+from hls.spec.legality import words_per_row
 from hls.spec.ops import OPS, Op, evaluate
 
 
@@ -26,10 +28,10 @@ def looked_up(codes: int, sizes: list[int]) -> int:
 def test_products_are_the_shapes(op: Op, dimensions: list[int]) -> None:
     sizes = [*dimensions, *checks.CONSTANTS]
     names = dict(zip(op.dimensions, dimensions, strict=False))
-    for operand, shape in zip(op.operands, checks.shapes(op), strict=False):
+    for operand, shape, use in zip(op.operands, checks.shapes(op), checks.uses(op), strict=False):
         assert looked_up(shape, sizes) == evaluate(operand.rows, names)
         assert looked_up(shape >> checks.FACTORS * checks.FACTOR_BITS, sizes) == evaluate(operand.columns, names)
-        assert bool(shape & checks.WIDE) == (operand.element == "i32")
+        assert 1 << (use >> checks.WIDTH_SHIFT) == words_per_row(operand.element, LANES)
 
 
 @pytest.mark.parametrize("name", ["toy", "zcu102"])

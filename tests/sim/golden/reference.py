@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hls.spec import formats, tables
-from hls.spec.formats import limit, reference_fraction, saturate
+from hls.spec.formats import STATE, limit, reference_fraction, saturate, stored_as
 from hls.spec.instruction import slot_span
 from hls.spec.legality import words_per_row
 from hls.spec.ops import Operand, evaluate
@@ -176,14 +176,32 @@ class Reference:
 
     def read(self, name: str) -> Rows:
         operand = self.operand(name)
-        width = evaluate(operand.columns, self.d)
-        return [self.memory[span].view(DTYPES[operand.element])[:width].tolist() for span in self.spans(name)]
+        element, width = stored_as(operand.element, evaluate(operand.columns, self.d))
+        return [self.memory[span].view(DTYPES[element])[:width].tolist() for span in self.spans(name)]
+
+    def states(self) -> tuple[Rows, Rows]:
+        """Master weights, and what the optimizer keeps of them: in memory by eight elements in turn."""
+        columns = evaluate(self.operand("state").columns, self.d)
+        rows = np.array(self.read("state")).reshape(-1, -(-columns // 8), 2, 8)
+        masters, kept = (rows[:, :, part].reshape(len(rows), -1)[:, :columns].tolist() for part in (0, 1))
+        return masters, kept
+
+    @staticmethod
+    def state_rows(masters: Rows, kept: Rows) -> Rows:
+        """The rows that `states` read, padded with zeros."""
+        rows = []
+        for master, state in zip(masters, kept, strict=True):
+            padding = [0] * (-len(master) % 8)
+            master, state = master + padding, state + padding
+            rows.append([v for i in range(0, len(master), 8) for v in master[i : i + 8] + state[i : i + 8]])
+        return rows
 
     def write(self, name: str, rows: Rows) -> None:
         """Write rows, each as long as it is; what lies behind a row's padding stays."""
         spans, element = self.spans(name), self.operand(name).element
         assert len(spans) == len(rows)
         for span, row in zip(spans, rows, strict=True):
+            element = "i32" if element == STATE else element
             padded = np.zeros(16 * words_per_row(element, len(row)), np.uint8)
             content = np.array(row, np.int64).astype(DTYPES[element]).view(np.uint8)
             padded[: len(content)] = content
@@ -275,7 +293,7 @@ class Reference:
         if "BIAS" in self.flags:
             bias = [self.contract(list(zip(kinds, a, strict=True)), self.f("dy"), self.f("dy", 1)) for a in dy]
             results["dbias"] = self.accumulate("dbias", [bias])
-        return results
+        return results | self.sgd("dw", results.pop("dw")) if "UPDATE" in self.flags else results
 
     def column_sum(self) -> dict[str, Rows]:
         dy, period = self.read("dy"), self.d["period"]
@@ -544,19 +562,23 @@ class Reference:
         return {"dlogits": dlogits, "terms": terms} if "GRADIENT" in self.flags else {"terms": terms}
 
     def sgd_update(self) -> dict[str, Rows]:
+        return self.sgd("gradient", [[max(g, 1 - 2**31) for g in row] for row in self.read("gradient")])
+
+    def sgd(self, source: str, gradients: Rows) -> dict[str, Rows]:
+        """The update by gradients with the slot of the operand `source`."""
         (hyper,) = self.read("hyperparameters")
         lr, mu, decay = (hyper[i] % (1 << 17) for i in (0, 2, 3))
         lr_shift, decay_shift = (max(-64, min(64, hyper[i])) for i in (1, 4))
-        weight, gradient = self.slot("weight"), self.slot("gradient")
-        rescale = weight.peak >= RESCALE_PEAK
-        if rescale:
-            weight.f = max(F_MIN, weight.f - 1)
+        weight, gradient = self.slot("weight"), self.slot(source)
+        later = "LATER_PART" in self.flags
+        rescale = self.rescales(weight, later)
         fv, f_master = gradient.f - 4, weight.f + 16
-        results: dict[str, Rows] = {"master": [], "momentum": [], "weight": []}
+        masters, momenta = self.states()
+        results: tuple[Rows, Rows, Rows] = ([], [], [])
         longest = 0
         requantise = formats.requantise
-        for rows in zip(self.read("master"), self.read("momentum"), self.read("gradient"), strict=True):
-            for out in results.values():
+        for rows in zip(masters, momenta, gradients, strict=True):
+            for out in results:
                 out.append([])
             for w, v, g in zip(*rows, strict=True):
                 w = round_shift(w, 1) if rescale else w
@@ -569,10 +591,21 @@ class Reference:
                 w = saturate(new, 32)
                 weight.saturations = (weight.saturations + (w != new)) % (1 << 32)
                 longest = max(longest, formats.bit_length(w))
-                for name, value in zip(results, (w, v, requantise(w, 16, 16)), strict=True):
-                    results[name][-1].append(value)
-        weight.peak = longest or EMPTY
-        return results
+                for out, value in zip(results, (w, v, requantise(w, 16, 16)), strict=True):
+                    out[-1].append(value)
+        weight.peak = max(longest or EMPTY, weight.peak if later else EMPTY)
+        return {"state": self.state_rows(*results[:2]), "weight": results[2]}
+
+    @staticmethod
+    def rescales(weight: Slot, later: bool = False) -> bool:
+        """Whether master weights are halved; the first part of a weight notes it in the slot's fractions."""
+        if later:
+            return weight.f != weight.f_previous
+        weight.f_previous = weight.f
+        rescale = weight.peak >= RESCALE_PEAK
+        if rescale:
+            weight.f = max(F_MIN, weight.f - 1)
+        return rescale
 
     def adamw_update(self) -> dict[str, Rows]:
         (hyper,) = self.read("hyperparameters")
@@ -581,15 +614,13 @@ class Reference:
         share1, share2 = (min(hyper[i] % (1 << 17), 1 << 16) for i in (2, 3))
         floor, average_shift = hyper[6] % (1 << 16), max(-256, min(256, self.immediates["average_shift"]))
         weight, gradient = self.slot("weight"), self.slot("gradient")
-        rescale = weight.peak >= RESCALE_PEAK
-        if rescale:
-            weight.f = max(F_MIN, weight.f - 1)
+        rescale = self.rescales(weight)
         f_master, f_average = weight.f + 16, gradient.f + average_shift
-        results: dict[str, Rows] = {"master": [], "moments": [], "weight": []}
+        results: tuple[Rows, Rows, Rows] = ([], [], [])
         longest = 0
         requantise, decode, encode = formats.requantise, formats.decode_moment, formats.encode_moment
-        for rows in zip(self.read("master"), self.read("moments"), self.read("gradient"), strict=True):
-            for out in results.values():
+        for rows in zip(*self.states(), self.read("gradient"), strict=True):
+            for out in results:
                 out.append([])
             for w, codes, g in zip(*rows, strict=True):
                 w = round_shift(w, 1) if rescale else w
@@ -614,10 +645,10 @@ class Reference:
                 longest = max(longest, formats.bit_length(w))
                 record = v << 16 | sign << 15 | m
                 record -= (record >> 31) << 32
-                for name, value in zip(results, (w, record, requantise(w, 16, 16)), strict=True):
-                    results[name][-1].append(value)
+                for out, value in zip(results, (w, record, requantise(w, 16, 16)), strict=True):
+                    out[-1].append(value)
         weight.peak = longest or EMPTY
-        return results
+        return {"state": self.state_rows(*results[:2]), "weight": results[2]}
 
     def exponent_update(self) -> dict[str, Rows]:
         for slot in self.slots[self.d["first"] : self.d["first"] + self.d["count"]]:

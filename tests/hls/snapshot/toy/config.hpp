@@ -3,14 +3,15 @@
 
 namespace peelvit {
 
-constexpr unsigned kHashLow = 0x20de57edu;
-constexpr unsigned kHashHigh = 0x38445d4fu;
+constexpr unsigned kHashLow = 0x360db864u;
+constexpr unsigned kHashHigh = 0x6a7e5c12u;
 
 constexpr int kPorts = 3;
 constexpr int kRowTile = 10;
 constexpr int kColumnTile = 24;
 constexpr int kStepTiles = 2;
 constexpr int kLineTiles = 4;
+constexpr int kUpdateTiles = 2;
 constexpr int kStepBuffers = 3;
 constexpr int kPanelRows = 40;
 constexpr int kSumRows = 96;

@@ -18,15 +18,15 @@ constexpr int kShapeInterval = 4;  // of an operand: its six products share mult
 
 static const int kOpFlags[23] = {
     // clang-format off
-    0, 7, 3, 3, 1, 0, 1, 3, 0, 0, 0, 0, 3, 1, 0, 0,
+    0, 7, 3, 31, 1, 0, 1, 3, 0, 0, 0, 0, 3, 1, 0, 0,
     0, 0, 0, 1, 1, 0, 1,
     // clang-format on
 };
 
 static const int kOpRules[23] = {
     // clang-format off
-    0, 3, 29, 1, 97, 0, 128, 257, 0, 1, 0, 1, 32256, 13824, 32768, 196608,
-    65536, 65536, 0, 0, 0, 0, 0,
+    0, 3, 29, 97, 385, 0, 512, 1025, 0, 1, 0, 1, 129024, 55296, 131072, 786432,
+    262144, 262144, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
@@ -39,7 +39,7 @@ static const int kOpDimensions[23] = {
 
 static const int kOpImmediates[23] = {
     // clang-format off
-    0, 0, 0, 0, 0, 0, 2, 0, 1, 0, 0, 0, 1, 2, 0, 0,
+    0, 0, 0, 1, 0, 0, 2, 0, 1, 0, 0, 0, 1, 2, 0, 0,
     0, 0, 0, 2, 1, 0, 1,
     // clang-format on
 };
@@ -103,34 +103,34 @@ static const int kDimensionHigh[368] = {
 static const int kOperandShape[184] = {
     // clang-format off
     0, 0, 0, 0, 0, 0, 0, 0, 899803968, 899803970, 899771226, 899771204, 899771200, 899771200, 0, 0,
-    899803968, 899771203, 899771200, 899771200, 899771200, 0, 0, 0, 899771200, 899803968, 1973545794, 1973513050, 0, 0, 0, 0,
-    899771200, 1973513027, 0, 0, 0, 0, 0, 0, 899738458, 899738458, 899738432, 0, 0, 0, 0, 0,
-    899738432, 899738458, 899738458, 900033354, 899738432, 899738432, 1973447514, 0, 899771200, 899771200, 1973447514, 899771226, 899771200, 899771200, 1973513050, 1973513050,
+    899803968, 899771203, 899771200, 899771200, 899771200, 0, 0, 0, 899771200, 899803968, 899803970, 899771226, 899803970, 899803970, 900098906, 0,
+    899771200, 899771203, 0, 0, 0, 0, 0, 0, 899738458, 899738458, 899738432, 0, 0, 0, 0, 0,
+    899738432, 899738458, 899738458, 900033354, 899738432, 899738432, 899705690, 0, 899771200, 899771200, 899705690, 899771226, 899771200, 899771200, 899771226, 899771226,
     899738432, 899738432, 0, 0, 0, 0, 0, 0, 899771200, 899771200, 899771200, 0, 0, 0, 0, 0,
     899738432, 899738432, 0, 0, 0, 0, 0, 0, 899771200, 899771200, 899771200, 0, 0, 0, 0, 0,
-    103148064, 899835936, 900240448, 875653280, 1974003904, 0, 0, 0, 103148064, 899835936, 900240448, 875653280, 900240448, 103148064, 0, 0,
-    1974003776, 899803968, 0, 0, 0, 0, 0, 0, 1974004256, 899771200, 899803200, 0, 0, 0, 0, 0,
+    103148064, 899835936, 900240448, 875653280, 900262080, 0, 0, 0, 103148064, 899835936, 900240448, 875653280, 900240448, 103148064, 0, 0,
+    900261952, 899803968, 0, 0, 0, 0, 0, 0, 900262432, 899771200, 899803200, 0, 0, 0, 0, 0,
     899803680, 899771200, 899803712, 0, 0, 0, 0, 0, 899803712, 899771200, 899803680, 0, 0, 0, 0, 0,
-    1974003776, 1973840704, 0, 0, 0, 0, 0, 0, 899738432, 1973447514, 899738432, 1973840704, 0, 0, 0, 0,
-    1973480256, 1973480256, 1973480256, 899738432, 1973840730, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    1973480256, 1973480256, 1973480256, 899738432, 1973840730, 0, 0, 0,
+    900261952, 900098880, 0, 0, 0, 0, 0, 0, 899738432, 899705690, 899738432, 900098880, 0, 0, 0, 0,
+    899738432, 899738432, 899738432, 900098906, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    899738432, 899738432, 899738432, 900098906, 0, 0, 0, 0,
     // clang-format on
 };
 
 static const int kOperandUse[184] = {
     // clang-format off
-    0, 0, 0, 0, 0, 0, 0, 0, 120, 120, 121, 122, 120, 124, 0, 0,
-    504, 120, 185, 122, 184, 0, 0, 0, 184, 120, 120, 122, 0, 0, 0, 0,
-    184, 120, 0, 0, 0, 0, 0, 0, 120, 120, 120, 0, 0, 0, 0, 0,
-    120, 120, 120, 104, 120, 25, 25, 0, 184, 120, 120, 120, 185, 184, 120, 120,
-    120, 120, 0, 0, 0, 0, 0, 0, 184, 120, 184, 0, 0, 0, 0, 0,
-    120, 120, 0, 0, 0, 0, 0, 0, 184, 120, 184, 0, 0, 0, 0, 0,
-    120, 25, 120, 120, 26, 0, 0, 0, 120, 25, 120, 184, 184, 440, 0, 0,
-    24, 24, 0, 0, 0, 0, 0, 0, 24, 24, 24, 0, 0, 0, 0, 0,
-    24, 24, 24, 0, 0, 0, 0, 0, 24, 24, 24, 0, 0, 0, 0, 0,
-    120, 24, 0, 0, 0, 0, 0, 0, 120, 24, 185, 24, 0, 0, 0, 0,
-    24, 24, 120, 120, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    24, 24, 120, 120, 24, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 480, 480, 481, 482, 480, 484, 0, 0,
+    2016, 480, 737, 482, 736, 0, 0, 0, 736, 480, 2528, 2530, 4196, 484, 2148, 0,
+    736, 2528, 0, 0, 0, 0, 0, 0, 480, 480, 480, 0, 0, 0, 0, 0,
+    480, 480, 480, 416, 480, 97, 2145, 0, 736, 480, 2528, 480, 737, 736, 2528, 2528,
+    480, 480, 0, 0, 0, 0, 0, 0, 736, 480, 736, 0, 0, 0, 0, 0,
+    480, 480, 0, 0, 0, 0, 0, 0, 736, 480, 736, 0, 0, 0, 0, 0,
+    480, 97, 480, 480, 2146, 0, 0, 0, 480, 97, 480, 736, 736, 1760, 0, 0,
+    2144, 96, 0, 0, 0, 0, 0, 0, 2144, 96, 96, 0, 0, 0, 0, 0,
+    96, 96, 96, 0, 0, 0, 0, 0, 96, 96, 96, 0, 0, 0, 0, 0,
+    2528, 2144, 0, 0, 0, 0, 0, 0, 480, 2144, 737, 2144, 0, 0, 0, 0,
+    2528, 4192, 480, 2144, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    2528, 4192, 480, 2144, 0, 0, 0, 0,
     // clang-format on
 };
 
@@ -185,14 +185,14 @@ check_dimensions:
 inline void check_rules(const Instruction& in, int slot_count, Legality& legality) {
     const int rules = kOpRules[in.opcode];
     u17 d[kMaxDimensions];  // those within limits
-    bool f[3];
+    bool f[5];
 #pragma HLS array_partition variable=d type=complete
 #pragma HLS array_partition variable=f type=complete
     for (int i = 0; i < kMaxDimensions; ++i) {
 #pragma HLS unroll
         d[i] = u17(in.dimension[i]);
     }
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < 5; ++i) {
 #pragma HLS unroll
         f[i] = (in.flags >> i & 1u) != 0;
     }
@@ -201,19 +201,21 @@ inline void check_rules(const Instruction& in, int slot_count, Legality& legalit
     if ((rules >> 2 & 1) != 0 && !(d[4] == 1 || d[3] % 24 == 0)) legality.is_shape = false;
     if ((rules >> 3 & 1) != 0 && !(d[4] != 2)) legality.is_shape = false;
     if ((rules >> 4 & 1) != 0 && !(f[1] == 0 || d[4] == 1)) legality.is_shape = false;
-    if ((rules >> 5 & 1) != 0 && !(d[3] <= d[0])) legality.is_shape = false;
-    if ((rules >> 6 & 1) != 0 && !(d[3] == 1 || d[1] == 0)) legality.is_shape = false;
-    if ((rules >> 7 & 1) != 0 && !(d[1] < 1024 || d[1] < 2048 && d[1] % 4 == 0)) legality.is_shape = false;
-    if ((rules >> 8 & 1) != 0 && !(d[2] < 1024 || d[2] < 2048 && d[2] % 4 == 0)) legality.is_shape = false;
-    if ((rules >> 9 & 1) != 0 && !(d[3] % 8 == 0)) legality.is_shape = false;
-    if ((rules >> 10 & 1) != 0 && !(d[5] == 1 || d[5] == 1 + d[1])) legality.is_shape = false;
-    if ((rules >> 11 & 1) != 0 && !(d[6] <= d[5])) legality.is_shape = false;
-    if ((rules >> 12 & 1) != 0 && !(d[4] <= d[1])) legality.is_shape = false;
-    if ((rules >> 13 & 1) != 0 && !(f[0] == (d[4] > 0))) legality.is_shape = false;
-    if ((rules >> 14 & 1) != 0 && !(f[1] == (d[6] > 0))) legality.is_shape = false;
-    if ((rules >> 15 & 1) != 0 && !(d[3] <= d[1])) legality.is_shape = false;
-    if ((rules >> 16 & 1) != 0 && !(d[2] <= d[1])) legality.is_shape = false;
-    if ((rules >> 17 & 1) != 0 && !(d[3] <= d[2])) legality.is_shape = false;
+    if ((rules >> 5 & 1) != 0 && !(f[3] <= f[2])) legality.is_shape = false;
+    if ((rules >> 6 & 1) != 0 && !(f[4] <= f[2])) legality.is_shape = false;
+    if ((rules >> 7 & 1) != 0 && !(d[3] <= d[0])) legality.is_shape = false;
+    if ((rules >> 8 & 1) != 0 && !(d[3] == 1 || d[1] == 0)) legality.is_shape = false;
+    if ((rules >> 9 & 1) != 0 && !(d[1] < 1024 || d[1] < 2048 && d[1] % 4 == 0)) legality.is_shape = false;
+    if ((rules >> 10 & 1) != 0 && !(d[2] < 1024 || d[2] < 2048 && d[2] % 4 == 0)) legality.is_shape = false;
+    if ((rules >> 11 & 1) != 0 && !(d[3] % 8 == 0)) legality.is_shape = false;
+    if ((rules >> 12 & 1) != 0 && !(d[5] == 1 || d[5] == 1 + d[1])) legality.is_shape = false;
+    if ((rules >> 13 & 1) != 0 && !(d[6] <= d[5])) legality.is_shape = false;
+    if ((rules >> 14 & 1) != 0 && !(d[4] <= d[1])) legality.is_shape = false;
+    if ((rules >> 15 & 1) != 0 && !(f[0] == (d[4] > 0))) legality.is_shape = false;
+    if ((rules >> 16 & 1) != 0 && !(f[1] == (d[6] > 0))) legality.is_shape = false;
+    if ((rules >> 17 & 1) != 0 && !(d[3] <= d[1])) legality.is_shape = false;
+    if ((rules >> 18 & 1) != 0 && !(d[2] <= d[1])) legality.is_shape = false;
+    if ((rules >> 19 & 1) != 0 && !(d[3] <= d[2])) legality.is_shape = false;
     if (in.opcode == kOpExponentUpdate && d[0] + d[1] > slot_count) legality.has_slots = false;
 }
 
@@ -224,10 +226,10 @@ check_operands:
         PIPELINE(i == 0, kShapeInterval, kShapeDepth);
         const int shape = kOperandShape[kMaxOperands * in.opcode + i];
         const int use = kOperandUse[kMaxOperands * in.opcode + i];
-        const unsigned flag = unsigned(use) & 7u;
-        const bool is_present = (use & 8) != 0 && (flag == 0 || (in.flags & flag) != 0);
-        const bool is_in_memory = is_present && (use & 16) != 0;
-        const bool has_slot = is_present && (use & 32) != 0;
+        const unsigned flag = unsigned(use) & 31u;
+        const bool is_present = (use & 32) != 0 && (flag == 0 || (in.flags & flag) != 0);
+        const bool is_in_memory = is_present && (use & 64) != 0;
+        const bool has_slot = is_present && (use & 128) != 0;
         const unsigned address = in.address[i];
         const unsigned pitch = in.layout[i] & 0xFFFFu;
         const unsigned slot = in.layout[i] >> 16;
@@ -236,12 +238,12 @@ check_operands:
         const u20 rows = product_of(sizes, shape);
         const u20 columns = product_of(sizes, shape >> (3 * kFactorBits));
         const unsigned narrow_words = (unsigned(columns) + kLanes - 1) / kLanes;
-        const unsigned words = (shape & 1073741824) != 0 ? 2 * narrow_words : narrow_words;
+        const unsigned words = narrow_words << natural<2>(unsigned(use >> 11));
         const uwide_t end = uwide_t(address) + uwide_t(multiply(u20(rows - 1), u17(pitch))) + words;
         const bool overlaps = rows > 1 && pitch < words;
         if (is_in_memory && rows > 0 && (overlaps || end > window_words)) legality.is_inside = false;
 
-        const int span = use >> 6;
+        const int span = use >> 8 & 7;
         const int slots = span == 7 ? 2 * int(sizes.of[kSegmentsDimension]) : span;
         if (has_slot && int(slot) + slots > slot_count) legality.has_slots = false;
     }

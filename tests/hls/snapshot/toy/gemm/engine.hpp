@@ -5,6 +5,7 @@
 //       load          what is new: rows of the block, the column tile, what the epilogue reads
 //       multiply      a rank-2 update of kRowTile x kColumnTile accumulators each cycle
 //       finish        add chunks and segments; epilogue, rounding
+//       update        pass on, or let gradients update the weight
 //       store         write
 //
 // Rows stay on chip over the column tiles of a group, a column tile over the row blocks of a panel. Where the contraction
@@ -16,9 +17,11 @@
 
 namespace peelvit {
 
-inline void gemm_steps(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, int steps, GemmWalk& walk, RowPanel& panel,
+constexpr int kUpdateBlocks = 2;  // passes whose master weights and momenta their FIFOs hold
+
+inline void gemm_steps(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const SgdUpdate& by, int steps, GemmWalk& walk, RowPanel& panel,
                        ColumnBuffer& column_tile, WaitingSums& waiting0, WaitingSums& waiting1, PartialRowSums& row_partial, TotalRowSums& row_total,
-                       BiasWord& open_bias, GemmStatistics& statistics) {
+                       BiasWord& open_bias, GemmStatistics& statistics, Renewal& renewal) {
 #pragma HLS inline off
 gemm_steps:
     for (int index = 0; index < steps; ++index) {
@@ -27,6 +30,7 @@ gemm_steps:
         GemmStep to_load;
         GemmStep to_multiply;
         GemmStep to_finish;
+        GemmStep to_update;
         GemmStep to_store;
         RowBuffer rows;
 #pragma HLS array_partition variable=rows type=complete dim=1
@@ -46,29 +50,42 @@ gemm_steps:
         BiasBuffer beside_rows;
 #pragma HLS bind_storage variable=beside_rows type=ram_s2p impl=lutram
 #pragma HLS stream variable=beside_rows type=pipo depth=4
+        StateBuffer masters;
+#pragma HLS array_partition variable=masters type=complete dim=1
+#pragma HLS stream variable=masters type=fifo depth=80
+        StateBuffer momenta;
+#pragma HLS array_partition variable=momenta type=complete dim=1
+#pragma HLS stream variable=momenta type=fifo depth=80
         SumBuffer sums;
 #pragma HLS array_reshape variable=sums type=complete dim=2
 #pragma HLS stream variable=sums type=fifo depth=32
         RowSumBuffer row_sums;
 #pragma HLS stream variable=row_sums type=fifo depth=32
+        MadeBuffer made;
+#pragma HLS array_reshape variable=made type=complete dim=2
+#pragma HLS stream variable=made type=fifo depth=32
         ResultBuffer results;
 #pragma HLS array_partition variable=results type=complete dim=1
 #pragma HLS stream variable=results type=fifo depth=32
         ResultBuffer seconds;
 #pragma HLS array_partition variable=seconds type=complete dim=1
 #pragma HLS stream variable=seconds type=fifo depth=32
+        WeightBuffer weights;
+#pragma HLS array_partition variable=weights type=complete dim=1
+#pragma HLS stream variable=weights type=fifo depth=32
         BiasBuffer new_bias;
 #pragma HLS stream variable=new_bias type=fifo depth=7
-        PROCESS(next_step(job, walk, to_load, to_multiply, to_finish, to_store));
-        AHEAD(load(mem0, mem1, mem2, job, to_load, rows, columns, extra, saved, beside_rows), kStepBuffers);
+        PROCESS(next_step(job, walk, to_load, to_multiply, to_finish, to_update, to_store));
+        STOCKS(load(mem0, mem1, mem2, job, to_load, rows, columns, extra, saved, beside_rows, masters, momenta), kStepBuffers, 3, updates_weights(job, to_load) ? kUpdateBlocks : 0);
         COMPUTE(multiply(to_multiply, rows, columns, panel, column_tile, sums, row_sums));
-        FED(finish(job, to_finish, sums, row_sums, extra, saved, beside_rows, waiting0, waiting1, row_partial, row_total, open_bias, results, seconds, new_bias, statistics), cycles_to_first_sums(to_multiply), cycles_from_last_sums(to_finish));
-        FED(store_results(mem0, mem1, mem2, job, to_store, results, seconds, new_bias), kFinishDepth + kRowBeats, kStoreTail);
+        FED(finish(job, to_finish, sums, row_sums, extra, saved, beside_rows, waiting0, waiting1, row_partial, row_total, open_bias, made, new_bias, statistics), cycles_to_first_sums(to_multiply), cycles_from_last_sums(to_finish));
+        FED(update(job, to_update, by, made, masters, momenta, results, seconds, weights, renewal), kFinishDepth + kRowBeats, cycles_to_first_words(job));
+        FED(store_results(mem0, mem1, mem2, job, to_store, results, seconds, weights, new_bias), cycles_to_first_words(job), kStoreTail);
     }
 }
 
 // Run a job whose shapes, places and fractions are set.
-inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, Slots& slots) {
+inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const SgdUpdate& update, Slots& slots) {
 #pragma HLS inline off
     RowPanel panel;
 #pragma HLS array_partition variable=panel type=complete dim=1
@@ -90,13 +107,15 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, S
     statistics.out[kPatchRows] = no_statistics();
     statistics.out[kClassRows] = no_statistics();
     statistics.pre = no_statistics();
+    Renewal renewal = no_renewal();
     GemmWalk walk = start_of_walk();
-    gemm_steps(mem0, mem1, mem2, job, count_steps(job), walk, panel, column_tile, waiting0, waiting1, row_partial, row_total, open_bias, statistics);
+    gemm_steps(mem0, mem1, mem2, job, update, count_steps(job), walk, panel, column_tile, waiting0, waiting1, row_partial, row_total, open_bias, statistics, renewal);
     const int out_fraction = job.has_gelu ? kGeluBits : int(job.fraction[kPatchRows]);
-    record(slots, job.slot[kPatchRows], statistics.out[kPatchRows], out_fraction);
+    if (job.has_products) record(slots, job.slot[kPatchRows], statistics.out[kPatchRows], out_fraction);
     if (job.form == kNn) record(slots, job.slot[kClassRows], statistics.out[kClassRows], job.fraction[kClassRows]);
     if (job.sums_rows) record(slots, job.bias.slot, statistics.bias, job.fraction[kPatchRows] - job.f_second);
     if (job.has_gelu) record(slots, job.pre.slot, statistics.pre, job.fraction[kPatchRows]);
+    if (job.updates) renew(slots, job.weight.slot, update.scale, renewal);
 }
 
 // A job with nothing optional in it.
@@ -113,11 +132,15 @@ inline GemmJob plain_job(GemmForm form, int rows, int columns, int split, const 
     job.bias = out;
     job.residual = out;
     job.pre = out;
+    job.state = out;
+    job.weight = out;
+    job.has_products = true;
     job.has_bias = false;
     job.has_residual = false;
     job.has_gelu = false;
     job.has_gelu_backward = false;
     job.accumulates = false;
+    job.updates = false;
     job.adds_class_row = false;
     job.sums_rows = false;
     job.residual_period = rows;
@@ -137,6 +160,13 @@ inline GemmJob plain_job(GemmForm form, int rows, int columns, int split, const 
         }
     }
     return job;
+}
+
+// Let the job's gradients update a weight.
+inline void set_update(GemmJob& job, const Matrix& state, const Matrix& weight) {
+    job.updates = true;
+    job.state = state;
+    job.weight = weight;
 }
 
 }  // namespace peelvit

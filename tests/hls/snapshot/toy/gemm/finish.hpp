@@ -11,9 +11,9 @@ namespace peelvit {
 
 constexpr int kFinishDepth = 28;
 
-// Words of a step's results, in the order in which they are written. Results of int32 take a second word for eight
-// columns; with GELU that is where its inputs are.
-using ResultBuffer = word_t[kPorts][kPanelRows * kPortWords];
+// What eight sums are made to, the ports' words in turn. Results of int32 take a second word for eight columns; with
+// GELU that is where its inputs are.
+using MadeBuffer = word_t[kPanelRows * kRowBeats][2];
 
 struct PairOfWords {
     word_t first, second;
@@ -264,7 +264,7 @@ inline word_t word_of_bias(const BiasWord& open) {
 // A bias gradient is finished with the first word of its row.
 inline void finish(const GemmJob& job, const GemmStep& step, const SumBuffer& sums, const RowSumBuffer& row_sums, const ExtraBuffer& extra,
                    const SavedBuffer& saved, const BiasBuffer& beside_rows, WaitingSums& waiting0, WaitingSums& waiting1,
-                   PartialRowSums& row_partial, TotalRowSums& row_total, BiasWord& open_bias, ResultBuffer& results, ResultBuffer& seconds,
+                   PartialRowSums& row_partial, TotalRowSums& row_total, BiasWord& open_bias, MadeBuffer& made_words,
                    BiasBuffer& new_bias, GemmStatistics& statistics) {
     const bool is_wide = job.form == kTn;
     const int words = port_words(step.columns);
@@ -282,7 +282,7 @@ inline void finish(const GemmJob& job, const GemmStep& step, const SumBuffer& su
 #pragma HLS array_reshape variable=bias type=complete dim=2
     i20 sum_beat = step.waits ? int(step.sum_beat) : 0;  // of the sums that wait
     int sum = 0;     // place of the next sums
-    int result = 0;  // and of the next words of results
+    int result = 0;  // and of the next results
     int bias_word = 0;  // of the step's bias gradients
 finish_lines:
     for (int line = first_line; line <= step.rows; ++line) {
@@ -354,7 +354,7 @@ finish_lines:
                 const i32 wide_addend = job.adds_class_row ? i32(product(element, i16(beside))) : (is_column ? old : i32(0));
                 const wide_t addend = aligned_addend(element, wide_addend, is_wide, addend_shift);
                 if (is_bias) bias[beat][l] = i48(addend);
-                const total_t whole = is_column ? running.total : total_t(0);
+                const total_t whole = is_column && job.has_products ? running.total : total_t(0);
                 const Finished made = finished_element(job, epilogue, whole + addend, sum_t(whole), i48(addend), get16(second, l),
                                                        seen_plain, seen_curved);
                 if (l < kWideLanes)
@@ -369,19 +369,16 @@ finish_lines:
                 add_word(statistics.pre, seen_plain);
                 add_word(statistics.out[group], is_curved ? seen_curved : seen_plain);
             }
-            for (int p = 0; p < kPorts; ++p) {
-#pragma HLS unroll
-                if (finishes && p == port) {
-                    results[p][result] = is_wide ? wide.first : narrow_word;
-                    if (is_wide || job.has_gelu) seconds[p][result] = is_wide ? wide.second : input_word;
-                }
+            if (finishes) {
+                made_words[result][0] = is_wide ? wide.first : narrow_word;
+                made_words[result][1] = is_wide ? wide.second : input_word;
+                ++result;
             }
             if (step.waits && !is_bias) ++sum_beat;
             ++port;
             if (port == kPorts) {
                 port = 0;
                 ++w;
-                if (finishes) ++result;
             }
         }
     }

@@ -15,6 +15,7 @@ constexpr int kClassRows = 1;
 
 constexpr int kPanelTiles = kPanelRows / kRowTile;
 constexpr int kLineRows = kLineTiles * kRowTile;
+constexpr int kUpdateRows = kUpdateTiles * kRowTile;
 constexpr int kRowBeats = kColumnTile / kLanes;  // words of a row of a column tile
 constexpr int kSumBeats = kSumRows * kRowBeats;  // of sums, that a memory holds
 constexpr int kPortWords = kColumnTile / kLanes / kPorts;  // words of a row of a column tile that each port moves
@@ -50,7 +51,10 @@ struct GemmJob {
     i20 columns;      // output columns
     i20 split;        // class-token rows: output rows of kNt and kNn, contraction steps of kTn
     Matrix first, second, bias, residual, pre, out;
+    Matrix state, weight;
+    bool has_products;  // or there are no operands, and all sums are 0
     bool has_bias, has_residual, has_gelu, has_gelu_backward, accumulates;
+    bool updates;         // the output is a gradient that is not stored: it updates a weight
     bool adds_class_row;  // the epilogue adds the products of the first contraction step, at the fraction of a residual
     bool sums_rows;   // `bias` is a gradient: the sums of the first operand over the contraction
     i20 residual_period;
@@ -141,6 +145,14 @@ count_chunks:
     }
 }
 
+// The contraction of a job without products.
+inline void add_empty_segment(GemmJob& job) {
+    job.segment[0].start = 0;
+    job.segment[0].count = 0;
+    job.segments = 1;
+    job.chunks = 1;
+}
+
 // The chunk where the walk stands; the last two of a segment share what is left, so that none is very short.
 inline Chunk chunk_at(const GemmJob& job, const GemmWalk& walk) {
     const Segment segment = job.segment[walk.segment];
@@ -175,14 +187,21 @@ inline bool closes_sum(const GemmJob& job, const GemmWalk& walk, const Chunk& ch
 // Whether the epilogue reads a line beside each row of sums.
 inline bool reads_lines(const GemmJob& job) { return job.has_residual || job.has_gelu_backward || job.accumulates; }
 
-// Row tiles of the next step. Those of a group's first column tile bring rows, those that end with an epilogue may read
-// lines, both into buffers; others take what there is. The job's first step is a short one, as nothing overlaps with its
-// loads.
+// Most row tiles of a step. Those of a group's first column tile bring rows, those that end with an epilogue may read
+// lines, or with an update master weights and momenta, all into buffers; others take what there is.
+inline int most_tiles(const GemmJob& job, const GemmWalk& walk, const Chunk& chunk) {
+    const bool closes = closes_sum(job, walk, chunk);
+    if (job.updates && closes) return kUpdateTiles;
+    if (walk.column_tile == walk.group) return kStepTiles;
+    return reads_lines(job) && closes ? int(kLineTiles) : int(kPanelTiles);
+}
+
+inline bool updates_weights(const GemmJob& job, const GemmStep& step) { return job.updates && step.closes_sum; }
+
+// Row tiles of the next step. The job's first step is a short one, as nothing overlaps with its loads.
 inline int step_tiles(const GemmJob& job, const GemmWalk& walk, const Chunk& chunk) {
     const bool is_first = (walk.row | walk.group | walk.segment | walk.done | walk.column_tile | walk.tile) == 0;
-    const bool has_lines = reads_lines(job) && closes_sum(job, walk, chunk);
-    const int most = walk.column_tile == walk.group ? int(kStepTiles) : (has_lines ? int(kLineTiles) : int(kPanelTiles));
-    return is_first ? 1 : smaller(most, tiles_of(panel_rows(job, walk)) - walk.tile);
+    return is_first ? 1 : smaller(most_tiles(job, walk, chunk), tiles_of(panel_rows(job, walk)) - walk.tile);
 }
 
 // Words of sums of so many rows of a column tile.
@@ -248,14 +267,22 @@ inline int count_steps_of_panel(const GemmJob& job, int rows) {
 #pragma HLS inline off
     const int tiles = tiles_of(rows);
     const int groups = count_groups(job, rows);
-    const int with_rows = short_product(passes_of<kStepTiles>(tiles), job.chunks);
-    const int without = job.chunks - 1 + (reads_lines(job) ? passes_of<kLineTiles>(tiles) : 1);
+    const int of_update = passes_of<kUpdateTiles>(tiles);
+    const int of_rows = passes_of<kStepTiles>(tiles);
+    const int of_lines = reads_lines(job) ? passes_of<kLineTiles>(tiles) : 1;
+    const int with_rows = short_product(of_rows, job.chunks - 1) + (job.updates ? of_update : of_rows);
+    const int without = job.chunks - 1 + (job.updates ? of_update : of_lines);
     return int(multiply(i27(groups), u17(with_rows))) + int(multiply(i27(job.column_tiles - groups), u17(without)));
+}
+
+// Passes over so many row tiles in the job's first chunk and column tile.
+inline int passes_of_first_rows(const GemmJob& job, int tiles) {
+    return job.updates && job.chunks == 1 ? passes_of<kUpdateTiles>(tiles) : passes_of<kStepTiles>(tiles);
 }
 
 inline int count_steps(const GemmJob& job) {
     const int of_first = tiles_of(smaller(kPanelRows, job.rows));
-    int steps = 1 + passes_of<kStepTiles>(of_first - 1) - passes_of<kStepTiles>(of_first);  // by the short first step
+    int steps = 1 + passes_of_first_rows(job, of_first - 1) - passes_of_first_rows(job, of_first);  // by the short first step
     int panels = 0;
     int rest = job.rows;
 count_panels:
@@ -298,7 +325,8 @@ inline NewRows new_rows(const GemmStep& step) {
 }
 
 // A copy of the step, for each task: a channel has one producer and one consumer.
-inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmStep& product, GemmStep& sum, GemmStep& result) {
+inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmStep& product, GemmStep& sum, GemmStep& change,
+                      GemmStep& result) {
     GemmStep step;
     step.chunk = chunk_at(job, walk);
     step.tiles = step_tiles(job, walk, step.chunk);
@@ -308,10 +336,10 @@ inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmSt
     step.column = walk.column_tile * kColumnTile;
     step.columns = smaller(kColumnTile, job.columns - step.column);
     step.sum_beat = walk.sum_beat + sum_beats(job, walk.column_tile, step.panel_row);
-    step.loads_rows = walk.column_tile == walk.group;
+    step.loads_rows = job.has_products && walk.column_tile == walk.group;
     const int pairs = pairs_of(step.chunk.count);
     const bool keeps_columns = job.chunks == 1 && short_product(job.column_tiles, pairs) <= kChunkPairs;
-    step.loads_columns = walk.tile == 0 && (walk.row == 0 || !keeps_columns);
+    step.loads_columns = job.has_products && walk.tile == 0 && (walk.row == 0 || !keeps_columns);
     step.kept_column = keeps_columns ? short_product(walk.column_tile, pairs) : 0;
     step.waits = job.chunks > 1;
     step.closes_sum = closes_sum(job, walk, step.chunk);
@@ -321,6 +349,7 @@ inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmSt
     load = step;
     product = step;
     sum = step;
+    change = step;
     result = step;
 }
 

@@ -22,6 +22,10 @@ using ColumnBuffer = word_t[kChunkPairs][kPair][kPorts][kPortWords];
 // two in each.
 using ExtraBuffer = word_t[kPorts][(kLineRows + 1) * kPortWords];
 using SavedBuffer = word_t[kPorts][kLineRows * kPortWords];
+// Words of master weights or momenta. In memory two of the one lie before two of the other.
+constexpr int kStateWords = 4;
+inline bool is_master(int word) { return (word & 2) == 0; }
+using StateBuffer = word_t[kPorts][kUpdateRows * 2 * kPortWords];
 // Words of a panel's bias gradients, or of the first operand's class row at its rows.
 using BiasBuffer = word_t[kPanelRows / kWideLanes];
 
@@ -251,13 +255,13 @@ inline void load_columns(const word_t* mem0, const word_t* mem1, const word_t* m
         load_columns_direct(mem0, mem1, mem2, job, step, columns);
 }
 
-// Addresses of a row's words of the step's columns; a wide row has two words for eight columns.
-inline void row_part(unsigned row, const GemmStep& step, bool is_wide, unsigned (&address)[kPorts]) {
+// Addresses of a row's words of the step's columns; eight columns take `scale` words: 1, 2, or with states 4.
+inline void row_part(unsigned row, const GemmStep& step, int scale, unsigned (&address)[kPorts]) {
 #pragma HLS inline
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
         const int word = natural<kColumnBits>(unsigned(step.column)) / kLanes + port_start(port, step.columns);
-        address[port] = row + unsigned(is_wide ? 2 * word : word);
+        address[port] = row + unsigned(word << (natural<3>(unsigned(scale)) >> 1));
     }
 }
 
@@ -301,7 +305,7 @@ inline Lines saved_lines(const GemmJob& job) {
 // The weight gradients that are added to.
 inline Lines gradient_lines(const GemmJob& job) {
     Lines lines = saved_lines(job);
-    lines.matrix = job.out;
+    lines.matrix = job.residual;
     lines.is_wide = true;
     return lines;
 }
@@ -319,7 +323,7 @@ extra_lines:
 #pragma HLS loop_tripcount max = 41
         unsigned address[kPorts];
 #pragma HLS array_partition variable=address type=complete
-        row_part(line == 0 ? lines.first_line : row_start, step, lines.is_wide, address);
+        row_part(line == 0 ? lines.first_line : row_start, step, lines.is_wide ? 2 : 1, address);
     extra_words:
         for (int w = 0; w < words; ++w) {
 #pragma HLS loop_tripcount max = 2
@@ -348,6 +352,37 @@ extra_lines:
     }
 }
 
+inline void load_states(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
+                        StateBuffer& masters, StateBuffer& momenta) {
+    const int words = kStateWords * port_words(step.columns);
+    unsigned row = row_address(job.state, unsigned(step.row));
+    int place = 0;
+state_rows:
+    for (int i = 0; i < step.rows; ++i) {
+#pragma HLS loop_tripcount max = 20
+        unsigned address[kPorts];
+#pragma HLS array_partition variable=address type=complete
+        row_part(row, step, kStateWords, address);
+    state_words:
+        for (int w = 0; w < words; ++w) {
+#pragma HLS loop_tripcount max = 4
+            PIPELINE((i | w) == 0, 1, kReadLatency);
+            PortWords word;
+#pragma HLS array_partition variable=word type=complete
+            read_ports(mem0, mem1, mem2, address, w, word);
+            for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+                if (is_master(w))
+                    masters[port][place + w % 2] = word[port];
+                else
+                    momenta[port][place + w % 2] = word[port];
+            }
+            if (!is_master(w)) place += w % 2 * 2;
+        }
+        row += unsigned(job.state.pitch);
+    }
+}
+
 // Words of the bias gradients of a panel; the panel's first row is the first element of a word.
 inline unsigned bias_address(const GemmJob& job, const GemmStep& step) {
     return job.bias.address + unsigned((step.row - step.panel_row) / kWideLanes);
@@ -368,7 +403,8 @@ load_beside_rows:
 }
 
 inline void load(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
-                 RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra, SavedBuffer& saved, BiasBuffer& beside_rows) {
+                 RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra, SavedBuffer& saved, BiasBuffer& beside_rows,
+                 StateBuffer& masters, StateBuffer& momenta) {
     if (step.loads_columns) load_columns(mem0, mem1, mem2, job, step, rows, columns);
     if (step.loads_rows) load_rows(mem0, mem1, mem2, job, step, rows, columns);
     if (step.closes_sum && (job.has_bias || job.has_residual || job.adds_class_row))
@@ -377,6 +413,7 @@ inline void load(const word_t* mem0, const word_t* mem1, const word_t* mem2, con
     if (step.closes_sum && job.accumulates) load_lines(mem0, mem1, mem2, step, gradient_lines(job), extra, saved);
     if ((job.accumulates && makes_bias_gradient(step)) || (job.adds_class_row && step.closes_sum))
         load_beside_rows(mem0, job, step, beside_rows);
+    if (updates_weights(job, step)) load_states(mem0, mem1, mem2, job, step, masters, momenta);
 }
 
 }  // namespace peelvit

@@ -1,22 +1,31 @@
 // Finished words leave the chip: each port writes its part of a row.
 #pragma once
 
-#include "finish.hpp"
+#include "update.hpp"
 
 namespace peelvit {
 
 constexpr int kStoreRowsDepth = 4;
 constexpr int kStoreTail = 2 * kPortWords + kStoreRowsDepth + kWriteLatency;  // from the last result to the end
 
-// With GELU a row is written twice: the values, then the inputs. Weight gradients are int32: first and second words in turn.
+// The matrices that a row is written to, one after the other: the values, with GELU its inputs behind them; or with an
+// update states and weights. Results of int32 are first and second words in turn, states two of each.
+inline const Matrix& written_matrix(const GemmJob& job, int pass) {
+    if (job.updates) return pass == 0 ? job.state : job.weight;
+    return pass == 0 ? job.out : job.pre;
+}
+
 inline void store_rows(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const ResultBuffer& results,
-                       const ResultBuffer& seconds) {
-    const bool is_wide = job.form == kTn;
-    const int beats = (is_wide ? 2 : 1) * port_words(step.columns);
-    const int passes = job.has_gelu ? 2 : 1;
+                       const ResultBuffer& seconds, const WeightBuffer& weights) {
+    const int words = port_words(step.columns);
+    const int passes = job.updates || job.has_gelu ? 2 : 1;
     const int rows = step.closes_sum ? int(step.rows) : 0;
-    unsigned out = row_address(job.out, unsigned(step.row));
-    unsigned pre = row_address(job.pre, unsigned(step.row));
+    unsigned row[2];  // addresses
+#pragma HLS array_partition variable=row type=complete
+    for (int pass = 0; pass < 2; ++pass) {
+#pragma HLS unroll
+        row[pass] = row_address(written_matrix(job, pass), unsigned(step.row));
+    }
     int place = 0;
 store_rows:
     for (int i = 0; i < rows; ++i) {
@@ -24,29 +33,35 @@ store_rows:
     store_passes:
         for (int pass = 0; pass < passes; ++pass) {
 #pragma HLS loop_tripcount max = 2
+            const bool is_weight = job.updates && pass == 1;
+            const bool is_wide = job.form == kTn && !is_weight;
+            const int scale = is_wide ? (job.updates ? int(kStateWords) : 2) : 1;
+            const int beats = short_product(scale, words);
             unsigned address[kPorts];
 #pragma HLS array_partition variable=address type=complete
-            row_part(pass == 0 ? out : pre, step, is_wide, address);
+            row_part(row[pass], step, scale, address);
         store_words:
             for (int beat = 0; beat < beats; ++beat) {
-#pragma HLS loop_tripcount max = 2
+#pragma HLS loop_tripcount max = 4
                 PIPELINE((i | pass | beat) == 0, 1, kStoreRowsDepth);
                 PortWords word;
 #pragma HLS array_partition variable=word type=complete
-                const int w = place + (is_wide ? beat / 2 : beat);
-                const bool is_first = is_wide ? beat % 2 == 0 : pass == 0;
+                const bool is_first = is_wide ? (job.updates ? is_master(beat) : beat % 2 == 0) : pass == 0;
+                const int w = !is_wide ? place + beat : (job.updates ? 2 * (place + beat / 4) + beat % 2 : place + beat / 2);
                 for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                    word[port] = is_first ? results[port][w] : seconds[port][w];
+                    word[port] = is_weight ? weights[port][w] : (is_first ? results[port][w] : seconds[port][w]);
                 }
                 write_word<0>(mem0, address[0] + unsigned(beat), word[0]);
                 write_word<1>(mem1, address[1] + unsigned(beat), word[1]);
                 write_word<2>(mem2, address[2] + unsigned(beat), word[2]);
             }
         }
-        place += port_words(step.columns);
-        out += unsigned(job.out.pitch);
-        pre += unsigned(job.pre.pitch);
+        place += words;
+        for (int pass = 0; pass < 2; ++pass) {
+#pragma HLS unroll
+            row[pass] += unsigned(written_matrix(job, pass).pitch);
+        }
     }
 }
 
@@ -63,8 +78,8 @@ store_bias_gradient:
 }
 
 inline void store_results(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const ResultBuffer& results,
-                          const ResultBuffer& seconds, const BiasBuffer& new_bias) {
-    store_rows(mem0, mem1, mem2, job, step, results, seconds);
+                          const ResultBuffer& seconds, const WeightBuffer& weights, const BiasBuffer& new_bias) {
+    store_rows(mem0, mem1, mem2, job, step, results, seconds, weights);
     if (makes_bias_gradient(step)) store_bias_gradient(mem0, job, step, new_bias);
 }
 

@@ -1,4 +1,4 @@
-// m += share1 * (g - m); v += share2 * (g^2 - v); w -= decay * w + rate * m / sqrt(max(v, floor)); weight = round(w / 2^16). A moments element is the code of v above that of m. Hyperparameters: (rate mantissa, rate shift, share1 and share2 in Q16, decay mantissa, decay shift, floor's code, 0): numerics.md.
+// m += share1 * (g - m); v += share2 * (g^2 - v); w -= decay * w + rate * m / sqrt(max(v, floor)); weight = round(w / 2^16). A state element is w and the moments, the code of v above that of m. Hyperparameters: (rate mantissa, rate shift, share1 and share2 in Q16, decay mantissa, decay shift, floor's code, 0): numerics.md.
 #pragma once
 
 #include "../update/stream.hpp"
@@ -6,11 +6,10 @@
 namespace peelvit {
 
 inline void adamw_update(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
-    const Matrix master = operand(in, 0);
-    const Matrix moments = operand(in, 1);
-    const Matrix gradient = operand(in, 2);
-    const Matrix weight = operand(in, 3);
-    const Matrix hyperparameters = operand(in, 4);
+    const Matrix gradient = operand(in, 0);
+    const Matrix state = operand(in, 1);
+    const Matrix weight = operand(in, 2);
+    const Matrix hyperparameters = operand(in, 3);
     const int rows = natural<13>(in.dimension[0]);
     const int n = natural<13>(in.dimension[1]);
     const bool has_decay = (in.flags & 1u) != 0;
@@ -19,14 +18,12 @@ inline void adamw_update(word_t* mem0, word_t* mem1, word_t* mem2, const Instruc
     STRAIGHT(kReadLatency);
     const word_t first = read_word<0>(mem0, hyperparameters.address);
     const word_t second = read_word<0>(mem0, hyperparameters.address + 1);
-    const Scale scale = scale_of(slots, weight);
+    const Scale scale = scale_of(slots, weight, false);
     const int f_master = scale.f_weight + kMasterShift;
     const int mantissa_mask = (1 << 17) - 1;
     const int whole_share = 1 << kShareBits;
     Update update;
-    update.rule = kAdamw;
-    update.rescale = scale.rescale;
-    update.sgd = no_sgd();
+    update.scale = scale;
     update.adamw.rate = i18(int(get32(first, 0)) & mantissa_mask);
     update.adamw.exp_avg_share = i18(smaller(int(get32(first, 2)) & mantissa_mask, whole_share));
     update.adamw.exp_avg_sq_share = i18(smaller(int(get32(first, 3)) & mantissa_mask, whole_share));
@@ -38,7 +35,7 @@ inline void adamw_update(word_t* mem0, word_t* mem1, word_t* mem2, const Instruc
                               kExpAvgSqFraction / 2;
     update.words = words16(n);
     update.columns = n;
-    update_tensor(mem0, mem1, mem2, master, moments, gradient, weight, rows, scale.f_weight, update, slots);
+    update_tensor(mem0, mem1, mem2, state, gradient, weight, rows, update, slots);
 }
 
 }  // namespace peelvit

@@ -47,7 +47,7 @@ groups:
         job.f_out[group] = slots.f[dx.slot + group];
         job.f_residual[group] = has_residual ? slots.f[residual.slot + group] : 0;
     }
-    gemm(mem0, mem1, mem2, job, slots);
+    gemm(mem0, mem1, mem2, job, no_update(), slots);
 }
 
 }  // namespace peelvit

@@ -39,7 +39,7 @@ inline void gemm_nt(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
     job.f_residual[kPatchRows] = slots.f[residual.slot];
     job.f_bias = slots.f[bias.slot];
     job.f_pre = slots.f[pre.slot];
-    gemm(mem0, mem1, mem2, job, slots);
+    gemm(mem0, mem1, mem2, job, no_update(), slots);
 }
 
 }  // namespace peelvit

@@ -3,8 +3,8 @@
 
 #include "../functions.hpp"
 #include "../moments.hpp"
-#include "element.hpp"
 #include "fit.hpp"
+#include "weight.hpp"
 
 namespace peelvit {
 
@@ -20,18 +20,6 @@ struct AdamwFactors {
     int f_gradient;  // of the averaged gradient
     int step_shift;  // of the step, for moments of exponent 0
 };
-
-inline AdamwFactors no_adamw() {
-    AdamwFactors factors;
-    factors.rate = 0;
-    factors.decay = no_factor();
-    factors.exp_avg_share = 0;
-    factors.exp_avg_sq_share = 0;
-    factors.floor = 0;
-    factors.f_gradient = 0;
-    factors.step_shift = 0;
-    return factors;
-}
 
 // A gradient as a value of 16 bits, exact but for its rounding.
 inline Scaled normalised(i32 gradient, int fraction) {
