@@ -129,9 +129,9 @@ class HardwareConfig:
 
     @property
     def update_tiles(self) -> int:
-        """Row tiles of a pass whose epilogue updates weights: a block RAM holds the master weights of two."""
+        """Most row tiles of a pass whose epilogue updates weights: a block RAM holds the master weights of two."""
         fit = LINE_WORDS // (4 * self.row_tile * (self.column_tile // LANES // self.ports))
-        return max(1, min(self.panel_rows // self.row_tile // 2, fit))
+        return max(1, min(self.panel_rows // self.row_tile // 2, self.step_tiles, fit))
 
     @property
     def panel_groups(self) -> int:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from hls.spec.config import load
-from hls.spec.formats import WORD_BYTES
+from hls.spec.formats import WORD_BYTES, stored_as
 from host.compiler import Program, compile_program
 from host.device import Counters, RunResult
 from host.layout import Layout, plan_layout
@@ -84,7 +84,7 @@ def test_a_flipped_bit_is_named_at_its_tensor(name: str) -> None:
     instruction = program.instructions[index]
     for operand in written_operands(instruction):
         place = instruction.operand(operand.name)
-        lane = 2 if operand.element == "i32" else 4
+        lane = 2 if stored_as(operand.element, 1)[0] == "i32" else 4
         with pytest.raises(DifferenceError) as raised:
             run_in_lockstep(CorruptDevice(index, place.address, bit=64))
         what = f"{instruction.op.name} differs in operand {operand.name} at row 0, column {lane}:"

@@ -85,8 +85,10 @@ gemm_steps:
 }
 
 // Run a job whose shapes, places and fractions are set.
-inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const SgdUpdate& update, Slots& slots) {
+inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& made, const SgdUpdate& update, Slots& slots) {
 #pragma HLS inline off
+    GemmJob job = made;
+    job.column_tiles = column_tiles_of(job.columns);
     RowPanel panel;
 #pragma HLS array_partition variable=panel type=complete dim=1
 #pragma HLS array_partition variable=panel type=complete dim=2
@@ -124,7 +126,6 @@ inline GemmJob plain_job(GemmForm form, int rows, int columns, int split, const 
     job.form = form;
     job.rows = rows;
     job.columns = columns;
-    job.column_tiles = column_tiles_of(columns);
     job.split = split;
     job.first = first;
     job.second = second;

@@ -267,7 +267,7 @@ inline void finish(const GemmJob& job, const GemmStep& step, const SumBuffer& su
                    PartialRowSums& row_partial, TotalRowSums& row_total, BiasWord& open_bias, MadeBuffer& made_words,
                    BiasBuffer& new_bias, GemmStatistics& statistics) {
     const bool is_wide = job.form == kTn;
-    const int words = port_words(step.columns);
+    const int words = words_of(step);
     const int first_line = step.closes_sum && job.has_bias ? 0 : 1;
     const bool is_curved = job.has_gelu || job.has_gelu_backward;
     const AddendShift bias_shift = addend_shift_of(job.f_bias - job.fraction[kPatchRows], false);
@@ -331,7 +331,7 @@ finish_lines:
             const word_t first = extra[port][(job.adds_class_row ? 0 : line * kPortWords) + w];
             const word_t second = saved[port][i * kPortWords + w];
             // Columns from the word's first one on: what lies behind the last is 0.
-            const int lanes = natural<4>(unsigned(smaller(step.columns - kLanes * (port_start(port, step.columns) + w), kLanes)));
+            const int lanes = natural<4>(unsigned(smaller(step.columns - kLanes * (start_of(step, port) + w), kLanes)));
             Statistics seen_plain = no_statistics();
             Statistics seen_curved = no_statistics();
             word_t narrow_word = zero_word();
@@ -365,7 +365,7 @@ finish_lines:
                 put16(input_word, l, i16(made.plain));
             }
             if (job.has_gelu && epilogue.gelu.is_right) seen_curved.bits = seen_curved.bits >> 16;
-            if (finishes && is_first_port(port, w, step.columns)) {
+            if (finishes && is_first_port(step, port, w)) {
                 add_word(statistics.pre, seen_plain);
                 add_word(statistics.out[group], is_curved ? seen_curved : seen_plain);
             }

@@ -79,6 +79,8 @@ struct GemmStep {
     i16 panel_row;      // place of the first row in the panel
     i20 column;         // first output column
     i16 columns;        // output columns
+    u8 port_words;      // of a row of them that each port moves
+    u8 port_start[kPorts];  // first one of each
     i20 sum_beat;       // place of its first word among the sums that wait
     bool loads_rows;    // the block's rows of the first operand are new
     bool loads_columns; // the column tile of the second operand is new
@@ -125,11 +127,6 @@ inline int port_words(int columns) {
 inline int port_start(int port, int columns) {
     const int words = port_words(columns);
     return smaller(port * words, words16(columns) - words);
-}
-
-// Whether this port is the first that moves a word of its part.
-inline bool is_first_port(int port, int word, int columns) {
-    return port == 0 || port_start(port, columns) + word >= port_start(port - 1, columns) + port_words(columns);
 }
 
 // [start, start + count) of the contraction as the next segment, unless it is empty.
@@ -194,6 +191,15 @@ inline int most_tiles(const GemmJob& job, const GemmWalk& walk, const Chunk& chu
     if (job.updates && closes) return kUpdateTiles;
     if (walk.column_tile == walk.group) return kStepTiles;
     return reads_lines(job) && closes ? int(kLineTiles) : int(kPanelTiles);
+}
+
+// Words of a row of the step's columns that each port moves, and where they start.
+inline int words_of(const GemmStep& step) { return natural<1>(step.port_words); }
+inline int start_of(const GemmStep& step, int port) { return natural<2>(step.port_start[port]); }
+
+// Whether this port is the first that moves a word of its part.
+inline bool is_first_port(const GemmStep& step, int port, int word) {
+    return port == 0 || start_of(step, port) + word >= start_of(step, port - 1) + words_of(step);
 }
 
 inline bool updates_weights(const GemmJob& job, const GemmStep& step) { return job.updates && step.closes_sum; }
@@ -335,6 +341,11 @@ inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmSt
     step.rows = smaller(step.tiles * kRowTile, job.rows - step.row);
     step.column = walk.column_tile * kColumnTile;
     step.columns = smaller(kColumnTile, job.columns - step.column);
+    step.port_words = port_words(step.columns);
+    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+        step.port_start[port] = port_start(port, step.columns);
+    }
     step.sum_beat = walk.sum_beat + sum_beats(job, walk.column_tile, step.panel_row);
     step.loads_rows = job.has_products && walk.column_tile == walk.group;
     const int pairs = pairs_of(step.chunk.count);

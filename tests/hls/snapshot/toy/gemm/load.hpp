@@ -75,10 +75,10 @@ inline Strips strips_of_columns(const GemmJob& job, const GemmStep& step) {
     strips.rows = step.columns;
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-        strips.start[port] = port_start(port, step.columns);
+        strips.start[port] = start_of(step, port);
     }
     strips.stride = 1;
-    strips.rounds = port_words(step.columns);
+    strips.rounds = words_of(step);
     strips.slot = 0;
     return strips;
 }
@@ -219,10 +219,10 @@ column_steps:
 #pragma HLS array_partition variable=address type=complete
         for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-            address[port] = row + unsigned(port_start(port, step.columns));
+            address[port] = row + unsigned(start_of(step, port));
         }
     column_words:
-        for (int w = 0; w < port_words(step.columns); ++w) {
+        for (int w = 0; w < words_of(step); ++w) {
 #pragma HLS loop_tripcount max = 1
             PIPELINE((c | w) == 0, 1, kReadLatency);
             PortWords word;
@@ -260,7 +260,7 @@ inline void row_part(unsigned row, const GemmStep& step, int scale, unsigned (&a
 #pragma HLS inline
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-        const int word = natural<kColumnBits>(unsigned(step.column)) / kLanes + port_start(port, step.columns);
+        const int word = natural<kColumnBits>(unsigned(step.column)) / kLanes + start_of(step, port);
         address[port] = row + unsigned(word << (natural<3>(unsigned(scale)) >> 1));
     }
 }
@@ -313,7 +313,7 @@ inline Lines gradient_lines(const GemmJob& job) {
 inline void load_lines(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmStep& step, const Lines& lines,
                        ExtraBuffer& extra, SavedBuffer& saved) {
 #pragma HLS inline off
-    const int words = (lines.is_wide ? 2 : 1) * port_words(step.columns);
+    const int words = (lines.is_wide ? 2 : 1) * words_of(step);
     const int last = lines.has_rows ? int(step.rows) : 0;
     i20 row = step.row % lines.period;  // lint: divider
     unsigned row_start = row_address(lines.matrix, unsigned(row));
@@ -354,7 +354,7 @@ extra_lines:
 
 inline void load_states(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
                         StateBuffer& masters, StateBuffer& momenta) {
-    const int words = kStateWords * port_words(step.columns);
+    const int words = kStateWords * words_of(step);
     unsigned row = row_address(job.state, unsigned(step.row));
     int place = 0;
 state_rows:

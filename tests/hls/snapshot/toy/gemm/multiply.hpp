@@ -63,7 +63,7 @@ inline int port_lane_of(int column) { return column / kLanes / kPortWords * kLan
 
 // Cycles of a row tile: those of its sums, and those in which the ones before are handed on.
 inline int turn_of(const GemmStep& step) {
-    return larger(pairs_of(step.chunk.count), short_product(kRowTile, port_words(step.columns)));
+    return larger(pairs_of(step.chunk.count), short_product(kRowTile, words_of(step)));
 }
 
 // Where a row tile lies in the panel: its first word, its first element in it, and the bank of that word.
@@ -170,7 +170,7 @@ inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBu
 #pragma HLS array_partition variable=row_finished type=complete
     const i16 pairs = pairs_of(step.chunk.count);
     const i16 turn = turn_of(step);
-    const int words = port_words(step.columns);
+    const int words = words_of(step);
     const int cycles = short_product(step.tiles, turn) + short_product(kRowTile, words);
     i16 tile = 0;
     i16 panel_row = step.panel_row;

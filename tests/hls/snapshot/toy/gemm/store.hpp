@@ -17,7 +17,7 @@ inline const Matrix& written_matrix(const GemmJob& job, int pass) {
 
 inline void store_rows(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const ResultBuffer& results,
                        const ResultBuffer& seconds, const WeightBuffer& weights) {
-    const int words = port_words(step.columns);
+    const int words = words_of(step);
     const int passes = job.updates || job.has_gelu ? 2 : 1;
     const int rows = step.closes_sum ? int(step.rows) : 0;
     unsigned row[2];  // addresses

@@ -45,7 +45,7 @@ inline void update_weights(const GemmStep& step, const SgdUpdate& update, int wo
 #pragma HLS inline
     i16 first_half[kWideLanes];
 #pragma HLS array_partition variable=first_half type=complete
-    const int row_words = port_words(step.columns);
+    const int row_words = words_of(step);
     int port = 0;
     int w = 0;      // word of the row
     int place = 0;  // of a port's words
@@ -55,7 +55,7 @@ update_words:
     update_halves:
         for (int half = 0; half < 2; ++half) {
             PIPELINE((i | half) == 0, 1, kUpdateDepth);
-            const int lanes = step.columns - kLanes * (port_start(port, step.columns) + w) - kWideLanes * half;
+            const int lanes = step.columns - kLanes * (start_of(step, port) + w) - kWideLanes * half;
             const word_t old_masters = masters[port][2 * place + half];
             const word_t old_momenta = momenta[port][2 * place + half];
             const word_t gradient = made[i][half];
@@ -74,7 +74,7 @@ update_words:
                 first_half[lane] = rounded_weight(element.master);
                 put16(weight, kWideLanes + lane, first_half[lane]);
             }
-            if (is_first_port(port, w, step.columns)) add(renewal, seen);
+            if (is_first_port(step, port, w)) add(renewal, seen);
             for (int p = 0; p < kPorts; ++p) {
 #pragma HLS unroll
                 if (p == port) {
@@ -95,7 +95,7 @@ update_words:
 
 inline void update(const GemmJob& job, const GemmStep& step, const SgdUpdate& by, const MadeBuffer& made, const StateBuffer& masters,
                    const StateBuffer& momenta, ResultBuffer& results, ResultBuffer& seconds, WeightBuffer& weights, Renewal& renewal) {
-    const int words = step.closes_sum ? short_product(step.rows, kPorts * port_words(step.columns)) : 0;
+    const int words = step.closes_sum ? short_product(step.rows, kPorts * words_of(step)) : 0;
     if (job.updates)
         update_weights(step, by, words, made, masters, momenta, results, seconds, weights, renewal);
     else
