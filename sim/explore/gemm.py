@@ -308,21 +308,35 @@ def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
         yield _bursts(sizes, (rounds * blocks + 1) * LANES, burst)
     if not block.closes:
         return
-    if shape.adds_class_row:
-        yield _bursts(sizes, 1, words)
-        yield _bursts(sizes, 1, _words_of_rows(block, LANES))
     if shape.op == "gemm_tn":
-        if "ACCUMULATE" in shape.flags:
-            yield _bursts(sizes, block.rows, 2 * words)
-        if "ACCUMULATE" in shape.flags and block.makes_bias_gradient:
-            yield _bursts(sizes, 1, _words_of_rows(block, WIDE_LANES))
-        if "UPDATE" in shape.flags:
-            yield _bursts(sizes, block.rows, 4 * words)
+        yield from _load_beside_gradients(shape, sizes, block)
         return
     if "BIAS" in shape.flags or "RESIDUAL" in shape.flags:
         yield _bursts(sizes, 1 + block.rows * ("RESIDUAL" in shape.flags), words)
     if "GELU_BACKWARD" in shape.flags:
         yield _bursts(sizes, block.rows, words)
+
+
+def _load_beside_gradients(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
+    """Old gradients; in one loop class rows and states."""
+    words = _port_words(sizes, block.columns)
+    if "ACCUMULATE" in shape.flags:
+        yield _bursts(sizes, block.rows, 2 * words)
+        if block.makes_bias_gradient:
+            yield _bursts(sizes, 1, _words_of_rows(block, WIDE_LANES))
+    beside = []
+    if shape.adds_class_row:
+        beside += [_bursts(sizes, 1, words), _bursts(sizes, 1, _words_of_rows(block, LANES))]
+    if "UPDATE" in shape.flags:
+        beside.append(_bursts(sizes, block.rows, 4 * words))
+    if beside:
+        yield _as_one(beside)
+
+
+def _as_one(loops: list[Moved]) -> Moved:
+    """Loops as one, which waits for its first word once."""
+    busy = sum(loop.busy for loop in loops)
+    return Moved(busy + loops[0].cycles - loops[0].busy, busy, sum(loop.words for loop in loops))
 
 
 def _words_of_rows(block: Block, lanes: int) -> int:
@@ -341,8 +355,7 @@ def _store(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
         return
     words = _port_words(sizes, block.columns)
     if "UPDATE" in shape.flags:  # a loop whose bursts are states and weights in turn
-        states, weights = (_bursts(sizes, block.rows, scale * words, writes=True) for scale in (4, 1))
-        yield Moved(states.cycles + weights.busy, states.busy + weights.busy, states.words + weights.words)
+        yield _as_one([_bursts(sizes, block.rows, scale * words, writes=True) for scale in (4, 1)])
     else:
         scale, matrices = 2 if shape.op == "gemm_tn" else 1, 2 if "GELU" in shape.flags else 1
         yield _bursts(sizes, block.rows * matrices, scale * words, writes=True)

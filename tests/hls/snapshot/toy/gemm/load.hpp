@@ -276,13 +276,13 @@ struct Lines {
     bool is_saved;
 };
 
-// The bias and the residual, or the class row of the second operand.
+// The bias and the residual.
 inline Lines residual_lines(const GemmJob& job) {
     Lines lines;
     lines.matrix = job.residual;
-    lines.first_line = job.adds_class_row ? job.second.address : job.bias.address;
+    lines.first_line = job.bias.address;
     lines.period = job.residual_period;
-    lines.has_first_line = job.has_bias || job.adds_class_row;
+    lines.has_first_line = job.has_bias;
     lines.has_rows = job.has_residual;
     lines.is_wide = false;
     lines.is_saved = false;
@@ -352,53 +352,64 @@ extra_lines:
     }
 }
 
-inline void load_states(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
-                        StateBuffer& masters, StateBuffer& momenta) {
-    const int words = kStateWords * words_of(step);
-    unsigned row = row_address(job.state, unsigned(step.row));
-    int place = 0;
-state_rows:
-    for (int i = 0; i < step.rows; ++i) {
-#pragma HLS loop_tripcount max = 20
-        unsigned address[kPorts];
-#pragma HLS array_partition variable=address type=complete
-        row_part(row, step, kStateWords, address);
-    state_words:
-        for (int w = 0; w < words; ++w) {
-#pragma HLS loop_tripcount max = 4
-            PIPELINE((i | w) == 0, 1, kReadLatency);
-            PortWords word;
-#pragma HLS array_partition variable=word type=complete
-            read_ports(mem0, mem1, mem2, address, w, word);
-            for (int port = 0; port < kPorts; ++port) {
-#pragma HLS unroll
-                if (is_master(w))
-                    masters[port][place + w % 2] = word[port];
-                else
-                    momenta[port][place + w % 2] = word[port];
-            }
-            if (!is_master(w)) place += w % 2 * 2;
-        }
-        row += unsigned(job.state.pitch);
-    }
-}
-
 // Words of the bias gradients of a panel; the panel's first row is the first element of a word.
 inline unsigned bias_address(const GemmJob& job, const GemmStep& step) {
     return job.bias.address + unsigned((step.row - step.panel_row) / kWideLanes);
 }
 
-// The bias gradients that are added to, or the class row, at the step's rows.
-inline void load_beside_rows(const word_t* mem0, const GemmJob& job, const GemmStep& step, BiasBuffer& beside_rows) {
-    const unsigned class_address = job.first.address + unsigned((step.row - step.panel_row) / kLanes);
-    const unsigned address = job.adds_class_row ? class_address : bias_address(job, step);
-    const int first = job.adds_class_row ? first_bias_word(step) / 2 : first_bias_word(step);
-    const int end = job.adds_class_row ? words_to(end_of(step)) : words32(end_of(step));
-load_beside_rows:
-    for (int w = first; w < end; ++w) {
+// The bias gradients that are added to, at the step's rows.
+inline void load_bias_gradients(const word_t* mem0, const GemmJob& job, const GemmStep& step, BiasBuffer& beside_rows) {
+    const unsigned address = bias_address(job, step);
+    const int first = first_bias_word(step);
+load_bias_gradients:
+    for (int w = first; w < words32(end_of(step)); ++w) {
 #pragma HLS loop_tripcount max = 10
         PIPELINE(w == first, 1, kReadLatency);
         beside_rows[w] = read_word<0>(mem0, address + unsigned(w));
+    }
+}
+
+// What an epilogue reads beside its sums in one loop, as every loop waits for its first word: the class rows of both
+// operands, of the first one at the step's rows, and the states.
+enum BesideSums { kFirstClassRow, kSecondClassRow, kStates };
+
+inline void load_beside_sums(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
+                             ExtraBuffer& extra, BiasBuffer& beside_rows, StateBuffer& masters, StateBuffer& momenta) {
+    const int first_word = first_bias_word(step) / 2;
+    const int class_words = words_to(end_of(step)) - first_word;
+    const int lines = kStates + (job.updates ? int(step.rows) : 0);
+    const unsigned first_class_row = job.first.address + unsigned((step.row - step.panel_row) / kLanes + first_word);
+    unsigned row = row_address(job.state, unsigned(step.row));
+    int place = 0;
+lines_beside_sums:
+    for (int line = job.adds_class_row ? int(kFirstClassRow) : int(kStates); line < lines; ++line) {
+#pragma HLS loop_tripcount max = 22
+        const bool is_state = line >= kStates;
+        unsigned address[kPorts];
+#pragma HLS array_partition variable=address type=complete
+        row_part(is_state ? row : job.second.address, step, is_state ? int(kStateWords) : 1, address);
+        for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+            if (line == kFirstClassRow) address[port] = first_class_row;
+        }
+        const int words = line == kFirstClassRow ? class_words : (is_state ? kStateWords * words_of(step) : words_of(step));
+    words_beside_sums:
+        for (int w = 0; w < words; ++w) {
+#pragma HLS loop_tripcount max = 6
+            PIPELINE(w == 0 && (line == kFirstClassRow || (line == kStates && !job.adds_class_row)), 1, kReadLatency);
+            PortWords word;
+#pragma HLS array_partition variable=word type=complete
+            read_ports(mem0, mem1, mem2, address, w, word);
+            if (line == kFirstClassRow) beside_rows[first_word + w] = word[0];
+            for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+                if (line == kSecondClassRow) extra[port][w] = word[port];
+                if (is_state && is_master(w)) masters[port][place + w % 2] = word[port];
+                if (is_state && !is_master(w)) momenta[port][place + w % 2] = word[port];
+            }
+            if (is_state && !is_master(w)) place += w % 2 * 2;
+        }
+        if (is_state) row += unsigned(job.state.pitch);
     }
 }
 
@@ -407,13 +418,13 @@ inline void load(const word_t* mem0, const word_t* mem1, const word_t* mem2, con
                  StateBuffer& masters, StateBuffer& momenta) {
     if (step.loads_columns) load_columns(mem0, mem1, mem2, job, step, rows, columns);
     if (step.loads_rows) load_rows(mem0, mem1, mem2, job, step, rows, columns);
-    if (step.closes_sum && (job.has_bias || job.has_residual || job.adds_class_row))
+    if (step.closes_sum && (job.has_bias || job.has_residual))
         load_lines(mem0, mem1, mem2, step, residual_lines(job), extra, saved);
     if (step.closes_sum && job.has_gelu_backward) load_lines(mem0, mem1, mem2, step, saved_lines(job), extra, saved);
     if (step.closes_sum && job.accumulates) load_lines(mem0, mem1, mem2, step, gradient_lines(job), extra, saved);
-    if ((job.accumulates && makes_bias_gradient(step)) || (job.adds_class_row && step.closes_sum))
-        load_beside_rows(mem0, job, step, beside_rows);
-    if (updates_weights(job, step)) load_states(mem0, mem1, mem2, job, step, masters, momenta);
+    if (job.accumulates && makes_bias_gradient(step)) load_bias_gradients(mem0, job, step, beside_rows);
+    if (step.closes_sum && (job.adds_class_row || job.updates))
+        load_beside_sums(mem0, mem1, mem2, job, step, extra, beside_rows, masters, momenta);
 }
 
 }  // namespace peelvit
