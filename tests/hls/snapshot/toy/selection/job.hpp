@@ -6,7 +6,6 @@
 namespace peelvit {
 
 constexpr int kSelectPorts = 3;  // rows are read side by side, one through each port
-constexpr int kSelectChunks = kIndexWords;
 constexpr int kSelectRows = 80;
 constexpr int kSelectGroups = (kSelectRows + kSelectPorts - 1) / kSelectPorts;
 constexpr int kPatchMask = 127;

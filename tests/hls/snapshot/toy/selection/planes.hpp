@@ -68,7 +68,7 @@ inline void shift_in(u32 value, int chunk, ChunkBits& bits) {
 // The candidates of each row in the order of `columns`, one of each a cycle: two would not be faster by as much as their
 // copies of the rows are larger. Sign bits are inverted, so that values compare as unsigned.
 inline void gather_columns(const MapRow& first, const MapRow& second, const MapRow& third, const Selection& job,
-                           const patch_t columns[kMaxPatches], BitPlanes& planes) {
+                           const patch_t columns[kIndices], BitPlanes& planes) {
     const int candidates = job.candidates & kPatchMask;
     ChunkBits bits[kSelectPorts] = {};
 #pragma HLS array_partition variable=bits type=complete dim=0
@@ -79,7 +79,7 @@ gather_columns:
         const int candidate = i & kPatchMask;
         const int chunk = candidate / kLanes & (kBanks - 1);
         const bool is_one = candidate < candidates;
-        const int column = is_one ? 1 + natural<kPatchBits>(unsigned(int(columns[candidate]))) : 0;
+        const int column = 1 + natural<kPatchBits>(unsigned(int(columns[candidate])));
         const word_t words[kSelectPorts] = {first[column / kWideLanes], second[column / kWideLanes],
                                             third[column / kWideLanes]};
         for (int row = 0; row < kSelectPorts; ++row) {

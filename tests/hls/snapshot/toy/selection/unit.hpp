@@ -7,7 +7,7 @@
 namespace peelvit {
 
 inline void select_in_rows(const word_t* mem0, const word_t* mem1, word_t* mem2, const Selection& job, int groups,
-                           const patch_t columns[kMaxPatches], const MapRows rows[kSelectPorts]) {
+                           const patch_t columns[kIndices], const MapRows rows[kSelectPorts]) {
 #pragma HLS inline off
 select_groups:
     for (int group = 0; group < groups; ++group) {
