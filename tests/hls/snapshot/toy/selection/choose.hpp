@@ -53,20 +53,17 @@ inline void look_at_bits(const ChunkBits& bits, Choice& choice) {
     if (!is_enough) choice.wanted = u16((int(choice.wanted) - count) & kPatchMask);
 }
 
-// What is known of row `own` before the first bit. Lanes behind the last candidate have value 0 and are the last among
-// equals, so they are never kept.
-inline void begin_choice(const Selection& job, int own, int chunks, Choice& choice) {
+// What is known of a row before the first bit. Lanes behind the last candidate have value 0 and are the last among equals,
+// so they are never kept.
+inline void begin_choice(const Selection& job, int chunks, Choice& choice) {
 #pragma HLS inline
     choice.wanted = u16(((job.keep & kPatchMask) - (job.includes_own ? 1 : 0)) & kPatchMask);
     for (int b = 0; b < kBanks; ++b) {
 #pragma HLS unroll
-        const bool has_own = job.includes_own && own / kLanes == b;
-        const bool is_used = b < chunks;
         for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-            const bool is_own = own % kLanes == lane;
-            choice.chosen[b][lane] = has_own ? is_own : false;
-            choice.tied[b][lane] = is_used ? !choice.chosen[b][lane] : false;
+            choice.chosen[b][lane] = false;
+            choice.tied[b][lane] = b < chunks;
         }
     }
 }
@@ -112,7 +109,7 @@ inline void select_largest(const BitPlanes& planes, const Selection& job, int gr
 select_bits:
     for (int i = 0; i < kSelectPorts * kPlanes; ++i) {
         PIPELINE(i == 0, 1, kPlaneDepth);
-        if (plane == 0) begin_choice(job, kSelectPorts * (group & kPatchMask) + (int(row) & 3), chunks, first);
+        if (plane == 0) begin_choice(job, chunks, first);
         ChunkBits bits;
 #pragma HLS array_partition variable=bits type=complete dim=0
         for (int b = 0; b < kBanks; ++b) {

@@ -21,14 +21,16 @@ struct WaitingIndices {
     u8 waiting;
 };
 
-// What the next candidates are: bit by lane those that are kept. Of those in question the first `wanted` are.
-inline int take_kept(Choice& choice) {
+// Which of the next candidates are kept, bit by lane: those that are chosen, lane `own`, and of those in question the
+// first `wanted`.
+inline int take_kept(Choice& choice, int own) {
 #pragma HLS inline
     int kept = 0;
     for (int lane = 0; lane < kPackLanes; ++lane) {
 #pragma HLS unroll
-        const bool is_taken = choice.tied[0][lane] && choice.wanted != 0;
-        if (choice.chosen[0][lane] || is_taken) kept |= 1 << lane;
+        const bool is_own = lane == own;
+        const bool is_taken = choice.tied[0][lane] && choice.wanted != 0 && !is_own;
+        if (choice.chosen[0][lane] || is_taken || is_own) kept |= 1 << lane;
         if (is_taken) choice.wanted = u16((int(choice.wanted) - 1) & kPatchMask);
     }
     for (int b = 0; b < kBanks; ++b) {
@@ -105,6 +107,7 @@ inline void store_lists(word_t* mem2, const Choice choices[kSelectPorts], const 
         line.index[k] = 0;
     }
     line.waiting = 0;
+    patch_t own = patch_t(first_own(job, group));
     u8 row = 0;
     u8 step = 0;
     u8 stored = 0;  // words of the row
@@ -113,7 +116,8 @@ store_lists:
 #pragma HLS loop_tripcount max = 63
         PIPELINE(i == 0, 1, 8);
         if (step == 0) choice = choices[row];
-        append(line, take_kept(choice), kPackLanes * int(step) & kPatchMask);
+        const int first = kPackLanes * int(step) & kPatchMask;
+        append(line, take_kept(choice, int(own) - first), first);
         const bool is_last = int(step) == steps - 1;
         const word_t word = front_of(line);
         if (int(line.waiting) >= kLanes || (is_last && int(line.waiting) > 0)) {
@@ -124,6 +128,7 @@ store_lists:
         step = is_last ? u8(0) : u8(step + 1);
         if (is_last) {
             row = u8(row + 1);
+            own = patch_t(own + 1);
             stored = 0;
             address += unsigned(job.lists.pitch);
         }

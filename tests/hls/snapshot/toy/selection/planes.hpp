@@ -66,10 +66,12 @@ inline void shift_in(u32 value, int chunk, ChunkBits& bits) {
 }
 
 // The candidates of each row in the order of `columns`, one of each a cycle: two would not be faster by as much as their
-// copies of the rows are larger. Sign bits are inverted, so that values compare as unsigned.
+// copies of the rows are larger. Sign bits are inverted, so that values compare as unsigned; a row's own candidate is kept
+// without being compared, so that it gets the lowest value.
 inline void gather_columns(const MapRow& first, const MapRow& second, const MapRow& third, const Selection& job,
-                           const patch_t columns[kIndices], BitPlanes& planes) {
+                           int group, const patch_t columns[kIndices], BitPlanes& planes) {
     const int candidates = job.candidates & kPatchMask;
+    const int own = first_own(job, group);
     ChunkBits bits[kSelectPorts] = {};
 #pragma HLS array_partition variable=bits type=complete dim=0
 gather_columns:
@@ -79,13 +81,14 @@ gather_columns:
         const int candidate = i & kPatchMask;
         const int chunk = candidate / kLanes & (kBanks - 1);
         const bool is_one = candidate < candidates;
+        const int of_row = candidate - own;  // whose own one it is
         const int column = 1 + natural<kPatchBits>(unsigned(int(columns[candidate])));
         const word_t words[kSelectPorts] = {first[column / kWideLanes], second[column / kWideLanes],
                                             third[column / kWideLanes]};
         for (int row = 0; row < kSelectPorts; ++row) {
 #pragma HLS unroll
             const u32 value = u32(get32(words[row], column % kWideLanes)) ^ u32(0x80000000u);
-            shift_in(is_one ? value : u32(0), chunk, bits[row]);
+            shift_in(is_one && of_row != row ? value : u32(0), chunk, bits[row]);
             if (candidate % kLanes == kLanes - 1) {
                 for (int b = 0; b < kBanks; ++b) {
 #pragma HLS unroll

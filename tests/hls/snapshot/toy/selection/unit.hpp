@@ -28,7 +28,7 @@ select_groups:
         PROCESS(load_map_row<0>(mem0, job, group, rows[0], first));
         BESIDE(load_map_row<1>(mem1, job, group, rows[1], second));
         BESIDE(load_map_row<2>(mem2, job, group, rows[2], third));
-        PROCESS(gather_columns(first, second, third, job, columns, planes));
+        PROCESS(gather_columns(first, second, third, job, group, columns, planes));
         PROCESS(select_largest(planes, job, group, choices));
         PROCESS(store_lists(mem2, choices, job, group));
     }
