@@ -88,7 +88,7 @@ store_sum_bursts:
             const wide_t lifted_old = wide_t(wide_t(get32(old, lane)) << (kMaxAlign + 1));
             const wide_t lifted_sum = wide_t(wide_t(sums[place_of(kind & 1, int(at >> 1))][lane_of_sums]) << (kMaxSegmentSpread + 1));
             const wide_t twice = (is_old ? lifted_old : lifted_sum) >> (is_old ? places_of_old : places_of_kind[kind & 1]);
-            sum = wide_t(term == 0 ? wide_t(0) : sum) + wide_t((twice + 1) >> 1);
+            sum = wide_t(term == 0 ? wide_t(0) : sum) + wide_t(twice >> 1) + wide_t(twice & 1);  // rounded: a carry
             const bool is_whole = term == u6(terms - 1);
             const i32 fitted = fit32(is_whole && column < columns ? sum : wide_t(0), to_dw, statistics);
             word_t word = zero_word();
