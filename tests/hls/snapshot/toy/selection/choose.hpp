@@ -116,7 +116,7 @@ select_bits:
 #pragma HLS unroll
             for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-                bits[b][lane] = planes[b][chunk[b] & (kBanks - 1)][kLanes * (int(row) & 3) + lane];
+                bits[b][lane] = bool(planes[b][chunk[b] & (kBanks - 1)][kLanes * (int(row) & 3) + lane]);
             }
         }
         look_at_bits(bits, first);

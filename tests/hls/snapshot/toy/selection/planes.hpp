@@ -19,8 +19,15 @@ using MapRow = word_t[kMapRowWords];
 // A bit of each candidate of a chunk, by bank.
 using ChunkBits = bool[kBanks][kLanes];
 
+// A bit that is kept in a memory: before it is written it may be any byte of the machine's.
+#ifdef PEELVIT_NATIVE
+using bit_t = u8;
+#else
+using bit_t = bool;
+#endif
+
 // Bit planes of three rows, by bank and chunk: lane l of row r is bit kLanes * r + l.
-using BitPlanes = bool[kBanks][kBanks][kSelectPorts * kLanes];
+using BitPlanes = bit_t[kBanks][kBanks][kSelectPorts * kLanes];
 
 template <int kPort>
 inline void load_map_row(const word_t* mem, const Selection& job, int group, const MapRows& rows, MapRow& row) {
