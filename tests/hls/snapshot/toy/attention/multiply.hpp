@@ -28,9 +28,14 @@ struct Products {
 };
 
 // Finished sums: of the block's queries, or of as many keys of the head before. The class query's part of the latter
-// has a fraction of its own: one product, added when the sum is stored.
+// has a fraction of its own: one product, added when the sum is stored. A row comes in parts, one a step, since nothing
+// waits for it: memories that are half as wide and twice as deep take half the LUTs.
+constexpr int kSumParts = 2;
+constexpr int kSumWords = (kHeadWords + kSumParts - 1) / kSumParts;
+constexpr int kSumLanes = kSumWords * kLanes;
+
 struct Sums {
-    gathered_t row[kQueryBlock][kMaxHeadDim];
+    gathered_t part[kSumParts * kQueryBlock][kSumLanes];
     i16 class_weight[kQueryBlock];
     word_t class_row[kHeadWords];
 };
@@ -55,14 +60,16 @@ struct Sweep {
     place_t keys;  // steps of queries' keys
 };
 
+constexpr int kDrained = kSumParts * kLaneCount;  // parts of the finished sums
 constexpr int kRowSteps = kLaneCount + 1;  // to bring the rows of a group and take them over
 
 // Steps of a sweep, at least: dot products need enough of them for the rows of the next one, sums for those before to
-// drain. All queries of a group take part in outer products, if only with zeros.
+// drain, part by part or, over queries, row by row. All queries of a group take part in outer products, if only with
+// zeros.
 inline int least_steps(const AttentionJob& job, const Block& block) {
 #pragma HLS inline
     if (is_outer(block.pass)) return block_groups(job, block.first) * kLaneCount;
-    return is_dot(block.pass) ? int(kRowSteps) : int(kLaneCount);
+    return is_dot(block.pass) ? int(kRowSteps) : int(kDrained);
 }
 
 // Steps of the queries' keys in a sweep.
@@ -246,7 +253,6 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     const int keys_before = block.buffer ? 0 : int(kKeyRows);
     const int tiles_of = block.buffer ? int(kKeyTiles) : 0;
     const int tiles_before = block.buffer ? 0 : int(kKeyTiles);
-    // Rows leave while nothing drains, as in the first sweep.
     const int least = least_steps(job, block);
     int keys[kGroups];
 #pragma HLS array_partition variable = keys type = complete
@@ -254,15 +260,17 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
 #pragma HLS unroll
         keys[group] = group_steps(job, block.first, group);
     }
-    const int free_steps = sweeps == 0 ? 0 : (dots ? least : larger(sweep_keys(keys, outer, 0), least));
-    const int late = clamp_to(leaving - free_steps, kQueryBlock);
+    // Rows leave while nothing drains, which a row over queries does in a step.
+    const int steps = all_steps(job, block);
+    const int free_steps = narrow<11>(steps - sweeps * kLaneCount);
+    const int late = clamp_to(kSumParts * leaving - free_steps, kSumParts * kQueryBlock);
     const int arriving = (through(block.own_of, 0) + through(block.next_of, 0)) * kHeadWords + kPorts;
     const bool arrives = block.own_rows > 0 || block.next_rows > 0;
-    const int length = narrow<11>(larger(all_steps(job, block) + late, arrives ? arriving : 0));
+    const int length = narrow<11>(larger(steps + late, arrives ? arriving : 0));
     factor_t vector[kLaneCount][kMaxHeadDim];         // of dot products, else zeros
     factor_t coming_vector[kLaneCount][kMaxHeadDim];
     gathered_t acc[kLaneCount][kMaxHeadDim];
-    gathered_t done[kLaneCount][kMaxHeadDim];  // drains row by row while the next sweep accumulates; zero when it has
+    gathered_t done[kLaneCount][kMaxHeadDim];  // drains while the next sweep accumulates; over queries, zero when it has
     dot_t most[kLaneCount];
     i16 class_weight[kLaneCount];
     Arrival arrival[kPorts];
@@ -298,7 +306,7 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     at.keys = sweep_keys(keys, outer, at.index);
     at.steps = larger(at.keys, least);
     place_t done_index = 0;
-    place_t drained = kLaneCount;
+    place_t drained = kDrained;
     place_t left = 0;
 multiply_steps:
     for (int c = 0; c < length; ++c) {
@@ -309,31 +317,39 @@ multiply_steps:
 #pragma HLS dependence variable = own type = inter dependent = false
 #pragma HLS dependence variable = gradient type = inter dependent = false
         if (arrives && c < arriving) take_rows(job, block, c, coming0, coming1, coming2, arrival, kept, own);
-        const bool drains = drained < kLaneCount;
-        const bool leaves = !drains && left < leaving;
+        const bool drains = drained < kDrained;
+        const bool leaves = !drains && left < kSumParts * leaving;
         if (drains || leaves) {
-            const int turn = narrow<6>(int(drains ? drained : left));
-            const int lane = turn % kLaneCount;
+            const int turn = natural<7>(unsigned(int(drains ? drained : left)));
+            const int part = turn % kSumParts;
+            const int lane = turn / kSumParts % kLaneCount;
             const int drain_row = narrow<7>(done_index) * kLaneCount + lane;
-            const int leave_row = narrow<10>(block.out_first) + turn;
+            const int leave_row = narrow<10>(block.out_first) + turn / kSumParts;
             const int key = drains ? keys_of + drain_row : keys_before + leave_row;
-            const int row = narrow<6>(drains ? drain_row : turn);
+            const int row = narrow<6>(drains ? drain_row : turn / kSumParts);
             const bool adds = leaves || (outer && block.first != 0);
+            gathered_t sum[kSumParts * kSumLanes];
+#pragma HLS array_partition variable = sum type = complete
             for (int d = 0; d < kMaxHeadDim; ++d) {
 #pragma HLS unroll
                 const gathered_t before = adds ? gradient[key][d] : gathered_t(0);
-                const gathered_t sum = before + done[lane][d];
-                done[lane][d] = 0;
-                if (drains && outer)
-                    gradient[key][d] = sum;
-                else
-                    sums.row[row][d] = sum;
+                sum[d] = before + done[lane][d];
+                if (drains && outer) {
+                    gradient[key][d] = sum[d];
+                    done[lane][d] = 0;
+                }
+            }
+            if (leaves || !outer) {
+                for (int i = 0; i < kSumLanes; ++i) {
+#pragma HLS unroll
+                    sums.part[kSumParts * row + part][i] = part == 0 ? sum[i] : sum[kSumLanes + i];
+                }
             }
             if (leaves)
                 sums.class_weight[row] =
                     class_query.weight[tiles_before + leave_row / kLaneCount][leave_row % kLaneCount];
             if (drains)
-                drained = turn + 1;
+                drained = turn + (outer ? int(kSumParts) : 1);
             else
                 left = turn + 1;
         }

@@ -98,7 +98,8 @@ round_words:
         const int r = narrow<6>(row);
         const int at = narrow<6>(w);
         const int kind = r == class_row ? kClassQuery : kPatchQuery;
-        const int from = kLanes * at;
+        const int part = kSumParts * r + (at < kSumWords ? 0 : 1);
+        const int from = kLanes * (at < kSumWords ? at : at - kSumWords);
         const word_t class_word = sums.class_row[at];
         const u17 by_row = r < with_sum ? scale : u17(0);
         const u17 by_later = outer ? u17(0) : by_row;
@@ -107,8 +108,8 @@ round_words:
         Statistics now = no_statistics();
         for (int i = 0; i < kBothLanes; ++i) {
 #pragma HLS unroll
-            const gathered_t first = sums.row[r][from + i];
-            const gathered_t later = sums.row[r][from + kBothLanes + i];
+            const gathered_t first = sums.part[part][from + i];
+            const gathered_t later = sums.part[part][from + kBothLanes + i];
             const i16 of_class = is_rest ? get16(class_word, kBothLanes + i) : get16(class_word, i);
             const i32 from_class = i32(product(sums.class_weight[r], of_class));
             const i56 both = both_kinds(is_rest ? later : first, from_class, by);
