@@ -270,7 +270,8 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     factor_t vector[kLaneCount][kMaxHeadDim];         // of dot products, else zeros
     factor_t coming_vector[kLaneCount][kMaxHeadDim];
     gathered_t acc[kLaneCount][kMaxHeadDim];
-    gathered_t done[kLaneCount][kMaxHeadDim];  // drains while the next sweep accumulates; over queries, zero when it has
+    // Drains while the next sweep accumulates; where sums over queries leave, it is zero when it has.
+    gathered_t done[kLaneCount][kMaxHeadDim];
     dot_t most[kLaneCount];
     i16 class_weight[kLaneCount];
     Arrival arrival[kPorts];

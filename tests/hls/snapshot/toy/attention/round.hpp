@@ -37,6 +37,15 @@ inline Meeting meeting_of(const int (&shift)[2]) {
     return by;
 }
 
+// Sums of queries pass as they are: those of patches, with nothing from the class query.
+inline Meeting no_meeting() {
+    Meeting by;
+    by.class_is_finer = false;
+    by.right = 0;
+    by.factor = 1;
+    return by;
+}
+
 inline i56 both_kinds(gathered_t patches, i32 from_class, const Meeting& by) {
 #pragma HLS inline
     const gathered_t finer = by.class_is_finer ? gathered_t(from_class) : patches;
@@ -62,7 +71,7 @@ inline void round_sums(const AttentionJob& job, const Block& block, const Sums& 
     const int with_sum = outer ? int(kQueryBlock) : block_queries(job, first);
     const int class_row = outer || job.queries == 1 ? -first : class_place(job, first);
     const int part = pass == kValueGradients ? 2 : (pass == kKeyGradients ? 1 : 0);
-    const Meeting by = meeting_of(pass == kKeyGradients ? job.dkey_shift : job.dvalue_shift);
+    const Meeting by = outer ? meeting_of(pass == kKeyGradients ? job.dkey_shift : job.dvalue_shift) : no_meeting();
     const bool is_scaled = pass == kQueryGradients || pass == kKeyGradients;
     const u17 scale = u17(is_scaled ? job.scale : 1);
     FitWide to[2];
@@ -100,6 +109,7 @@ round_words:
         const int kind = r == class_row ? kClassQuery : kPatchQuery;
         const int part = kSumParts * r + (at < kSumWords ? 0 : 1);
         const int from = kLanes * (at < kSumWords ? at : at - kSumWords);
+        const i16 class_weight = outer ? sums.class_weight[r] : i16(0);
         const word_t class_word = sums.class_row[at];
         const u17 by_row = r < with_sum ? scale : u17(0);
         const u17 by_later = outer ? u17(0) : by_row;
@@ -111,9 +121,9 @@ round_words:
             const gathered_t first = sums.part[part][from + i];
             const gathered_t later = sums.part[part][from + kBothLanes + i];
             const i16 of_class = is_rest ? get16(class_word, kBothLanes + i) : get16(class_word, i);
-            const i32 from_class = i32(product(sums.class_weight[r], of_class));
+            const i32 from_class = i32(product(class_weight, of_class));
             const i56 both = both_kinds(is_rest ? later : first, from_class, by);
-            result[i] = fit16(multiply(outer ? both : i56(first), by_row), to[kind], now);
+            result[i] = fit16(multiply(both, by_row), to[kind], now);
             result[kBothLanes + i] = fit16(multiply(later, by_later), to[kind], now);
         }
         seen[kind] = merged(seen[kind], now);
