@@ -156,21 +156,32 @@ inline int around(int place) {
 }
 static_assert(kLaneCount <= 32, "a place in two groups has six bits");
 
-// Where a port's next word belongs. Ports start one after the other, so that no two of them are at the same word.
+// Where a port's next word belongs. The second port starts a step behind the first, so that they are never at the same
+// word.
 struct Arrival {
     bool is_next;  // a row of what the next head keeps
     place_t row, word;
     place_t count;  // words taken
 };
 
+inline bool waits(int c, int port) { return port == 1 && c == 0; }
+
 inline Arrival first_arrival(const Block& block, int port) {
 #pragma HLS inline
     Arrival at;
-    at.is_next = block.own_rows <= port;
-    at.row = port;
-    at.word = port == 0 ? 0 : kHeadWords - port;
+    at.is_next = block.own_rows <= first_row(port);
+    at.row = first_row(port);
+    at.word = port == 1 ? end_word(port) - 1 : begin_word(port);
     at.count = 0;
     return at;
+}
+
+// Steps in which rows come in.
+inline int arriving_steps(const Block& block) {
+#pragma HLS inline
+    const int front = (block.own_rows + block.next_rows) * kFrontWords;
+    const int rest = (through(block.own_rows, 0) + through(block.next_rows, 0)) * (kHeadWords - kFrontWords) + 1;
+    return block.own_rows > 0 || block.next_rows > 0 ? larger(front, rest) : 0;
 }
 
 // Where a head's half of the resident rows begins.
@@ -194,7 +205,7 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
 #pragma HLS unroll
         const int row = narrow<9>(at[port].row);
         const bool exists = at[port].is_next ? row < block.next_rows : row < block.own_rows;
-        brings[port] = c >= port && exists;
+        brings[port] = exists && !waits(c, port);
         word[port] = zero_word();  // behind a head's dimensions
         if (brings[port] && at[port].word < job.head_words) {
             const int count = narrow<11>(at[port].count);
@@ -203,30 +214,43 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
         }
         place[port] = (at[port].is_next ? next_place : own_place) + row;
     }
-    for (int w = 0; w < kHeadWords; ++w) {
+    bool takes[kHeadWords], keeps[kHeadWords];
+    int to[kHeadWords];
+    word_t taken[kHeadWords];
+#pragma HLS array_partition variable = takes type = complete
+#pragma HLS array_partition variable = keeps type = complete
+#pragma HLS array_partition variable = to type = complete
+#pragma HLS array_partition variable = taken type = complete
+    for (int w = 0; w < kFrontWords; ++w) {
+#pragma HLS unroll
+        takes[w] = brings[kLastPort] && at[kLastPort].word == w;
+        keeps[w] = own_are_kept || at[kLastPort].is_next;
+        to[w] = place[kLastPort];
+        taken[w] = word[kLastPort];
+    }
+    for (int w = kFrontWords; w < kHeadWords; ++w) {
 #pragma HLS unroll
         const bool first = brings[0] && at[0].word == w;
         const bool second = brings[1] && at[1].word == w;
-        const bool third = brings[2] && at[2].word == w;
-        const bool is_next = first ? at[0].is_next : (second ? at[1].is_next : at[2].is_next);
-        const int to = first ? place[0] : (second ? place[1] : place[2]);
-        const word_t taken = first ? word[0] : (second ? word[1] : word[2]);
-        if (first || second || third) {
-            if (is_next || own_are_kept)
-                kept[to][w] = taken;
-            else
-                own[narrow<7>(to)][w] = taken;
-        }
+        takes[w] = first || second;
+        keeps[w] = own_are_kept || (first ? at[0].is_next : at[1].is_next);
+        to[w] = first ? place[0] : place[1];
+        taken[w] = first ? word[0] : word[1];
+    }
+    for (int w = 0; w < kHeadWords; ++w) {
+#pragma HLS unroll
+        if (takes[w] && keeps[w]) kept[to[w]][w] = taken[w];
+        if (takes[w] && !keeps[w]) own[narrow<7>(to[w])][w] = taken[w];
     }
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
         at[port].word = narrow<6>(at[port].word) + 1;
-        if (at[port].word == kHeadWords) {
-            at[port].word = 0;
-            if (c >= port) at[port].row = narrow<9>(at[port].row) + kPorts;
+        if (at[port].word == end_word(port)) {
+            at[port].word = begin_word(port);
+            if (!waits(c, port)) at[port].row = narrow<9>(at[port].row) + row_stride(port);
             if (!at[port].is_next && at[port].row >= block.own_rows) {
                 at[port].is_next = true;
-                at[port].row = port;
+                at[port].row = first_row(port);
             }
         }
     }
@@ -264,9 +288,8 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     const int steps = all_steps(job, block);
     const int free_steps = narrow<11>(steps - sweeps * kLaneCount);
     const int late = clamp_to(kSumParts * leaving - free_steps, kSumParts * kQueryBlock);
-    const int arriving = (through(block.own_of, 0) + through(block.next_of, 0)) * kHeadWords + kPorts;
-    const bool arrives = block.own_rows > 0 || block.next_rows > 0;
-    const int length = narrow<11>(larger(steps + late, arrives ? arriving : 0));
+    const int arriving = arriving_steps(block);
+    const int length = narrow<11>(larger(steps + late, arriving));
     factor_t vector[kLaneCount][kMaxHeadDim];         // of dot products, else zeros
     factor_t coming_vector[kLaneCount][kMaxHeadDim];
     gathered_t acc[kLaneCount][kMaxHeadDim];
@@ -317,7 +340,7 @@ multiply_steps:
 #pragma HLS dependence variable = kept type = inter dependent = false
 #pragma HLS dependence variable = own type = inter dependent = false
 #pragma HLS dependence variable = gradient type = inter dependent = false
-        if (arrives && c < arriving) take_rows(job, block, c, coming0, coming1, coming2, arrival, kept, own);
+        if (c < arriving) take_rows(job, block, c, coming0, coming1, coming2, arrival, kept, own);
         const bool drains = drained < kDrained;
         const bool leaves = !drains && left < kSumParts * leaving;
         if (drains || leaves) {
