@@ -69,7 +69,8 @@ inline int row_of(const PortWalk& walk, int port) {
 inline int port_words(const AttentionJob& job, const Block& block, const PortLoad& load, int port) {
 #pragma HLS inline
     const int place = class_place(job, block.first);
-    const bool has_class = place >= 0 && place % kLaneCount / kHalf == port;
+    const bool is_here = natural<5>(unsigned(place)) % kLaneCount / kHalf == port;
+    const bool has_class = is_here && has_class_query(job, block.first);
     int words = has_class && load.rows[kMatrixRows] > 0 ? int(load.class_words - load.words[kMatrixRows]) : 0;
     const int coming_rows = through(load.rows[kOwnRows], port) + through(load.rows[kNextRows], port);
     words += short_product(coming_rows, load.words[kOwnRows] - begin_word(port));
@@ -159,7 +160,7 @@ inline void load(const word_t* mem, const AttentionJob& job, const Block& block,
     const int kept_rows = has_kept ? lanes_rows(block_patch_queries(job, block.first), kPort * kHalf, kHalf) : 0;
     const int kept_words = short_product(kept_rows, load.words[kLists]);
     const int length = larger(port_words(job, block, load, kPort), kept_words);
-    const int block_words = narrow<7>(short_of(block.first) / kQueryBlock) * kLoadedWords;
+    const int block_words = narrow<7>(natural<10>(unsigned(int(block.first))) / kQueryBlock) * kLoadedWords;
     const BlockRows rows[kNothing] = {block.own, block.next, block.matrix_in, block.lists};
 #pragma HLS array_partition variable = rows type = complete
     PortWalk walk = first_word(load, kPort);

@@ -348,7 +348,7 @@ multiply_steps:
             const int part = turn % kSumParts;
             const int lane = turn / kSumParts % kLaneCount;
             const int drain_row = narrow<7>(done_index) * kLaneCount + lane;
-            const int leave_row = narrow<10>(block.out_first) + turn / kSumParts;
+            const int leave_row = natural<9>(unsigned(block.out_first + turn / kSumParts));
             const int key = drains ? keys_of + drain_row : keys_before + leave_row;
             const int row = narrow<6>(drains ? drain_row : turn / kSumParts);
             const bool adds = leaves || (outer && block.first != 0);
@@ -406,7 +406,7 @@ multiply_steps:
             for (int i = 0; i < kLaneCount; ++i) {
 #pragma HLS unroll
                 const int key = natural<8>(unsigned(index * kLaneCount + around(i + kLaneCount - turn)));
-                const int place = outer ? outer_group * kGroupSteps + key : entry;
+                const int place = natural<9>(unsigned(outer ? outer_group * kGroupSteps + key : entry));
                 const bool is_marked = (unsigned(marks[i][place / kLanes]) >> place % kLanes & 1u) != 0;
                 found[i] = outer && job.sparse && !is_marked ? i16(0) : weights[i][place];
             }

@@ -45,7 +45,7 @@ inline int end_word(int port) { return port == kLastPort ? int(kFrontWords) : in
 
 // How many of so many rows come in through a port.
 inline int through(int rows, int port) {
-    return port == kLastPort ? rows : (narrow<9>(rows) + kLastPort - 1 - port) / kLastPort;
+    return port == kLastPort ? rows : natural<9>(unsigned(rows + kLastPort - 1 - port)) / kLastPort;
 }
 
 // A block: what is computed now; which rows come in for later; which sums over queries leave.

@@ -78,8 +78,9 @@ inline void round_sums(const AttentionJob& job, const Block& block, const Sums& 
     Statistics seen[2];
 #pragma HLS array_partition variable = to type = complete
 #pragma HLS array_partition variable = seen type = complete
-    for (int kind = 0; kind < 2; ++kind) {
-#pragma HLS unroll
+round_kinds:
+    for (int kind = 0; kind < 2; ++kind) {  // one after the other: they share what they take
+#pragma HLS pipeline off
         int fraction = fraction_of(job.f_probability) + fraction_of(job.f_qkv);
         int f_to = fraction_of(job.f_out[kind]);
         if (pass == kQueryGradients)
@@ -149,8 +150,9 @@ round_words:
             }
         }
     }
+round_statistics:
     for (int kind = 0; kind < 2; ++kind) {
-#pragma HLS unroll
+#pragma HLS pipeline off
         statistics[part][kind] = merged(statistics[part][kind], seen[kind]);
     }
 }
