@@ -400,6 +400,9 @@ multiply_steps:
             const int group = outer ? outer_group : (index < 0 ? 0 : narrow<3>(index));
             const int turn = outer ? natural<5>(unsigned(step - outer_group * kLaneCount)) : 0;
             const int first_query = group * kLaneCount;
+            const int group_queries = (outer ? patch_queries : queries) - first_query;
+            const int class_of_group = class_at - first_query;
+            const int first_row = outer ? own_row + first_query : 0;
             const int entry = narrow<3>(group) * kGroupSteps + step;
             i16 found[kLaneCount];
 #pragma HLS array_partition variable = found type = complete
@@ -413,14 +416,13 @@ multiply_steps:
             for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
                 const int place = around(turn + lane);
-                const int query = first_query + place;
                 const i16 own_weight = block.pass == kScores && !job.sparse ? i16(1) : found[place];
                 const int token = job.sparse ? int(tokens[entry][lane]) : natural<8>(unsigned(step));
-                const bool exists = query < (outer ? patch_queries : queries) && (outer || step < narrow<10>(at.keys));
+                const bool exists = place < group_queries && (outer || step < narrow<10>(at.keys));
                 const factor_t weight = exists ? own_weight : i16(0);
-                if (outer && query == class_at) class_weight[lane] = own_weight;
+                if (outer && place == class_of_group) class_weight[lane] = own_weight;
                 if (outer && ends && has_class) class_query.weight[tiles_of + index][lane] = class_weight[lane];
-                const int row = kept_half + narrow<9>(outer ? own_row + query : token);
+                const int row = kept_half + natural<8>(unsigned(outer ? first_row + place : token));
                 const factor_t common = dots ? factor_t(0) : weight;  // factor of all products
                 i16 right[kMaxHeadDim];
                 i32 term[kMaxHeadDim];

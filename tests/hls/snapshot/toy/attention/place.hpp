@@ -169,4 +169,13 @@ inline int out_rows(const AttentionJob& job, const Block& block) {
     return block.out_pass == kNoPass ? 0 : block_tokens(job, block.out_first);
 }
 
+// Rows of sums that go on to memory: those keys', or the block's own; backward, patches without a query have rows too.
+inline int sum_rows(const AttentionJob& job, const Block& block) {
+    const bool is_out = block.out_pass != kNoPass;
+    const bool is_own = block.pass == kValues || block.pass == kQueryGradients;
+    const int all = !is_out && block.pass == kValues ? job.queries : job.tokens;
+    const int first = is_out ? int(block.out_first) : int(block.first);
+    return is_out || is_own ? clamp_to(short_of(all) - short_of(first), kQueryBlock) : 0;
+}
+
 }  // namespace peelvit

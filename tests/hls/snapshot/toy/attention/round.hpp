@@ -62,11 +62,8 @@ inline void round_sums(const AttentionJob& job, const Block& block, const Sums& 
     const int pass = is_out ? block.out_pass : block.pass;
     const int first = short_of(is_out ? block.out_first : block.first);
     const bool outer = is_outer(pass);
-    int count = out_rows(job, block);
-    if (!is_out && pass == kValues) count = block_queries(job, first);
-    if (!is_out && pass == kQueryGradients) count = block_tokens(job, first);
     const int words = narrow<6>(job.head_words);
-    const int length = short_product(count, words) * (outer ? 2 : 1);
+    const int length = short_product(sum_rows(job, block), words) * (outer ? 2 : 1);
     // Backward, patch rows without a query have no gradient.
     const int with_sum = outer ? int(kQueryBlock) : block_queries(job, first);
     const int class_row = outer || job.queries == 1 ? -first : class_place(job, first);

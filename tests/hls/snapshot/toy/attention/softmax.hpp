@@ -153,10 +153,9 @@ values:
 #pragma HLS array_partition variable = one type = complete
             for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
-                const int query = group * kLaneCount + lane;
                 const bool is_class = lane == class_lane;
                 const dot_t value = from.value[entry][lane];
-                const bool exists = query <= class_at && step < group_steps(job, block.first, group);
+                const bool exists = lane <= class_lane && step < group_steps(job, block.first, group);
                 const int weight = scores ? narrow<22>(int(value)) : int(from.weight[entry][lane]);
                 const i40 factor = i40(wide_t(scores ? dot_t(0) : value) - wide_t(ratio[group][lane]));
                 const wide_t product = multiply(i27(exists ? weight : 0), factor);
