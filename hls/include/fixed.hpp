@@ -224,8 +224,8 @@ inline i16 fit16(wide_t value, const FitWide& by, Statistics& seen) {
 
 // The same for sums of 64 bits that are stored as 32 bits.
 struct Fit32 {
-    u6 right;
-    u6 left;  // behind it
+    bool is_left;  // 32 places to the left before all else
+    u6 places;     // of a right shift
     bool holds_all;
     uwide_t outside;  // what the doubled magnitude may not reach
 };
@@ -233,19 +233,20 @@ struct Fit32 {
 inline Fit32 fit32_of(int shift) {
     const int from = narrow<8>(smaller(larger(shift, -31), 63));
     Fit32 by;
-    by.right = u6(unsigned(from > 62 ? 63 : (from > 0 ? narrow<7>(from - 1) : 0)));
-    by.left = u6(unsigned(from > 0 ? 0 : narrow<7>(1 - from)));
+    by.is_left = from <= 0;
+    by.places = u6(unsigned(from > 62 ? 63 : narrow<8>(from + (by.is_left ? 31 : -1))));
     by.holds_all = from > 32;
     const uwide_t largest = 0xFFFFFFFFu;
     by.outside = from > 0 ? uwide_t(largest << smaller(from, 32)) : uwide_t(largest >> narrow<6>(-from));
     return by;
 }
 
+// One shifter for both directions.
 inline i32 fit32(wide_t value, const Fit32& by, Statistics& seen) {
     const uwide_t magnitude = doubled(value);
     const bool saturates = !by.holds_all && magnitude >= by.outside;
-    const i33 near = i33(value >> by.right);
-    const i33 twice = i33(near << by.left);
+    const wide_t high = by.is_left ? wide_t(value << 32) : value;
+    const i33 twice = i33(high >> by.places);
     seen.bits |= magnitude >> 1;
     seen.saturations += saturates ? 1 : 0;
     return saturates ? (value < 0 ? i32(-0x7FFFFFFF) : i32(0x7FFFFFFF)) : i32((twice + 1) >> 1);

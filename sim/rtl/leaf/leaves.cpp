@@ -145,20 +145,28 @@ void epilogue(const S<64>& sum, const S<16>& bias, const S<32>& addend, const S<
 void look_at_bits(const U<8> (&next_bits)[peelvit::kBanks], const U<8> (&tied)[peelvit::kBanks], const U<9>& wanted,
                   U<8> (&chosen)[peelvit::kBanks], U<8> (&still_tied)[peelvit::kBanks], U<9>& still_wanted) {
     peelvit::Choice choice;
-    peelvit::u8 next[peelvit::kBanks];
-#pragma HLS array_partition variable = next type = complete
-#pragma HLS array_partition variable = choice.tied type = complete
-#pragma HLS array_partition variable = choice.chosen type = complete
+    peelvit::ChunkBits next;
+#pragma HLS array_partition variable = next type = complete dim = 0
+#pragma HLS array_partition variable = choice.tied type = complete dim = 0
+#pragma HLS array_partition variable = choice.chosen type = complete dim = 0
     for (int b = 0; b < peelvit::kBanks; ++b) {
-        next[b] = peelvit::u8(next_bits[b]);
-        choice.tied[b] = peelvit::u8(tied[b]);
-        choice.chosen[b] = 0;
+        for (int lane = 0; lane < peelvit::kLanes; ++lane) {
+            next[b][lane] = bool(unsigned(next_bits[b]) >> lane & 1u);
+            choice.tied[b][lane] = bool(unsigned(tied[b]) >> lane & 1u);
+            choice.chosen[b][lane] = false;
+        }
     }
     choice.wanted = peelvit::u16(wanted);
     peelvit::look_at_bits(next, choice);
     for (int b = 0; b < peelvit::kBanks; ++b) {
-        chosen[b] = choice.chosen[b];
-        still_tied[b] = choice.tied[b];
+        unsigned chosen_byte = 0;
+        unsigned tied_byte = 0;
+        for (int lane = 0; lane < peelvit::kLanes; ++lane) {
+            chosen_byte |= unsigned(choice.chosen[b][lane]) << lane;
+            tied_byte |= unsigned(choice.tied[b][lane]) << lane;
+        }
+        chosen[b] = U<8>(chosen_byte);
+        still_tied[b] = U<8>(tied_byte);
     }
     still_wanted = U<9>(choice.wanted);
 }

@@ -11,51 +11,73 @@ constexpr int kCopyPorts = 3;
 constexpr int kNoRow = -1;
 constexpr int kWordBits = 6;  // of a row's words
 constexpr int kPlaceBits = 9;        // of a place in a stream
+constexpr int kCopyRows = 27;  // of a block, through a port
 
 // Row i of `to`, counted from `first_to`, is row source[i] of `from`, counted from `first_from`; kNoRow gives zeros.
 struct RowCopy {
     Matrix from, to;
     unsigned first_from, first_to;
     int rows, words;
+    Blocks blocks;  // of a third of the rows: what a stream holds
 };
+
+inline void set_rows(RowCopy& job, int rows) {
+    job.rows = rows;
+    const int each = (natural<kIndexBits>(unsigned(rows)) + kCopyPorts - 1) / kCopyPorts;
+    job.blocks = cut_streams(each, kLanes * natural<kWordBits>(unsigned(job.words)));
+}
+
+// The first `rows` rows of one matrix, those of the other.
+inline RowCopy first_rows(const Matrix& from, const Matrix& to, int rows, int words) {
+    RowCopy job;
+    job.from = from;
+    job.to = to;
+    job.first_from = 0;
+    job.first_to = 0;
+    job.words = words;
+    set_rows(job, rows);
+    return job;
+}
 
 // What one port reads: runs of rows that follow each other.
 struct Runs {
     u16 count;
-    patch_t start[kStreamRows];
-    patch_t rows[kStreamRows];
+    patch_t start[kCopyRows];
+    patch_t rows[kCopyRows];
 };
 
 // What it writes: rows that follow each other, some of them zeros.
 struct Target {
     Part rows;
-    bool is_zero[kStreamRows];
+    bool is_zero[kCopyRows];
 };
 
-inline void find_runs(const RowCopy& job, int first, int rows, const patch_t source[kMaxPatches], Runs& runs,
+inline void find_runs(const RowCopy& job, int first, int rows, const patch_t source[kIndices], Runs& runs,
                       Target& target) {
     const bool may_join = job.from.pitch == job.words;
     target.rows.first = int(job.first_to) + first;
     target.rows.rows = rows;
-    runs.count = 0;
+    int count = 0;
     patch_t start = 0;
     patch_t length = 0;
 find_runs:
     for (int i = 0; i < rows; ++i) {
 #pragma HLS loop_tripcount max = 256
         PIPELINE(i == 0, 1, 3);
-        const patch_t row = source[natural<kPatchBits>(unsigned(first + i))];
+        const patch_t row = source[natural<kIndexBits>(unsigned(first + i))];
         const bool is_row = int(row) != kNoRow;
         const bool begins = !may_join || int(length) == 0 || int(row) != int(start) + int(length);
         target.is_zero[i] = !is_row;
         if (is_row) {
             start = begins ? row : start;
             length = begins ? patch_t(1) : patch_t(length + 1);
-            runs.count = begins ? u16(runs.count + 1) : runs.count;
-            runs.start[runs.count - 1] = start;
-            runs.rows[runs.count - 1] = length;
+            count = natural<kIndexBits>(unsigned(begins ? count + 1 : count));
+            const int run = natural<kIndexBits>(unsigned(count - 1));
+            runs.start[run] = start;
+            runs.rows[run] = length;
         }
     }
+    runs.count = u16(count);
 }
 
 template <int kPort>
@@ -71,17 +93,18 @@ load_runs:
         for (int w = 0; w < words; ++w) {
 #pragma HLS loop_tripcount max = 256
             PIPELINE(w == 0, 1, kReadLatency);
-            stream[place + w] = read_word<kPort>(mem, address + unsigned(w));
+            stream[place] = read_word<kPort>(mem, address + unsigned(w));
+            place = natural<kPlaceBits>(unsigned(place + 1));
         }
-        place = natural<kPlaceBits>(unsigned(place + words));
     }
 }
 
 template <int kPort>
 inline void store_copies(word_t* mem, const RowCopy& job, const Target& target, const word_t stream[kStreamWords]) {
     const Bursts bursts = bursts_of(job.to, target.rows, job.words);
+    const int words = natural<kWordBits>(unsigned(job.words));
     unsigned address = bursts.address;
-    u16 row = 0;
+    patch_t row = 0;
     u16 word_of_row = 0;
     u16 place = 0;
 store_copy_bursts:
@@ -92,14 +115,15 @@ store_copy_bursts:
 #pragma HLS loop_tripcount max = 256
             PIPELINE(w == 0, 1, kCopyDepth);
             word_t word = zero_word();
-            if (!target.is_zero[row]) {
+            if (!target.is_zero[int(row)]) {
                 word = stream[place];
-                place = u16(place + 1);
+                place = u16(natural<kPlaceBits>(unsigned(place + 1)));
             }
             write_word<kPort>(mem, address + unsigned(w), word);
-            const bool is_last = int(word_of_row) + 1 == job.words;
-            word_of_row = is_last ? u16(0) : u16(word_of_row + 1);
-            if (is_last) row = u16(row + 1);
+            const int next = natural<kWordBits>(unsigned(word_of_row + 1));
+            const bool is_last = next == words;
+            word_of_row = is_last ? u16(0) : u16(next);
+            if (is_last) row = patch_t(row + 1);
         }
         address += bursts.pitch;
     }
@@ -123,43 +147,23 @@ inline void copy_parts(word_t* mem0, word_t* mem1, word_t* mem2, const RowCopy& 
 }
 
 inline void copy_listed_rows(word_t* mem0, word_t* mem1, word_t* mem2, const RowCopy& job,
-                             const patch_t source[kMaxPatches]) {
+                             const patch_t source[kIndices]) {
 #pragma HLS inline off
-    const int all = natural<kPatchBits>(unsigned(job.rows));
-    const int each = (all + kCopyPorts - 1) / kCopyPorts;
-    const Blocks blocks = cut_streams(each, kLanes * natural<kWordBits>(unsigned(job.words)));  // what a stream holds
-    const int rows = smaller(each, 1 << natural<4>(unsigned(blocks.row_bits)));
+    const int all = natural<kIndexBits>(unsigned(job.rows));
+    const int rows = smaller(job.blocks.rows, 1 << natural<4>(unsigned(job.blocks.row_bits)));
     Runs runs[kCopyPorts];
     Target targets[kCopyPorts];
 #pragma HLS array_partition variable=runs type=complete
 #pragma HLS array_partition variable=targets type=complete
+#pragma HLS bind_storage variable=runs type=ram_2p impl=bram
 copy_blocks:
-    for (int b = 0; b < blocks.count; ++b) {
+    for (int b = 0; b < job.blocks.count; ++b) {
 #pragma HLS loop_tripcount max = 80
         for (int port = 0; port < kCopyPorts; ++port) {
             const int first = short_product(kCopyPorts * b + port, rows);
             find_runs(job, first, larger(0, smaller(rows, all - first)), source, runs[port], targets[port]);
         }
         copy_parts(mem0, mem1, mem2, job, runs, targets);
-    }
-}
-
-// The first `rows` rows of x, as they are.
-inline void copy_first_rows(const word_t* mem1, word_t* mem2, const Matrix& x, const Matrix& y, int rows, int words) {
-    unsigned from = x.address;
-    unsigned to = y.address;
-copy_first_rows:
-    for (int row = 0; row < rows; ++row) {
-#pragma HLS loop_tripcount max = 8
-    copy_first_words:
-        for (int w = 0; w < words; ++w) {
-#pragma HLS loop_tripcount max = 32
-            PIPELINE(w == 0, 1, kReadLatency);
-            const word_t word = read_word<1>(mem1, from + unsigned(w));
-            write_word<2>(mem2, to + unsigned(w), word);
-        }
-        from += unsigned(x.pitch);
-        to += unsigned(y.pitch);
     }
 }
 

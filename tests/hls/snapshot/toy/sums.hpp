@@ -88,30 +88,28 @@ store_sum_bursts:
             const wide_t lifted_old = wide_t(wide_t(get32(old, lane)) << (kMaxAlign + 1));
             const wide_t lifted_sum = wide_t(wide_t(sums[place_of(kind & 1, int(at >> 1))][lane_of_sums]) << (kMaxSegmentSpread + 1));
             const wide_t twice = (is_old ? lifted_old : lifted_sum) >> (is_old ? places_of_old : places_of_kind[kind & 1]);
-            sum = wide_t(term == 0 ? wide_t(0) : sum) + wide_t((twice + 1) >> 1);
-            if (term == u6(terms - 1)) {
-                term = 0;
-                for (int k = 0; k < kWideLanes - 1; ++k) {
+            sum = wide_t(term == 0 ? wide_t(0) : sum) + wide_t(twice >> 1) + wide_t(twice & 1);  // rounded: a carry
+            const bool is_whole = term == u6(terms - 1);
+            const i32 fitted = fit32(is_whole && column < columns ? sum : wide_t(0), to_dw, statistics);
+            word_t word = zero_word();
+            for (int k = 0; k < kWideLanes; ++k) {
 #pragma HLS unroll
-                    kept[k] = kept[k + 1];
+                put32(word, k, k + 1 < kWideLanes ? kept[(k + 1) % kWideLanes] : fitted);
+            }
+            term = is_whole ? u6(0) : u6(term + 1);
+            if (is_whole) {
+                for (int k = 0; k < kWideLanes; ++k) {
+#pragma HLS unroll
+                    kept[k] = k + 1 < kWideLanes ? kept[(k + 1) % kWideLanes] : fitted;
                 }
-                kept[kWideLanes - 1] = fit32(column < columns ? sum : wide_t(0), to_dw, statistics);
                 column = column == i16(kWideLanes * words - 1) ? i16(0) : i16(column + 1);
-                if (lane == kWideLanes - 1) {
-                    word_t word = zero_word();
-                    for (int k = 0; k < kWideLanes; ++k) {
-#pragma HLS unroll
-                        put32(word, k, kept[k]);
-                    }
+                const bool is_full = lane == kWideLanes - 1;
+                lane = is_full ? u6(0) : u6(lane + 1);
+                if (is_full) {
                     write_word<2>(mem2, address + unsigned(natural<13>(unsigned(w))), word);
-                    lane = 0;
                     w = i16(w + 1);
                     place = i16(place + 1);
-                } else {
-                    lane = u6(lane + 1);
                 }
-            } else {
-                term = u6(term + 1);
             }
         }
         address += unsigned(dw.pitch);

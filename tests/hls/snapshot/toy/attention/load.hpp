@@ -1,14 +1,14 @@
-// What the attention unit reads, a process a port. All three share rows of q or dy for the block after this one and of what
-// the next head keeps on chip; the first two bring, each for a half of the lanes, rows of probabilities or of gradients of
-// scores, and lists.
+// What the attention unit reads, a process a port. All three share rows of q or dy for the block after this one and of
+// what the next head keeps on chip; the first two bring, each for a half of the lanes, rows of probabilities or of
+// gradients of scores, and lists.
 #pragma once
 
 #include "place.hpp"
 
 namespace peelvit {
 
-// Rows that come in for later, word by word; row `i` of either kind through port `i % kPorts`.
-constexpr int kComingWords = 104;
+// Rows that come in for later, word by word, through a port.
+constexpr int kComingWords = 144;
 using ComingWords = word_t[kComingWords];
 
 // Of a half of the lanes the block's rows over keys, and its lists: `row * kTokenWords + word`.
@@ -30,7 +30,7 @@ constexpr int kNothing = 4;
 
 struct PortLoad {
     place_t rows[kNothing];   // of each kind, of the port; of the first two those of all ports
-    place_t words[kNothing];  // of a row
+    place_t words[kNothing];  // of a row; of the first two up to where the port's part of a row ends
     place_t class_words;      // of the class query's row of the matrix
 };
 
@@ -46,12 +46,14 @@ inline PortLoad port_load(const AttentionJob& job, const Block& block, int port)
     const bool reads_matrix = port < 2 && block.pass != kScores;
     const bool reads_lists = port < 2 && block.fresh_lists;
     PortLoad load;
-    load.rows[kOwnRows] = block.own_rows;
-    load.rows[kNextRows] = block.next_rows;
+    const int row_end = smaller(narrow<6>(job.head_words), end_word(port));
+    const bool brings = row_end > begin_word(port);
+    load.rows[kOwnRows] = brings ? int(block.own_rows) : 0;
+    load.rows[kNextRows] = brings ? int(block.next_rows) : 0;
     load.rows[kMatrixRows] = reads_matrix ? lanes_rows(block_queries(job, block.first), lane, kHalf) : 0;
     load.rows[kLists] = reads_lists ? lanes_rows(block_patch_queries(job, block.first), lane, kHalf) : 0;
-    load.words[kOwnRows] = narrow<6>(job.head_words);
-    load.words[kNextRows] = narrow<6>(job.head_words);
+    load.words[kOwnRows] = row_end;
+    load.words[kNextRows] = row_end;
     load.words[kMatrixRows] = narrow<7>(words16(job.patch_keys));
     load.words[kLists] = narrow<7>(words16(job.key_count));
     load.class_words = narrow<7>(words16(job.class_keys));
@@ -67,9 +69,11 @@ inline int row_of(const PortWalk& walk, int port) {
 inline int port_words(const AttentionJob& job, const Block& block, const PortLoad& load, int port) {
 #pragma HLS inline
     const int place = class_place(job, block.first);
-    const bool has_class = place >= 0 && place % kLaneCount / kHalf == port;
+    const bool is_here = natural<5>(unsigned(place)) % kLaneCount / kHalf == port;
+    const bool has_class = is_here && has_class_query(job, block.first);
     int words = has_class && load.rows[kMatrixRows] > 0 ? int(load.class_words - load.words[kMatrixRows]) : 0;
-    words += short_product(through(block.own_of, port) + through(block.next_of, port), load.words[kOwnRows]);
+    const int coming_rows = through(load.rows[kOwnRows], port) + through(load.rows[kNextRows], port);
+    words += short_product(coming_rows, load.words[kOwnRows] - begin_word(port));
     words += short_product(load.rows[kMatrixRows], load.words[kMatrixRows]);
     return words + short_product(load.rows[kLists], load.words[kLists]);
 }
@@ -80,17 +84,23 @@ inline int next_kind(const PortLoad& load, int kind, int port) {
     int found = kNothing;
     for (int i = kNothing - 1; i >= 0; --i) {
 #pragma HLS unroll
-        if (i >= kind && load.rows[i] > (i < kMatrixRows ? port : 0)) found = i;
+        if (i >= kind && load.rows[i] > (i < kMatrixRows ? first_row(port) : 0)) found = i;
     }
     return found;
+}
+
+// The first word of the first kind from `kind` on.
+inline void begin_kind(const PortLoad& load, int kind, int port, PortWalk& walk) {
+#pragma HLS inline
+    walk.kind = next_kind(load, kind, port);
+    walk.row = walk.kind < kMatrixRows ? first_row(port) : 0;
+    walk.word = walk.kind < kMatrixRows ? begin_word(port) : 0;
 }
 
 inline PortWalk first_word(const PortLoad& load, int port) {
 #pragma HLS inline
     PortWalk walk;
-    walk.kind = next_kind(load, 0, port);
-    walk.row = walk.kind < kMatrixRows ? port : 0;
-    walk.word = 0;
+    begin_kind(load, 0, port, walk);
     return walk;
 }
 
@@ -101,11 +111,10 @@ inline void advance(const PortLoad& load, int port, bool is_class, PortWalk& wal
     const int words = int(is_longer ? load.class_words : load.words[kind]);
     walk.word = narrow<7>(walk.word) + 1;
     if (walk.word < words) return;
-    walk.word = 0;
-    walk.row = narrow<9>(walk.row) + (kind < kMatrixRows ? kPorts : 1);
+    walk.word = kind < kMatrixRows ? begin_word(port) : 0;
+    walk.row = narrow<9>(walk.row) + (kind < kMatrixRows ? row_stride(port) : 1);
     if (walk.row < load.rows[kind]) return;
-    walk.kind = next_kind(load, kind + 1, port);
-    walk.row = walk.kind < kMatrixRows ? port : 0;
+    begin_kind(load, kind + 1, port, walk);
 }
 
 // The token of a listed entry.
@@ -151,7 +160,7 @@ inline void load(const word_t* mem, const AttentionJob& job, const Block& block,
     const int kept_rows = has_kept ? lanes_rows(block_patch_queries(job, block.first), kPort * kHalf, kHalf) : 0;
     const int kept_words = short_product(kept_rows, load.words[kLists]);
     const int length = larger(port_words(job, block, load, kPort), kept_words);
-    const int block_words = narrow<7>(short_of(block.first) / kQueryBlock) * kLoadedWords;
+    const int block_words = narrow<7>(natural<10>(unsigned(int(block.first))) / kQueryBlock) * kLoadedWords;
     const BlockRows rows[kNothing] = {block.own, block.next, block.matrix_in, block.lists};
 #pragma HLS array_partition variable = rows type = complete
     PortWalk walk = first_word(load, kPort);
@@ -201,7 +210,7 @@ inline void load_coming(const word_t* mem, const AttentionJob& job, const Block&
     PortWalk walk = first_word(load, kPort);
 load_coming_words:
     for (int n = 0; n < length; ++n) {
-#pragma HLS loop_tripcount max = 96
+#pragma HLS loop_tripcount max = 144
         PIPELINE(n == 0, 1, kReadLatency);
         coming[n] = word_at<kPort>(mem, rows, walk);
         advance(load, kPort, false, walk);

@@ -74,7 +74,7 @@ inline void add_to_map(const AttentionJob& job, const Block& block, const token_
 #pragma HLS array_partition variable = sums.full type = complete dim = 0
 map_groups:
     for (int group = 0; group < kGroups; ++group) {
-        const int base = (narrow<8>(short_of(block.first) / kLaneCount) + group) * kMaxTokens;
+        const int base = (natural<10>(unsigned(int(block.first))) / kLaneCount + group) * kMaxTokens;
         const bool mapped = block.pass == kScores && is_mapped(job, block.first, group);
         const bool stores = mapped && block.head == job.heads - 1;
         const bool opens = block.head == 0 && !job.sparse;

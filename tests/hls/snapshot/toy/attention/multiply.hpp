@@ -28,9 +28,14 @@ struct Products {
 };
 
 // Finished sums: of the block's queries, or of as many keys of the head before. The class query's part of the latter
-// has a fraction of its own: one product, added when the sum is stored.
+// has a fraction of its own: one product, added when the sum is stored. A row comes in parts, one a step, since nothing
+// waits for it: memories that are half as wide and twice as deep take half the LUTs.
+constexpr int kSumParts = 2;
+constexpr int kSumWords = (kHeadWords + kSumParts - 1) / kSumParts;
+constexpr int kSumLanes = kSumWords * kLanes;
+
 struct Sums {
-    gathered_t row[kQueryBlock][kMaxHeadDim];
+    gathered_t part[kSumParts * kQueryBlock][kSumLanes];
     i16 class_weight[kQueryBlock];
     word_t class_row[kHeadWords];
 };
@@ -55,14 +60,16 @@ struct Sweep {
     place_t keys;  // steps of queries' keys
 };
 
+constexpr int kDrained = kSumParts * kLaneCount;  // parts of the finished sums
 constexpr int kRowSteps = kLaneCount + 1;  // to bring the rows of a group and take them over
 
 // Steps of a sweep, at least: dot products need enough of them for the rows of the next one, sums for those before to
-// drain. All queries of a group take part in outer products, if only with zeros.
+// drain, part by part or, over queries, row by row. All queries of a group take part in outer products, if only with
+// zeros.
 inline int least_steps(const AttentionJob& job, const Block& block) {
 #pragma HLS inline
     if (is_outer(block.pass)) return block_groups(job, block.first) * kLaneCount;
-    return is_dot(block.pass) ? int(kRowSteps) : int(kLaneCount);
+    return is_dot(block.pass) ? int(kRowSteps) : int(kDrained);
 }
 
 // Steps of the queries' keys in a sweep.
@@ -149,21 +156,32 @@ inline int around(int place) {
 }
 static_assert(kLaneCount <= 32, "a place in two groups has six bits");
 
-// Where a port's next word belongs. Ports start one after the other, so that no two of them are at the same word.
+// Where a port's next word belongs. The second port starts a step behind the first, so that they are never at the same
+// word.
 struct Arrival {
     bool is_next;  // a row of what the next head keeps
     place_t row, word;
     place_t count;  // words taken
 };
 
+inline bool waits(int c, int port) { return port == 1 && c == 0; }
+
 inline Arrival first_arrival(const Block& block, int port) {
 #pragma HLS inline
     Arrival at;
-    at.is_next = block.own_rows <= port;
-    at.row = port;
-    at.word = port == 0 ? 0 : kHeadWords - port;
+    at.is_next = block.own_rows <= first_row(port);
+    at.row = first_row(port);
+    at.word = port == 1 ? end_word(port) - 1 : begin_word(port);
     at.count = 0;
     return at;
+}
+
+// Steps in which rows come in.
+inline int arriving_steps(const Block& block) {
+#pragma HLS inline
+    const int front = (block.own_rows + block.next_rows) * kFrontWords;
+    const int rest = (through(block.own_rows, 0) + through(block.next_rows, 0)) * (kHeadWords - kFrontWords) + 1;
+    return block.own_rows > 0 || block.next_rows > 0 ? larger(front, rest) : 0;
 }
 
 // Where a head's half of the resident rows begins.
@@ -187,7 +205,7 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
 #pragma HLS unroll
         const int row = narrow<9>(at[port].row);
         const bool exists = at[port].is_next ? row < block.next_rows : row < block.own_rows;
-        brings[port] = c >= port && exists;
+        brings[port] = exists && !waits(c, port);
         word[port] = zero_word();  // behind a head's dimensions
         if (brings[port] && at[port].word < job.head_words) {
             const int count = narrow<11>(at[port].count);
@@ -196,30 +214,43 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
         }
         place[port] = (at[port].is_next ? next_place : own_place) + row;
     }
-    for (int w = 0; w < kHeadWords; ++w) {
+    bool takes[kHeadWords], keeps[kHeadWords];
+    int to[kHeadWords];
+    word_t taken[kHeadWords];
+#pragma HLS array_partition variable = takes type = complete
+#pragma HLS array_partition variable = keeps type = complete
+#pragma HLS array_partition variable = to type = complete
+#pragma HLS array_partition variable = taken type = complete
+    for (int w = 0; w < kFrontWords; ++w) {
+#pragma HLS unroll
+        takes[w] = brings[kLastPort] && at[kLastPort].word == w;
+        keeps[w] = own_are_kept || at[kLastPort].is_next;
+        to[w] = place[kLastPort];
+        taken[w] = word[kLastPort];
+    }
+    for (int w = kFrontWords; w < kHeadWords; ++w) {
 #pragma HLS unroll
         const bool first = brings[0] && at[0].word == w;
         const bool second = brings[1] && at[1].word == w;
-        const bool third = brings[2] && at[2].word == w;
-        const bool is_next = first ? at[0].is_next : (second ? at[1].is_next : at[2].is_next);
-        const int to = first ? place[0] : (second ? place[1] : place[2]);
-        const word_t taken = first ? word[0] : (second ? word[1] : word[2]);
-        if (first || second || third) {
-            if (is_next || own_are_kept)
-                kept[to][w] = taken;
-            else
-                own[narrow<7>(to)][w] = taken;
-        }
+        takes[w] = first || second;
+        keeps[w] = own_are_kept || (first ? at[0].is_next : at[1].is_next);
+        to[w] = first ? place[0] : place[1];
+        taken[w] = first ? word[0] : word[1];
+    }
+    for (int w = 0; w < kHeadWords; ++w) {
+#pragma HLS unroll
+        if (takes[w] && keeps[w]) kept[to[w]][w] = taken[w];
+        if (takes[w] && !keeps[w]) own[narrow<7>(to[w])][w] = taken[w];
     }
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
         at[port].word = narrow<6>(at[port].word) + 1;
-        if (at[port].word == kHeadWords) {
-            at[port].word = 0;
-            if (c >= port) at[port].row = narrow<9>(at[port].row) + kPorts;
+        if (at[port].word == end_word(port)) {
+            at[port].word = begin_word(port);
+            if (!waits(c, port)) at[port].row = narrow<9>(at[port].row) + row_stride(port);
             if (!at[port].is_next && at[port].row >= block.own_rows) {
                 at[port].is_next = true;
-                at[port].row = port;
+                at[port].row = first_row(port);
             }
         }
     }
@@ -246,7 +277,6 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     const int keys_before = block.buffer ? 0 : int(kKeyRows);
     const int tiles_of = block.buffer ? int(kKeyTiles) : 0;
     const int tiles_before = block.buffer ? 0 : int(kKeyTiles);
-    // Rows leave while nothing drains, as in the first sweep.
     const int least = least_steps(job, block);
     int keys[kGroups];
 #pragma HLS array_partition variable = keys type = complete
@@ -254,15 +284,17 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
 #pragma HLS unroll
         keys[group] = group_steps(job, block.first, group);
     }
-    const int free_steps = sweeps == 0 ? 0 : (dots ? least : larger(sweep_keys(keys, outer, 0), least));
-    const int late = clamp_to(leaving - free_steps, kQueryBlock);
-    const int arriving = (through(block.own_of, 0) + through(block.next_of, 0)) * kHeadWords + kPorts;
-    const bool arrives = block.own_rows > 0 || block.next_rows > 0;
-    const int length = narrow<11>(larger(all_steps(job, block) + late, arrives ? arriving : 0));
+    // Rows leave while nothing drains, which a row over queries does in a step.
+    const int steps = all_steps(job, block);
+    const int free_steps = narrow<11>(steps - sweeps * kLaneCount);
+    const int late = clamp_to(kSumParts * leaving - free_steps, kSumParts * kQueryBlock);
+    const int arriving = arriving_steps(block);
+    const int length = narrow<11>(larger(steps + late, arriving));
     factor_t vector[kLaneCount][kMaxHeadDim];         // of dot products, else zeros
     factor_t coming_vector[kLaneCount][kMaxHeadDim];
     gathered_t acc[kLaneCount][kMaxHeadDim];
-    gathered_t done[kLaneCount][kMaxHeadDim];  // drains row by row while the next sweep accumulates; zero when it has
+    // Drains while the next sweep accumulates; where sums over queries leave, it is zero when it has.
+    gathered_t done[kLaneCount][kMaxHeadDim];
     dot_t most[kLaneCount];
     i16 class_weight[kLaneCount];
     Arrival arrival[kPorts];
@@ -298,7 +330,7 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     at.keys = sweep_keys(keys, outer, at.index);
     at.steps = larger(at.keys, least);
     place_t done_index = 0;
-    place_t drained = kLaneCount;
+    place_t drained = kDrained;
     place_t left = 0;
 multiply_steps:
     for (int c = 0; c < length; ++c) {
@@ -308,32 +340,40 @@ multiply_steps:
 #pragma HLS dependence variable = kept type = inter dependent = false
 #pragma HLS dependence variable = own type = inter dependent = false
 #pragma HLS dependence variable = gradient type = inter dependent = false
-        if (arrives && c < arriving) take_rows(job, block, c, coming0, coming1, coming2, arrival, kept, own);
-        const bool drains = drained < kLaneCount;
-        const bool leaves = !drains && left < leaving;
+        if (c < arriving) take_rows(job, block, c, coming0, coming1, coming2, arrival, kept, own);
+        const bool drains = drained < kDrained;
+        const bool leaves = !drains && left < kSumParts * leaving;
         if (drains || leaves) {
-            const int turn = narrow<6>(int(drains ? drained : left));
-            const int lane = turn % kLaneCount;
+            const int turn = natural<7>(unsigned(int(drains ? drained : left)));
+            const int part = turn % kSumParts;
+            const int lane = turn / kSumParts % kLaneCount;
             const int drain_row = narrow<7>(done_index) * kLaneCount + lane;
-            const int leave_row = narrow<10>(block.out_first) + turn;
+            const int leave_row = natural<9>(unsigned(block.out_first + turn / kSumParts));
             const int key = drains ? keys_of + drain_row : keys_before + leave_row;
-            const int row = narrow<6>(drains ? drain_row : turn);
+            const int row = narrow<6>(drains ? drain_row : turn / kSumParts);
             const bool adds = leaves || (outer && block.first != 0);
+            gathered_t sum[kSumParts * kSumLanes];
+#pragma HLS array_partition variable = sum type = complete
             for (int d = 0; d < kMaxHeadDim; ++d) {
 #pragma HLS unroll
                 const gathered_t before = adds ? gradient[key][d] : gathered_t(0);
-                const gathered_t sum = before + done[lane][d];
-                done[lane][d] = 0;
-                if (drains && outer)
-                    gradient[key][d] = sum;
-                else
-                    sums.row[row][d] = sum;
+                sum[d] = before + done[lane][d];
+                if (drains && outer) {
+                    gradient[key][d] = sum[d];
+                    done[lane][d] = 0;
+                }
+            }
+            if (leaves || !outer) {
+                for (int i = 0; i < kSumLanes; ++i) {
+#pragma HLS unroll
+                    sums.part[kSumParts * row + part][i] = part == 0 ? sum[i] : sum[kSumLanes + i];
+                }
             }
             if (leaves)
                 sums.class_weight[row] =
                     class_query.weight[tiles_before + leave_row / kLaneCount][leave_row % kLaneCount];
             if (drains)
-                drained = turn + 1;
+                drained = turn + (outer ? int(kSumParts) : 1);
             else
                 left = turn + 1;
         }
@@ -360,27 +400,29 @@ multiply_steps:
             const int group = outer ? outer_group : (index < 0 ? 0 : narrow<3>(index));
             const int turn = outer ? natural<5>(unsigned(step - outer_group * kLaneCount)) : 0;
             const int first_query = group * kLaneCount;
+            const int group_queries = (outer ? patch_queries : queries) - first_query;
+            const int class_of_group = class_at - first_query;
+            const int first_row = outer ? own_row + first_query : 0;
             const int entry = narrow<3>(group) * kGroupSteps + step;
             i16 found[kLaneCount];
 #pragma HLS array_partition variable = found type = complete
             for (int i = 0; i < kLaneCount; ++i) {
 #pragma HLS unroll
                 const int key = natural<8>(unsigned(index * kLaneCount + around(i + kLaneCount - turn)));
-                const int place = outer ? outer_group * kGroupSteps + key : entry;
+                const int place = natural<9>(unsigned(outer ? outer_group * kGroupSteps + key : entry));
                 const bool is_marked = (unsigned(marks[i][place / kLanes]) >> place % kLanes & 1u) != 0;
                 found[i] = outer && job.sparse && !is_marked ? i16(0) : weights[i][place];
             }
             for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
                 const int place = around(turn + lane);
-                const int query = first_query + place;
                 const i16 own_weight = block.pass == kScores && !job.sparse ? i16(1) : found[place];
                 const int token = job.sparse ? int(tokens[entry][lane]) : natural<8>(unsigned(step));
-                const bool exists = query < (outer ? patch_queries : queries) && (outer || step < narrow<10>(at.keys));
+                const bool exists = place < group_queries && (outer || step < narrow<10>(at.keys));
                 const factor_t weight = exists ? own_weight : i16(0);
-                if (outer && query == class_at) class_weight[lane] = own_weight;
+                if (outer && place == class_of_group) class_weight[lane] = own_weight;
                 if (outer && ends && has_class) class_query.weight[tiles_of + index][lane] = class_weight[lane];
-                const int row = kept_half + narrow<9>(outer ? own_row + query : token);
+                const int row = kept_half + natural<8>(unsigned(outer ? first_row + place : token));
                 const factor_t common = dots ? factor_t(0) : weight;  // factor of all products
                 i16 right[kMaxHeadDim];
                 i32 term[kMaxHeadDim];

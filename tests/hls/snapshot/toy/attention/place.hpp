@@ -31,19 +31,22 @@ inline AttentionPlace first_place() {
     return place;
 }
 
-// How many rows come in through a port, every third one.
-struct PortRows {
-    place_t each;
-    place_t rest;
-};
+// Rows come in through all ports: the front words of each through the last port, the other words of every second row
+// through each of the first two. So a word has one port that it may come from, or two, and all ports bring about as many.
+constexpr int kLastPort = kPorts - 1;
+constexpr int kFrontWords = 3 * kHeadWords / 8;
+static_assert(kPorts == 3, "two ports share what the last one leaves");
+static_assert(kHeadWords - kFrontWords > 1, "the first two ports are never at the same word");
 
-inline PortRows port_rows(int rows) {
-    PortRows of;
-    of.each = narrow<9>(rows) / kPorts;
-    of.rest = narrow<9>(rows) - narrow<8>(of.each) * kPorts;
-    return of;
+inline int row_stride(int port) { return port == kLastPort ? 1 : kLastPort; }
+inline int first_row(int port) { return port == kLastPort ? 0 : port; }
+inline int begin_word(int port) { return port == kLastPort ? 0 : int(kFrontWords); }
+inline int end_word(int port) { return port == kLastPort ? int(kFrontWords) : int(kHeadWords); }
+
+// How many of so many rows come in through a port.
+inline int through(int rows, int port) {
+    return port == kLastPort ? rows : natural<9>(unsigned(rows + kLastPort - 1 - port)) / kLastPort;
 }
-inline int through(const PortRows& of, int port) { return narrow<8>(of.each) + (narrow<3>(of.rest) > port ? 1 : 0); }
 
 // A block: what is computed now; which rows come in for later; which sums over queries leave.
 struct Block {
@@ -53,7 +56,6 @@ struct Block {
     bool own_buffer;
     place_t own_rows;
     place_t next_first, next_rows;  // of what the next head keeps on chip
-    PortRows own_of, next_of;       // both through the ports, every third row through each
     place_t out_pass, out_first;    // of the head before
     BlockRows own, next, matrix_in, lists;
     BlockRows matrix_out, sums_out, map_out;
@@ -125,8 +127,8 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
     const int next_pass = place.leads ? base : (last_head ? (last_pass ? base : pass + 1) : pass);
     const int part = next_image < job.batch && (place.leads || !idle) ? resident_part(next_pass) : 0;
     block.next_first = place.first;
-    const int next_rows = part == 0 ? 0 : clamp_to(job.tokens - place.first, place.leads ? int(kLeadRows) : int(kQueryBlock));
-    block.next_rows = next_rows;
+    const int most_rows = place.leads ? int(kLeadRows) : int(kQueryBlock);
+    block.next_rows = place_t(part == 0 ? 0 : clamp_to(job.tokens - place.first, most_rows));
     block.next = token_rows(job, job.qkv, next_image, place.first - 1, place.first == 0 ? 0 : kNoQuery,
                             short_product(part, job.heads) + next_head);
 
@@ -156,10 +158,7 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
     block.own_pass = base + place.pass;
     block.own_first = place_t(none ? int(kNoQuery) : int(place.first));
     block.own_buffer = place.buffer;
-    const int own_rows = has_own_rows(block.own_pass) ? block_queries(job, block.own_first) : 0;
-    block.own_rows = own_rows;
-    block.own_of = port_rows(own_rows);
-    block.next_of = port_rows(next_rows);
+    block.own_rows = place_t(has_own_rows(block.own_pass) ? block_queries(job, block.own_first) : 0);
     const bool of_dy = block.own_pass == kScoreGradients || block.own_pass == kValueGradients;
     block.own = token_rows(job, of_dy ? job.dy : job.qkv, place.image, place.first, class_place(job, block.own_first),
                            place.head);
@@ -168,6 +167,15 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
 // Keys of the head before whose sums leave with this block.
 inline int out_rows(const AttentionJob& job, const Block& block) {
     return block.out_pass == kNoPass ? 0 : block_tokens(job, block.out_first);
+}
+
+// Rows of sums that go on to memory: those keys', or the block's own; backward, patches without a query have rows too.
+inline int sum_rows(const AttentionJob& job, const Block& block) {
+    const bool is_out = block.out_pass != kNoPass;
+    const bool is_own = block.pass == kValues || block.pass == kQueryGradients;
+    const int all = !is_out && block.pass == kValues ? job.queries : job.tokens;
+    const int first = is_out ? int(block.out_first) : int(block.first);
+    return is_out || is_own ? clamp_to(short_of(all) - short_of(first), kQueryBlock) : 0;
 }
 
 }  // namespace peelvit

@@ -37,6 +37,15 @@ inline Meeting meeting_of(const int (&shift)[2]) {
     return by;
 }
 
+// Sums of queries pass as they are: those of patches, with nothing from the class query.
+inline Meeting no_meeting() {
+    Meeting by;
+    by.class_is_finer = false;
+    by.right = 0;
+    by.factor = 1;
+    return by;
+}
+
 inline i56 both_kinds(gathered_t patches, i32 from_class, const Meeting& by) {
 #pragma HLS inline
     const gathered_t finer = by.class_is_finer ? gathered_t(from_class) : patches;
@@ -53,24 +62,22 @@ inline void round_sums(const AttentionJob& job, const Block& block, const Sums& 
     const int pass = is_out ? block.out_pass : block.pass;
     const int first = short_of(is_out ? block.out_first : block.first);
     const bool outer = is_outer(pass);
-    int count = out_rows(job, block);
-    if (!is_out && pass == kValues) count = block_queries(job, first);
-    if (!is_out && pass == kQueryGradients) count = block_tokens(job, first);
     const int words = narrow<6>(job.head_words);
-    const int length = short_product(count, words) * (outer ? 2 : 1);
+    const int length = short_product(sum_rows(job, block), words) * (outer ? 2 : 1);
     // Backward, patch rows without a query have no gradient.
     const int with_sum = outer ? int(kQueryBlock) : block_queries(job, first);
     const int class_row = outer || job.queries == 1 ? -first : class_place(job, first);
     const int part = pass == kValueGradients ? 2 : (pass == kKeyGradients ? 1 : 0);
-    const Meeting by = meeting_of(pass == kKeyGradients ? job.dkey_shift : job.dvalue_shift);
+    const Meeting by = outer ? meeting_of(pass == kKeyGradients ? job.dkey_shift : job.dvalue_shift) : no_meeting();
     const bool is_scaled = pass == kQueryGradients || pass == kKeyGradients;
     const u17 scale = u17(is_scaled ? job.scale : 1);
     FitWide to[2];
     Statistics seen[2];
 #pragma HLS array_partition variable = to type = complete
 #pragma HLS array_partition variable = seen type = complete
-    for (int kind = 0; kind < 2; ++kind) {
-#pragma HLS unroll
+round_kinds:
+    for (int kind = 0; kind < 2; ++kind) {  // one after the other: they share what they take
+#pragma HLS pipeline off
         int fraction = fraction_of(job.f_probability) + fraction_of(job.f_qkv);
         int f_to = fraction_of(job.f_out[kind]);
         if (pass == kQueryGradients)
@@ -98,7 +105,9 @@ round_words:
         const int r = narrow<6>(row);
         const int at = narrow<6>(w);
         const int kind = r == class_row ? kClassQuery : kPatchQuery;
-        const int from = kLanes * at;
+        const int part = kSumParts * r + (at < kSumWords ? 0 : 1);
+        const int from = kLanes * (at < kSumWords ? at : at - kSumWords);
+        const i16 class_weight = outer ? sums.class_weight[r] : i16(0);
         const word_t class_word = sums.class_row[at];
         const u17 by_row = r < with_sum ? scale : u17(0);
         const u17 by_later = outer ? u17(0) : by_row;
@@ -107,12 +116,12 @@ round_words:
         Statistics now = no_statistics();
         for (int i = 0; i < kBothLanes; ++i) {
 #pragma HLS unroll
-            const gathered_t first = sums.row[r][from + i];
-            const gathered_t later = sums.row[r][from + kBothLanes + i];
+            const gathered_t first = sums.part[part][from + i];
+            const gathered_t later = sums.part[part][from + kBothLanes + i];
             const i16 of_class = is_rest ? get16(class_word, kBothLanes + i) : get16(class_word, i);
-            const i32 from_class = i32(product(sums.class_weight[r], of_class));
+            const i32 from_class = i32(product(class_weight, of_class));
             const i56 both = both_kinds(is_rest ? later : first, from_class, by);
-            result[i] = fit16(multiply(outer ? both : i56(first), by_row), to[kind], now);
+            result[i] = fit16(multiply(both, by_row), to[kind], now);
             result[kBothLanes + i] = fit16(multiply(later, by_later), to[kind], now);
         }
         seen[kind] = merged(seen[kind], now);
@@ -138,8 +147,9 @@ round_words:
             }
         }
     }
+round_statistics:
     for (int kind = 0; kind < 2; ++kind) {
-#pragma HLS unroll
+#pragma HLS pipeline off
         statistics[part][kind] = merged(statistics[part][kind], seen[kind]);
     }
 }

@@ -75,7 +75,7 @@ divide:
 #pragma HLS loop_tripcount max = 128
         PIPELINE(n == 0, 1, kDividerDepth);
 #pragma HLS dependence variable = division type = inter dependent = false
-        const int query = narrow<6>(i);
+        const int query = natural<5>(unsigned(i));
         if (query < queries) {
             const wide_t total = sum[query / kLaneCount][query % kLaneCount];
             Division now;
@@ -106,8 +106,9 @@ inline void values(const AttentionJob& job, const Block& block, const Terms& fro
     const bool any = is_dot(block.pass) && block_queries(job, block.first) > 0;
     GroupWalk at = first_group(job, block.first, true);
     int length = any ? int(kHalf) : 0;
+value_groups:
     for (int group = 0; group < kGroups; ++group) {
-#pragma HLS unroll
+#pragma HLS pipeline off
         if (any) length += walked_steps(job, block.first, group, true);
     }
     const bool scores = block.pass == kScores;
@@ -117,8 +118,9 @@ inline void values(const AttentionJob& job, const Block& block, const Terms& fro
     Statistics seen[2];
 #pragma HLS array_partition variable = by type = complete
 #pragma HLS array_partition variable = seen type = complete
-    for (int kind = 0; kind < 2; ++kind) {
-#pragma HLS unroll
+value_kinds:
+    for (int kind = 0; kind < 2; ++kind) {  // one after the other: they share what they take
+#pragma HLS pipeline off
         const int shift = fraction_of(job.f_dy[kind]) + fraction_of(job.f_qkv) - fraction_of(job.f_dscore[kind]);
         by[kind] = fit_wide_of(scores ? kProbabilityBits - f_probability : f_probability + shift);
         seen[kind] = no_statistics();
@@ -135,7 +137,7 @@ values:
 #pragma HLS loop_tripcount max = 166
         PIPELINE(c == 0, 1, kStoreDepth);
         const int group = narrow<3>(at.group);
-        const int step = narrow<10>(at.step);
+        const int step = natural<9>(unsigned(int(at.step)));
         if (left < kHalf) {
             const int place = (full_row + narrow<4>(left)) * kTokenWords + full_word;
             rows0[place] = full[0][narrow<4>(left)];
@@ -151,10 +153,9 @@ values:
 #pragma HLS array_partition variable = one type = complete
             for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
-                const int query = group * kLaneCount + lane;
                 const bool is_class = lane == class_lane;
                 const dot_t value = from.value[entry][lane];
-                const bool exists = query <= class_at && step < group_steps(job, block.first, group);
+                const bool exists = lane <= class_lane && step < group_steps(job, block.first, group);
                 const int weight = scores ? narrow<22>(int(value)) : int(from.weight[entry][lane]);
                 const i40 factor = i40(wide_t(scores ? dot_t(0) : value) - wide_t(ratio[group][lane]));
                 const wide_t product = multiply(i27(exists ? weight : 0), factor);
@@ -170,7 +171,7 @@ values:
             }
             seen[kPatchQuery] = merged(seen[kPatchQuery], now);
             if (class_lane >= 0 && class_lane < kLaneCount)
-                seen[kClassQuery] = merged(seen[kClassQuery], one[class_lane % kLaneCount]);
+                seen[kClassQuery] = merged(seen[kClassQuery], one[natural<4>(unsigned(class_lane)) % kLaneCount]);
             if (place == kLanes - 1 || step + 1 == at.steps) {
                 for (int lane = 0; lane < kLaneCount; ++lane) {
 #pragma HLS unroll
@@ -186,8 +187,9 @@ values:
             advance(job, block.first, true, at);
         }
     }
+value_statistics:
     for (int kind = 0; kind < 2; ++kind) {
-#pragma HLS unroll
+#pragma HLS pipeline off
         statistics[kind] = merged(statistics[kind], seen[kind]);
     }
 }

@@ -51,7 +51,7 @@ inline NextWords words_behind(const GroupWalk& at) {
     const bool ends = narrow<10>(at.step) + kLanes >= narrow<10>(at.steps);
     NextWords behind;
     behind.group = narrow<3>(at.group) + (ends ? 1 : 0);
-    behind.word = ends ? 0 : narrow<10>(at.step) / kLanes + 1;
+    behind.word = ends ? 0 : natural<9>(unsigned(int(at.step))) / kLanes + 1;
     behind.come = place_t(behind.group < kGroups ? 0 : kHalf);
     return behind;
 }
@@ -69,11 +69,13 @@ inline void spread_entry(const AttentionJob& job, const Block& block, int lane, 
                          LaneMarks& marks) {
 #pragma HLS inline
     const bool scatters = job.sparse && is_outer(block.pass);
-    const int step = narrow<10>(at.step);
+    const int step = natural<9>(unsigned(int(at.step)));
     const int row = narrow<3>(at.group) * kGroupSteps;
     const int place = class_place(job, block.first) - narrow<3>(at.group) * kLaneCount;  // of the class query
     const bool is_class = lane == place;
-    const bool exists = lane <= place && step < narrow<10>(is_class ? job.class_keys : job.patch_keys);
+    const bool is_patch_key = step < narrow<10>(job.patch_keys);  // of all lanes, as the next
+    const bool is_class_key = step < narrow<10>(job.class_keys);
+    const bool exists = lane <= place && (is_class ? is_class_key : is_patch_key);
     const bool is_listed = job.sparse && !is_class && step > 0;
     const int token = is_listed ? int(so_far.listed) : natural<8>(unsigned(step));
     const bool counts = exists && rises(step, token, int(so_far.highest));
@@ -107,8 +109,9 @@ clear_marks:
     }
     GroupWalk at = first_group(job, block.first, true);
     int length = any ? int(kHalf) : 0;
+spread_groups:
     for (int group = 0; group < kGroups; ++group) {
-#pragma HLS unroll
+#pragma HLS pipeline off
         if (any) length += walked_steps(job, block.first, group, true);
     }
     NextWords behind;
@@ -125,7 +128,7 @@ spread_entries:
 #pragma HLS loop_tripcount max = 166
         PIPELINE(n == 0, 1, kSpreadDepth);
         if (n >= kHalf) {
-            if (at.step % kLanes == 0) {
+            if (natural<9>(unsigned(int(at.step))) % kLanes == 0) {
                 now = next;
                 behind = words_behind(at);
             }

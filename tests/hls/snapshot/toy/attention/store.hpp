@@ -51,12 +51,9 @@ store_map_rows:
             write_word<kPort>(mem, address + unsigned(w), word);
         }
     }
-    int count = out_rows(job, block);
-    if (block.pass == kValues) count = block_queries(job, block.first);
-    if (block.pass == kQueryGradients) count = block_tokens(job, block.first);
-    const int sum_rows = lanes_rows(count, lane, kHalf);
+    const int lane_rows = lanes_rows(sum_rows(job, block), lane, kHalf);
 store_sum_rows:
-    for (int m = 0; m < sum_rows; ++m) {
+    for (int m = 0; m < lane_rows; ++m) {
 #pragma HLS loop_tripcount max = 4
         const unsigned address = address_of(block.sums_out, lanes_row(lane, kHalf, m));
     store_sum_words:

@@ -72,8 +72,8 @@ attention_blocks:
 #pragma HLS array_reshape variable = products.weight type = complete dim = 2
 #pragma HLS array_partition variable = products.largest type = complete dim = 0
 #pragma HLS array_reshape variable = token_of type = complete dim = 2
-#pragma HLS array_reshape variable = sums.row type = complete dim = 2
-#pragma HLS bind_storage variable = sums.row type = ram_s2p impl = lutram
+#pragma HLS array_reshape variable = sums.part type = complete dim = 2
+#pragma HLS bind_storage variable = sums.part type = ram_s2p impl = lutram
 #pragma HLS array_partition variable = sums.class_row type = complete
 #pragma HLS array_reshape variable = term.value type = complete dim = 2
 #pragma HLS array_reshape variable = term.weight type = complete dim = 2

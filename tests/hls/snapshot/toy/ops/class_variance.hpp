@@ -16,7 +16,7 @@ variance_images:
     for (int b = 0; b < batch; ++b) {
 #pragma HLS loop_tripcount max = 8
         const unsigned address = row_address(map, unsigned(multiply(u17(unsigned(b)), u17(unsigned(map_rows)))));
-        wide_t sum = 0;
+        acc_t sum = 0;
         wide_t square = 0;
         word_t word = zero_word();
     variance_tokens:
@@ -29,8 +29,7 @@ variance_images:
             sum += value;
             square += multiply(value, value);
         }
-        const acc_t whole = acc_t(sum);
-        const wide_t variance_value = multiply(u17(unsigned(patches)), square) - multiply(whole, whole);
+        const wide_t variance_value = multiply(u17(unsigned(patches)), square) - multiply(sum, sum);
         word_t first = zero_word();
         put32(first, 0, i32(variance_value));
         put32(first, 1, i32(wide_t(variance_value >> 32)));

@@ -1,29 +1,31 @@
 // dw[p][j] (+)= sum over rows r with r % period == p of dy[r][j]. The gradient of the class token (period 1) and of the position embedding (period: patches, no class rows).
 #pragma once
 
+#include "../streams.hpp"
 #include "../sums.hpp"
 
 namespace peelvit {
 
 // Row by row, a short row stretched to kSumDistance cycles so that additions to one sum stay apart.
-inline void add_rows(const word_t block[kBlockWords], const Blocks& blocks, int b, int split, ColumnSums& sums) {
+inline void add_rows(const word_t stream[kStreamWords], const Blocks& blocks, int b, int split, ColumnSums& sums) {
     const int steps = larger(blocks.words, kSumDistance);
+    const int first = first_row(blocks, b);
     const int cycles = short_product(rows_in(blocks, b), steps);
     Cursor at = start_of_block();
     int place = 0;
 add_rows:
     for (int i = 0; i < cycles; ++i) {
-#pragma HLS loop_tripcount max = 64
+#pragma HLS loop_tripcount max = 192
         PIPELINE(i == 0, 1, kCopyDepth);
 #pragma HLS dependence variable=sums type=inter direction=raw distance=4 dependent=true
         if (at.word < blocks.words) {
-            const int sums_of = place_of(row_kind(first_row(blocks, b) + at.row, split), at.word);
-            const word_t dy = block[place];
+            const int sums_of = place_of(row_kind(first + at.row, split), at.word);
+            const word_t dy = stream[place];
             for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
                 sums[sums_of][lane] = acc_t(i33(sums[sums_of][lane]) + get16(dy, lane));
             }
-            place = natural<11>(unsigned(place + 1));
+            place = natural<8>(unsigned(place + 1));
         }
         advance(at, steps);
     }
@@ -33,10 +35,11 @@ inline void sum_rows(const word_t* mem1, const Matrix& dy, const Blocks& blocks,
 sum_blocks:
     for (int b = 0; b < blocks.count; ++b) {
 #pragma HLS loop_tripcount max = 4096
-        DATAFLOW(b == 0);
-        word_t block[kBlockWords];
-        PROCESS(load_block<1>(mem1, dy, blocks, b, block));
-        PROCESS(add_rows(block, blocks, b, split, sums));
+        STREAMING(b == 0);
+        word_t stream[kStreamWords];
+#pragma HLS stream variable=stream type=fifo depth=16
+        PROCESS(load_stream<1>(mem1, dy, blocks, b, stream));
+        PROCESS(add_rows(stream, blocks, b, split, sums));
     }
 }
 
@@ -101,7 +104,7 @@ output_rows:
         long_rows.address = row_address(dy, unsigned(p));
         long_rows.pitch = period == 1 ? dy.pitch : int(unsigned(multiply(u20(unsigned(period)), u17(unsigned(dy.pitch)))));
         clear(sums, row_words);
-        sum_rows(mem1, long_rows, cut(periods.count, row_words, n), split, sums);
+        sum_rows(mem1, long_rows, cut_streams(periods.count, kLanes * row_words), split, sums);
         const int rest = larger(0, smaller(width, narrow<18>(periods.rest - p)));
         Matrix last_row = long_rows;  // of the period that the rows do not fill
         last_row.address = long_rows.address + unsigned(multiply(u17(unsigned(periods.count)), u32(unsigned(long_rows.pitch))));

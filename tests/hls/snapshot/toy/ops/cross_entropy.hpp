@@ -33,18 +33,11 @@ slow_quotient_bits:
     return u30(division.quotient);
 }
 
-inline void load_labels(const word_t* mem0, const Matrix& labels, int batch, int label_of[kMaxSplit]) {
-load_labels:
-    for (int w = 0; w < (batch + kWideLanes - 1) / kWideLanes; ++w) {
-#pragma HLS loop_tripcount max = 2
-        PIPELINE(w == 0, 2, kReadLatency);
-        const word_t word = read_word<0>(mem0, labels.address + unsigned(w));
-        for (int lane = 0; lane < kWideLanes; ++lane) {
-#pragma HLS unroll
-            const int image = kWideLanes * w + lane;
-            if (image < batch) label_of[image] = int(get32(word, lane));
-        }
-    }
+// Of image `b`, clamped to the classes there are.
+inline int label_of(const word_t* mem0, const Matrix& labels, int b, int classes) {
+    STRAIGHT(kReadLatency);
+    const word_t word = read_word<0>(mem0, labels.address + unsigned(b / kWideLanes));
+    return natural<13>(unsigned(larger(0, smaller(classes - 1, int(get32(word, b % kWideLanes))))));
 }
 
 inline Prediction predict(const word_t logits[kMaxWords], int classes) {
@@ -87,32 +80,33 @@ sum_logits:
     return sums;
 }
 
-// dlogits = probability - target.
-inline void make_gradient(int classes, const u26 exponentials[kMaxColumns], u30 inverse, int label, int target_on,
-                          int target_off, int f_out, word_t gradient[kMaxWords], Statistics& statistics) {
-    const Fit16 to_gradient = fit16_of(kTargetBits - f_out);
-    word_t word = zero_word();
-make_gradient:
-    for (int i = 0; i < classes; ++i) {
-#pragma HLS loop_tripcount max = 256
-        PIPELINE(i == 0, 1, kVectorDepth);
-        const wide_t product = multiply(exponentials[i], inverse);
-        const int probability = int(round_right(product, kProbabilityBits - kTargetBits));
-        const acc_t acc = acc_t(wide_t(probability) - wide_t(i == label ? target_on : target_off));
-        if (i % kLanes == 0) word = zero_word();
-        Seen seen = nothing_seen();
-        put16(word, i % kLanes, fit16(acc, to_gradient, seen));
-        add(statistics, seen);
-        gradient[i / kLanes] = word;
+// One more element of a word, behind the others, which move on.
+inline void push16(word_t& word, i16 value) {
+    for (int lane = 0; lane < kLanes - 1; ++lane) {
+#pragma HLS unroll
+        put16(word, lane, get16(word, lane + 1));
     }
+    put16(word, kLanes - 1, value);
 }
 
-inline void store_gradient(word_t* mem2, unsigned address, int words, const word_t gradient[kMaxWords]) {
+// dlogits = probability - target.
+inline void store_gradient(word_t* mem2, unsigned address, int classes, int words,
+                           const u26 exponentials[kMaxColumns], u30 inverse, int label, int target_on, int target_off,
+                           int f_out, Statistics& statistics) {
+    const Fit16 to_gradient = fit16_of(kTargetBits - f_out);
+    word_t word = zero_word();
 store_gradient:
-    for (int w = 0; w < words; ++w) {
-#pragma HLS loop_tripcount max = 32
-        PIPELINE(w == 0, 1, kCopyDepth);
-        write_word<2>(mem2, address + unsigned(w), gradient[w]);
+    for (int i = 0; i < kLanes * words; ++i) {
+#pragma HLS loop_tripcount max = 256
+        PIPELINE(i == 0, 1, kVectorDepth);
+        const bool is_class = i < classes;
+        const wide_t product = multiply(is_class ? exponentials[i] : u26(0), inverse);
+        const int probability = int(round_right(product, kProbabilityBits - kTargetBits));
+        const acc_t acc = acc_t(wide_t(probability) - wide_t(i == label ? target_on : target_off));
+        Seen seen = nothing_seen();
+        push16(word, fit16(is_class ? acc : acc_t(0), to_gradient, seen));
+        add(statistics, seen);
+        if (i % kLanes == kLanes - 1) write_word<2>(mem2, address + unsigned(i / kLanes), word);
     }
 }
 
@@ -146,25 +140,20 @@ inline void cross_entropy(word_t* mem0, word_t* mem1, word_t* mem2, const Instru
     const int f_logits = slots.f[logits.slot];
     const int class_slot = dlogits.slot + 1;
     const int words = words16(n);
-    int label_of[kMaxSplit];
     word_t row[kMaxWords];
-    word_t gradient[kMaxWords];
     u26 exponentials[kMaxColumns];
-    load_labels(mem0, labels, batch, label_of);
     Statistics statistics = no_statistics();
 entropy_images:
     for (int b = 0; b < batch; ++b) {
 #pragma HLS loop_tripcount max = 8
         load_row<1>(mem1, row_address(logits, unsigned(b)), words, row);
-        const int label = natural<13>(unsigned(larger(0, smaller(n - 1, label_of[b]))));
+        const int label = label_of(mem0, labels, b, n);
         const Prediction best = predict(row, n);
         const LogitSums sums = sum_logits(row, n, best, label, f_logits, exponentials);
         if (has_gradient) {
-            const unsigned address = row_address(dlogits, unsigned(b));
             const u30 inverse = slow_reciprocal(sums.exponentials);
-            make_gradient(n, exponentials, inverse, label, target_on, target_off, slots.f[class_slot], gradient,
-                          statistics);
-            store_gradient(mem2, address, words, gradient);
+            store_gradient(mem2, row_address(dlogits, unsigned(b)), n, words, exponentials, inverse, label, target_on,
+                           target_off, slots.f[class_slot], statistics);
         }
         store_terms(mem2, row_address(terms, unsigned(b)), sums, best, label, target_on,
                     target_off);

@@ -15,17 +15,15 @@ inline void gather_tokens(word_t* mem0, word_t* mem1, word_t* mem2, const Instru
     const int keep = natural<7>(in.dimension[2]);
     const int n = natural<9>(in.dimension[3]);
 
-    RowCopy job;
-    job.from = x;
-    job.to = y;
-    job.rows = keep;
-    job.words = words16(n);
-    copy_first_rows(mem1, mem2, x, y, batch, job.words);
+    patch_t list[kIndices];
+#pragma HLS array_partition variable=list type=cyclic factor=8
+    list_all(batch, list);
+    RowCopy job = first_rows(x, y, batch, words16(n));
+    copy_listed_rows(mem0, mem1, mem2, job, list);
+    set_rows(job, keep);
 gather_images:
     for (int image = 0; image < batch; ++image) {
 #pragma HLS loop_tripcount max = 8
-        patch_t list[kMaxPatches];
-#pragma HLS array_partition variable=list type=cyclic factor=8
         load_list(mem0, row_address(kept, unsigned(image)), keep, patches, list);
         job.first_from = unsigned(batch + image * patches);
         job.first_to = unsigned(batch + image * keep);

@@ -6,15 +6,14 @@
 namespace peelvit {
 
 // Which kept row each patch comes from, or kNoRow. Of equal indices the last one counts.
-inline void invert_list(const patch_t list[kMaxPatches], int keep, int patches, patch_t source[kMaxPatches]) {
+inline void invert_list(const patch_t list[kIndices], int keep, int patches, patch_t source[kIndices]) {
 clear_sources:
-    for (int chunk = 0; chunk < (patches + kLanes - 1) / kLanes; ++chunk) {
+    for (int w = 0; w < words16(patches); ++w) {
 #pragma HLS loop_tripcount max = 10
-        PIPELINE(chunk == 0, 1, 2);
-        const int lanes = lanes_of(patches, chunk);
+        PIPELINE(w == 0, 1, 2);
         for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-            if (lane < lanes) source[kLanes * chunk + lane] = kNoRow;
+            source[kLanes * w | lane] = kNoRow;
         }
     }
 set_sources:
@@ -35,19 +34,17 @@ inline void scatter_tokens(word_t* mem0, word_t* mem1, word_t* mem2, const Instr
     const int keep = natural<7>(in.dimension[2]);
     const int n = natural<9>(in.dimension[3]);
 
-    RowCopy job;
-    job.from = dy;
-    job.to = dx;
-    job.rows = patches;
-    job.words = words16(n);
-    copy_first_rows(mem1, mem2, dy, dx, batch, job.words);
+    patch_t list[kIndices];
+    patch_t source[kIndices];
+#pragma HLS array_partition variable=list type=cyclic factor=8
+#pragma HLS array_partition variable=source type=cyclic factor=8
+    list_all(batch, source);
+    RowCopy job = first_rows(dy, dx, batch, words16(n));
+    copy_listed_rows(mem0, mem1, mem2, job, source);
+    set_rows(job, patches);
 scatter_images:
     for (int image = 0; image < batch; ++image) {
 #pragma HLS loop_tripcount max = 8
-        patch_t list[kMaxPatches];
-        patch_t source[kMaxPatches];
-#pragma HLS array_partition variable=list type=cyclic factor=8
-#pragma HLS array_partition variable=source type=cyclic factor=8
         load_list(mem0, row_address(kept, unsigned(image)), keep, patches, list);
         invert_list(list, keep, patches, source);
         job.first_from = unsigned(batch + image * keep);

@@ -25,7 +25,7 @@ inline void select_keys(word_t* mem0, word_t* mem1, word_t* mem2, const Instruct
 select_key_images:
     for (int image = 0; image < batch; ++image) {
 #pragma HLS loop_tripcount max = 8
-        patch_t columns[kMaxPatches];
+        patch_t columns[kIndices];
         MapRows rows[kSelectPorts];
 #pragma HLS array_partition variable=columns type=cyclic factor=8
 #pragma HLS array_partition variable=rows type=complete

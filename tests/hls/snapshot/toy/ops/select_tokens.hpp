@@ -22,19 +22,11 @@ inline void select_tokens(word_t* mem0, word_t* mem1, word_t* mem2, const Instru
     job.candidates = patches;
     job.keep = keep;
     job.includes_own = false;
-    patch_t columns[kMaxPatches];
+    patch_t columns[kIndices];
     MapRows rows[kSelectPorts];
 #pragma HLS array_partition variable=columns type=cyclic factor=8
 #pragma HLS array_partition variable=rows type=complete
-all_columns:
-    for (int chunk = 0; chunk < kSelectChunks; ++chunk) {
-        PIPELINE(chunk == 0, 1, 2);
-        for (int lane = 0; lane < kLanes; ++lane) {
-#pragma HLS unroll
-            const int column = kLanes * chunk + lane;
-            if (column < kMaxPatches) columns[column] = patch_t(column);
-        }
-    }
+    list_all(patches, columns);
     const unsigned image_pitch = unsigned(multiply(u17(unsigned(map_rows)), u17(unsigned(map.pitch))));
     unsigned address = map.address;
     RowPlace place = first_map_place();

@@ -9,56 +9,62 @@ namespace peelvit {
 
 constexpr int kPlaneDepth = 8;
 
-// A bit of each candidate, by chunk: those that are kept, and those of which the first `wanted` are kept as well.
+// Of each candidate, by chunk, whether it is kept, and whether it is one of those of which the first `wanted` are kept
+// as well.
 struct Choice {
-    u8 chosen[kBanks];
-    u8 tied[kBanks];
+    ChunkBits chosen;
+    ChunkBits tied;
     u16 wanted;
 };
 
-inline int bit_of(u8 byte, int lane) { return int(byte) >> lane & 1; }
-
 // Sums of three bits are two lookup tables each.
-inline int set_bits(u8 byte) {
-    const int low = bit_of(byte, 0) + bit_of(byte, 1) + bit_of(byte, 2);
-    const int middle = bit_of(byte, 3) + bit_of(byte, 4) + bit_of(byte, 5);
-    const int high = bit_of(byte, 6) + bit_of(byte, 7);
+inline int set_bits(const bool (&bits)[kLanes]) {
+    const int low = int(bits[0]) + int(bits[1]) + int(bits[2]);
+    const int middle = int(bits[3]) + int(bits[4]) + int(bits[5]);
+    const int high = int(bits[6]) + int(bits[7]);
     return low + middle + high;
 }
 
 // The candidates in question (`tied`) are told apart by their next bit: if at least as many have it as are wanted, those
 // stay in question, else they are chosen and the others stay.
-inline void look_at_bits(const u8 (&bits)[kBanks], Choice& choice) {
+inline void look_at_bits(const ChunkBits& bits, Choice& choice) {
 #pragma HLS inline
-    u8 ones[kBanks];
-#pragma HLS array_partition variable=ones type=complete
+    ChunkBits ones;
+#pragma HLS array_partition variable=ones type=complete dim=0
     int count = 0;
     for (int b = 0; b < kBanks; ++b) {
 #pragma HLS unroll
-        ones[b] = u8(choice.tied[b] & bits[b]);
+        for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+            ones[b][lane] = choice.tied[b][lane] && bits[b][lane];
+        }
         count += set_bits(ones[b]);
     }
     const bool is_enough = count >= int(choice.wanted);
     for (int b = 0; b < kBanks; ++b) {
 #pragma HLS unroll
-        const u8 zeros = u8(choice.tied[b] ^ ones[b]);
-        choice.chosen[b] = u8(choice.chosen[b] | (is_enough ? u8(0) : ones[b]));
-        choice.tied[b] = is_enough ? ones[b] : zeros;
+        for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+            const bool one = ones[b][lane];
+            choice.chosen[b][lane] = choice.chosen[b][lane] || (is_enough ? false : one);
+            choice.tied[b][lane] = is_enough ? one : choice.tied[b][lane] && !bits[b][lane];
+        }
     }
     if (!is_enough) choice.wanted = u16((int(choice.wanted) - count) & kPatchMask);
 }
 
-// What is known of row `own` before the first bit. Lanes behind the last candidate have value 0 and are the last among
-// equals, so they are never kept.
-inline void begin_choice(const Selection& job, int own, int chunks, Choice& choice) {
+// What is known of a row before the first bit. Lanes behind the last candidate have value 0 and are the last among equals,
+// so they are never kept.
+inline void begin_choice(const Selection& job, int chunks, Choice& choice) {
 #pragma HLS inline
     choice.wanted = u16(((job.keep & kPatchMask) - (job.includes_own ? 1 : 0)) & kPatchMask);
     for (int b = 0; b < kBanks; ++b) {
 #pragma HLS unroll
-        const bool has_own = job.includes_own && own / kLanes == b;
-        const u8 of_own = has_own ? u8(1 << own % kLanes) : u8(0);
-        choice.chosen[b] = of_own;
-        choice.tied[b] = b < chunks ? u8(of_own ^ 0xFF) : u8(0);
+        for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+            choice.chosen[b][lane] = false;
+            choice.tied[b][lane] = b < chunks;
+        }
     }
 }
 
@@ -67,8 +73,11 @@ inline void move_on(const Choice& choice, Choice& moved) {
 #pragma HLS inline
     for (int b = 0; b < kBanks; ++b) {
 #pragma HLS unroll
-        moved.chosen[b] = choice.chosen[(b - 1) & (kBanks - 1)];
-        moved.tied[b] = choice.tied[(b - 1) & (kBanks - 1)];
+        for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+            moved.chosen[b][lane] = choice.chosen[(b - 1) & (kBanks - 1)][lane];
+            moved.tied[b][lane] = choice.tied[(b - 1) & (kBanks - 1)][lane];
+        }
     }
     moved.wanted = choice.wanted;
 }
@@ -82,14 +91,14 @@ inline void select_largest(const BitPlanes& planes, const Selection& job, int gr
     Choice third;
     Choice moved;
     u8 chunk[kBanks];  // that each bank holds of the present plane
-#pragma HLS array_partition variable=first.chosen type=complete
-#pragma HLS array_partition variable=first.tied type=complete
-#pragma HLS array_partition variable=second.chosen type=complete
-#pragma HLS array_partition variable=second.tied type=complete
-#pragma HLS array_partition variable=third.chosen type=complete
-#pragma HLS array_partition variable=third.tied type=complete
-#pragma HLS array_partition variable=moved.chosen type=complete
-#pragma HLS array_partition variable=moved.tied type=complete
+#pragma HLS array_partition variable=first.chosen type=complete dim=0
+#pragma HLS array_partition variable=first.tied type=complete dim=0
+#pragma HLS array_partition variable=second.chosen type=complete dim=0
+#pragma HLS array_partition variable=second.tied type=complete dim=0
+#pragma HLS array_partition variable=third.chosen type=complete dim=0
+#pragma HLS array_partition variable=third.tied type=complete dim=0
+#pragma HLS array_partition variable=moved.chosen type=complete dim=0
+#pragma HLS array_partition variable=moved.tied type=complete dim=0
 #pragma HLS array_partition variable=chunk type=complete
     for (int b = 0; b < kBanks; ++b) {
 #pragma HLS unroll
@@ -100,12 +109,15 @@ inline void select_largest(const BitPlanes& planes, const Selection& job, int gr
 select_bits:
     for (int i = 0; i < kSelectPorts * kPlanes; ++i) {
         PIPELINE(i == 0, 1, kPlaneDepth);
-        if (plane == 0) begin_choice(job, kSelectPorts * (group & kPatchMask) + (int(row) & 3), chunks, first);
-        u8 bits[kBanks];
-#pragma HLS array_partition variable=bits type=complete
+        if (plane == 0) begin_choice(job, chunks, first);
+        ChunkBits bits;
+#pragma HLS array_partition variable=bits type=complete dim=0
         for (int b = 0; b < kBanks; ++b) {
 #pragma HLS unroll
-            bits[b] = planes[b][row & 3][chunk[b] & (kBanks - 1)];
+            for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+                bits[b][lane] = bool(planes[b][chunk[b] & (kBanks - 1)][kLanes * (int(row) & 3) + lane]);
+            }
         }
         look_at_bits(bits, first);
         move_on(first, moved);

@@ -6,7 +6,6 @@
 namespace peelvit {
 
 constexpr int kSelectPorts = 3;  // rows are read side by side, one through each port
-constexpr int kSelectChunks = kIndexWords;
 constexpr int kSelectRows = 80;
 constexpr int kSelectGroups = (kSelectRows + kSelectPorts - 1) / kSelectPorts;
 constexpr int kPatchMask = 127;
@@ -28,6 +27,12 @@ inline int rows_of_group(const Selection& job, int group) {
     return smaller(kSelectPorts, (job.rows & kPatchMask) - kSelectPorts * (group & kPatchMask));
 }
 inline int chunks_of(const Selection& job) { return ((job.candidates & kPatchMask) + kLanes - 1) / kLanes; }
+
+// Which candidate is the own one of the first row of a group; that of the next row is the next one. Below them all if
+// there are none.
+inline int first_own(const Selection& job, int group) {
+    return job.includes_own ? kSelectPorts * (group & kPatchMask) : -kSelectPorts;
+}
 
 // Where the next row is entered: one after the other, by port.
 struct RowPlace {
