@@ -57,6 +57,7 @@ def sources(config: HardwareConfig) -> dict[str, str]:
         "instruction": instruction,
         "ops": config.operations,
         "op": ops.BY_NAME,
+        "masters": 5,
         "registers": registers.REGISTERS,
         "set_lanes": tables.set_lanes(),
         "slots": slots,

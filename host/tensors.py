@@ -206,12 +206,13 @@ class _Catalogue:
         # all rows: the patch rows of this tensor are never written, and memory starts as zeros.
         mid = "d.last.after_attn" if last else "d.after_attn"
         yield self._gradient(block + "out", after, model.dim, "d.out")
-        yield self._gradient(block + "mlp.fc1", after, model.mlp_hidden, "d.wide")
+        yield self._gradient(block + "mlp.fc1", after, model.mlp_hidden, "d.hidden")
         yield self._gradient(block + "norm2", after, model.dim, "d.norm")
         yield self._gradient(block + "after_attn", rows, model.dim, mid)
         yield self._gradient(block + "attn.context", after, width, "d.norm")
         yield self._gradient(block + "attn.scores", after * model.heads, 1 + model.patches, "d.scores")
-        yield self._gradient(block + "attn.qkv", rows, 3 * width, "d.wide", Slot.THREE_GRADIENTS)
+        # Read until the attention of the block before has its own.
+        yield self._gradient(block + "attn.qkv", rows, 3 * width, f"d.qkv.{index % 2}", Slot.THREE_GRADIENTS)
         yield self._gradient(block + "norm1", rows, model.dim, "d.norm")
 
 

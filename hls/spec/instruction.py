@@ -20,8 +20,10 @@ MAX_DIMENSIONS = 10
 MAX_IMMEDIATES = 4
 OPCODE_FIELD = 0
 """Bits 0-7: opcode; bits 8-31: flags."""
-RESERVED_FIELD = 1
-"""Zero."""
+BESIDE_FIELD = 1
+"""Of an op of the attention unit: instructions behind it that may run beside it, since they neither read nor write what
+it writes, nor write what it reads. Zero for others."""
+MAX_BESIDE = 255
 ADDRESS_FIELD = 2
 LAYOUT_FIELD = ADDRESS_FIELD + MAX_OPERANDS
 """Bits 0-15: pitch in words; bits 16-31: slot."""
@@ -30,7 +32,7 @@ IMMEDIATE_FIELD = DIMENSION_FIELD + MAX_DIMENSIONS
 
 MAGIC = 0x56_4C_45_50
 """The bytes "PELV"."""
-VERSION = 1
+VERSION = 2
 HEADER = ("magic", "version", "instructions", "hash_low", "hash_high", "sum_low", "sum_high", "slot_table", "slots")
 """Header fields in order; the rest is zero. `instructions` counts them with `end`; `slot_table` is a word address."""
 
@@ -56,6 +58,8 @@ class Instruction:
     dimensions: dict[str, int] = field(default_factory=dict)
     immediates: dict[str, int] = field(default_factory=dict)
     flags: frozenset[str] = frozenset()
+    beside: int = 0
+    """Instructions behind it that may run beside it."""
 
     def operand(self, name: str) -> Matrix:
         """The operand's place; `ABSENT` where its flag is not set."""
@@ -89,6 +93,7 @@ def encode(instruction: Instruction) -> bytes:
     """The 128 bytes of an instruction."""
     op, fields = instruction.op, [0] * FIELDS
     fields[OPCODE_FIELD] = op.opcode | sum(op.flag_bits[f] for f in instruction.flags) << 8
+    fields[BESIDE_FIELD] = instruction.beside
     for i, operand in enumerate(op.operands):
         matrix = instruction.operand(operand.name)
         if not (0 <= matrix.address < 1 << 32 and 0 <= matrix.pitch < 1 << 16 and 0 <= matrix.slot < 1 << 16):
@@ -120,7 +125,7 @@ def decode(data: bytes) -> Instruction:
         name: struct.unpack("<i", struct.pack("<I", fields[IMMEDIATE_FIELD + i]))[0]
         for i, name in enumerate(op.immediates)
     }
-    return Instruction(op, operands, dimensions, immediates, flags)
+    return Instruction(op, operands, dimensions, immediates, flags, fields[BESIDE_FIELD])
 
 
 def checksum(body: bytes) -> int:

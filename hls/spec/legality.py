@@ -14,6 +14,7 @@ from hls.spec.config import HardwareConfig
 from hls.spec.formats import LANES, stored_as
 from hls.spec.instruction import (
     ADDRESS_FIELD,
+    BESIDE_FIELD,
     DIMENSION_FIELD,
     FIELDS,
     HEADER,
@@ -21,11 +22,11 @@ from hls.spec.instruction import (
     INSTRUCTION_WORDS,
     LAYOUT_FIELD,
     MAGIC,
+    MAX_BESIDE,
     MAX_DIMENSIONS,
     MAX_IMMEDIATES,
     MAX_OPERANDS,
     OPCODE_FIELD,
-    RESERVED_FIELD,
     VERSION,
     Instruction,
     checksum,
@@ -80,9 +81,9 @@ def _is_present(operand: Operand, names: Mapping[str, int]) -> bool:
 
 
 def _fields_are_clean(op: Op, fields: Sequence[int]) -> bool:
-    """Nothing is set that the op does not have: flags, the reserved field, operands, dimensions, immediates."""
+    """Nothing is set that the op does not have: flags, instructions beside it, operands, dimensions, immediates."""
     bits = fields[OPCODE_FIELD] >> 8
-    if bits & ~sum(op.flag_bits.values()) or fields[RESERVED_FIELD]:
+    if bits & ~sum(op.flag_bits.values()) or fields[BESIDE_FIELD] > most_beside(op):
         return False
     for i in range(MAX_OPERANDS):
         operand = op.operands[i] if i < len(op.operands) else None
@@ -116,6 +117,11 @@ def _lies_inside(
     if rows > 1 and pitch < words:
         return False
     return fields[ADDRESS_FIELD + index] + (rows - 1) * pitch + words <= window_words
+
+
+def most_beside(op: Op) -> int:
+    """Instructions that may run beside the op at most."""
+    return MAX_BESIDE if op.unit == "attention" else 0
 
 
 def check_program(read: Callable[[int, int], bytes], address: int, config: HardwareConfig, window_words: int) -> Status:

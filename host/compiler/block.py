@@ -25,25 +25,38 @@ def block_forward(e: Emitter, index: int) -> None:
 
 
 def block_backward(e: Emitter, index: int) -> None:
-    """From the gradient of the block's output to that of its input, behind its selector."""
+    """From the gradient of the block's output to that of its input, behind its selector.
+
+    Gradients of weights are needed last: they run beside the backward pass of attention, those of its own projections
+    beside that of the next block.
+    """
     block, after = f"blocks.{index}.", e.rows_after(index)
     d_out, d_hidden = e.matrix(f"d.{block}out"), e.matrix(f"d.{block}mlp.fc1")
     linear_input_gradient(e, block + "mlp.fc2", d_out, d_hidden, after, pre=e.matrix(block + "mlp.fc1"))
-    linear_weight_gradient(e, block + "mlp.fc2", d_out, e.matrix(block + "mlp.gelu"), after)
     linear_input_gradient(e, block + "mlp.fc1", d_hidden, e.matrix(f"d.{block}norm2"), after)
-    linear_weight_gradient(e, block + "mlp.fc1", d_hidden, e.matrix(block + "norm2"), after)
     d_middle = f"d.{block}after_attn"
     norm_backward(
         e, block + "norm2", block + "after_attn", f"d.{block}norm2", d_middle, after, residual=f"d.{block}out"
     )  # fmt: skip
     linear_input_gradient(e, block + "attn.proj", e.matrix(d_middle), e.matrix(f"d.{block}attn.context"), after)
-    linear_weight_gradient(e, block + "attn.proj", e.matrix(d_middle), e.matrix(block + "attn.context"), after)
     _attention_backward(e, index)
+    with e.beside():
+        if index + 1 < e.model.depth:
+            qkv_weight_gradient(e, index + 1)
+        linear_weight_gradient(e, block + "mlp.fc2", d_out, e.matrix(block + "mlp.gelu"), after)
+        linear_weight_gradient(e, block + "mlp.fc1", d_hidden, e.matrix(block + "norm2"), after)
+        linear_weight_gradient(e, block + "attn.proj", e.matrix(d_middle), e.matrix(block + "attn.context"), after)
     rows, d_qkv, d_norm = e.rows(index), e.matrix(f"d.{block}attn.qkv"), e.matrix(f"d.{block}norm1")
     linear_input_gradient(e, block + "attn.qkv", d_qkv, d_norm, rows, segments=3)
-    linear_weight_gradient(e, block + "attn.qkv", d_qkv, e.matrix(block + "norm1"), rows, parts=3)
     x = e.input_of(index)
     norm_backward(e, block + "norm1", x, f"d.{block}norm1", f"d.{x}", rows, residual=d_middle)
+
+
+def qkv_weight_gradient(e: Emitter, index: int) -> None:
+    """Gradients of the query, key and value projections of block `index`."""
+    name = f"blocks.{index}.attn.qkv"
+    normal = e.matrix(f"blocks.{index}.norm1")
+    linear_weight_gradient(e, name, e.matrix(f"d.{name}"), normal, e.rows(index), parts=3)
 
 
 def _map_rows(e: Emitter, index: int) -> int:

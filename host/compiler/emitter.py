@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from hls.spec.instruction import Instruction, Matrix, make
@@ -68,6 +69,14 @@ class Emitter:
         places = _only_used_fields(BY_NAME[op], operands)
         self.instructions.append(make(op, flags=flags, immediates=immediates, dimensions=dimensions, **places))
         self.names.append(name)
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """What is emitted inside runs beside the instruction before it, which is one of the attention unit."""
+        first = len(self.instructions)
+        yield
+        count = len(self.instructions) - first
+        self.instructions[first - 1] = replace(self.instructions[first - 1], beside=count)
 
     def matrix(self, name: str, columns: int | None = None) -> Matrix:
         """Operand for the tensor `name`."""

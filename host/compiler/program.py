@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hls.spec.instruction import FIELDS, Instruction, assemble, encode
 from hls.spec.legality import check
 from hls.spec.status import SENTENCES, Status
-from host.compiler.block import block_backward, block_forward
+from host.compiler.block import block_backward, block_forward, qkv_weight_gradient
 from host.compiler.emitter import Emitter
 from host.compiler.ends import embedding, embedding_backward, head, head_backward, loss
 from host.compiler.selector import selector_backward, selector_forward
@@ -111,6 +111,7 @@ def _backward(e: Emitter) -> None:
     for index in reversed(range(e.model.depth)):
         block_backward(e, index)
         selector_backward(e, index)
+    qkv_weight_gradient(e, 0)
     embedding_backward(e)
 
 

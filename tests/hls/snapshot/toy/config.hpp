@@ -3,8 +3,8 @@
 
 namespace peelvit {
 
-constexpr unsigned kHashLow = 0x360db864u;
-constexpr unsigned kHashHigh = 0x6a7e5c12u;
+constexpr unsigned kHashLow = 0x84a2765du;
+constexpr unsigned kHashHigh = 0xd418aecau;
 
 constexpr int kPorts = 3;
 constexpr int kRowTile = 10;

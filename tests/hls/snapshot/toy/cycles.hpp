@@ -22,6 +22,11 @@
 // A region whose arrays are all FIFOs (`stream type=fifo`) starts with STREAMING(first) instead: a task begins with the
 // first element it is handed, so filling the region costs the depths of the tasks' first loops, not whole tasks.
 //
+// Two sides that run beside each other, each on ports of its own, are the body of a function: SIDES(), then
+//
+//     ONE_SIDE(call)
+//     OTHER_SIDE(call, runs)   `runs`: whether it has anything to do
+//
 // STRAIGHT(time) stands for code outside all loops that takes time. Memory words are read and written through
 // `read_word<port>` and `write_word<port>`. What all of them cost in C simulation: hls/include/model.hpp.
 #pragma once
@@ -44,6 +49,9 @@
 #define STOCKS(call, blocks, behind, iterations) call
 #define COMPUTE(call) call
 #define FED(call, first, last) call
+#define SIDES() PEELVIT_PRAGMA(HLS dataflow)
+#define ONE_SIDE(call) call
+#define OTHER_SIDE(call, runs) call
 #define STRAIGHT(time)
 #define MARK_START()
 #define MARK_INSTRUCTION()
@@ -93,6 +101,13 @@ inline void write_word(word_t* mem, unsigned address, word_t value) {
     region.start_fed(#call, first, last); \
     call;                                 \
     region.end()
+#define SIDES() peelvit::cycles::Sides sides
+#define ONE_SIDE(call) \
+    call;              \
+    sides.end_one()
+#define OTHER_SIDE(call, runs) \
+    call;                      \
+    sides.end_other(runs)
 #define STRAIGHT(time) peelvit::cycles::straight(time)
 #define MARK_START() peelvit::cycles::begin()
 #define MARK_INSTRUCTION() peelvit::cycles::mark()

@@ -8,7 +8,7 @@
 namespace peelvit {
 
 constexpr unsigned kMagic = 0x564c4550u;
-constexpr unsigned kVersion = 1u;
+constexpr unsigned kVersion = 2u;
 constexpr int kFields = 32;
 constexpr int kInstructionWords = 8;
 constexpr int kMaxOperands = 8;
@@ -82,12 +82,16 @@ inline unsigned row_address(const Matrix& matrix, unsigned row) {
 struct Instruction {
     int opcode;
     unsigned flags;
-    unsigned reserved;
+    unsigned beside;
     unsigned address[kMaxOperands];
     unsigned layout[kMaxOperands];
     unsigned dimension[kMaxDimensions];
     unsigned immediate[kMaxImmediates];
 };
+
+inline bool is_attention(const Instruction& in) {
+    return in.opcode == kOpAttention || in.opcode == kOpAttentionBackward;
+}
 
 inline Matrix operand(const Instruction& in, int index) {
     Matrix matrix;
@@ -115,7 +119,7 @@ inline Instruction decode(const unsigned fields[kFields]) {
     Instruction in;
     in.opcode = int(fields[0] & 0xFFu);
     in.flags = fields[0] >> 8;
-    in.reserved = fields[1];
+    in.beside = fields[1];
 decode_operands:
     for (int i = 0; i < kMaxOperands; ++i) {
 #pragma HLS unroll

@@ -253,7 +253,8 @@ inline int check_instruction(const Instruction& in, unsigned window_words, int s
 #pragma HLS inline off
     if (in.opcode >= kOpcodes || kOpDimensions[in.opcode] < 0) return kStatusUnknownOpcode;
     Legality legality;
-    legality.is_clean = in.reserved == 0 && (in.flags & ~unsigned(kOpFlags[in.opcode])) == 0;
+    const unsigned most_beside = is_attention(in) ? 255u : 0u;
+    legality.is_clean = in.beside <= most_beside && (in.flags & ~unsigned(kOpFlags[in.opcode])) == 0;
     legality.is_shape = true;
     legality.is_inside = true;
     legality.has_slots = true;

@@ -29,6 +29,7 @@
 
 #ifndef __SYNTHESIS__
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -41,8 +42,8 @@ using count_t = std::uint64_t;
 
 enum Kind { kCompute, kVector, kMemory, kStall, kKinds };
 
-constexpr int kPorts = 3;
-constexpr int kStreams = 2 * kPorts;    // read ports, then write ports
+constexpr int kMasters = 5;
+constexpr int kStreams = 2 * kMasters;  // read ports, then write ports
 constexpr int kServers = kStreams + 1;  // the streams and the DDR memory
 constexpr int kTasks = 32;              // at most, of a region
 constexpr int kBlocks = 4;              // at most, of a channel, less one
@@ -76,7 +77,7 @@ inline count_t total() { return spent[kCompute] + spent[kVector] + spent[kMemory
 
 inline void transfer(int stream, unsigned address) {
     Stream& s = streams[stream];
-    const unsigned shortest = kShortestBurst[stream / kPorts];
+    const unsigned shortest = kShortestBurst[stream / kMasters];
     if (address != s.next) ++s.rows;
     if (address != s.next || s.beat == unsigned(kBurstWords)) {
         s.beat = 0;
@@ -122,8 +123,8 @@ __attribute__((noinline)) static void settle() {
     for (int i = 0; i < kServers; ++i) {
         const count_t now = busy(i);
         memory = larger_count(memory, now - served[i]);
-        if (i >= kPorts && i < kStreams) writes = writes || now != served[i];
-        if (i < kStreams) rows[i / kPorts] = larger_count(rows[i / kPorts], end_loop(streams[i]));
+        if (i >= kMasters && i < kStreams) writes = writes || now != served[i];
+        if (i < kStreams) rows[i / kMasters] = larger_count(rows[i / kMasters], end_loop(streams[i]));
         served[i] = now;
     }
     const count_t took = larger_count(iterations, memory);
@@ -212,8 +213,9 @@ struct Schedule {
 };
 static Schedule schedules[kLevels];
 
-static const char* const kServerNames[kServers] = {"read port 0",  "read port 1",  "read port 2", "write port 0",
-                                                   "write port 1", "write port 2", "DDR"};
+static const char* const kServerNames[kServers] = {"read port 0",  "read port 1",  "read port 2",  "read port 3",
+                                                   "read port 4",  "write port 0", "write port 1", "write port 2",
+                                                   "write port 3", "write port 4", "DDR"};
 
 // One iteration of a dataflow region. In C simulation the tasks run one after the other; the clock moves on when the
 // iteration ends.
@@ -310,7 +312,7 @@ class Region {
             if (served[i] == task_served_[i]) continue;
             if (!used_[i]) first_use_[i] = start;
             used_[i] = true;
-            last_use_[i] = end;
+            last_use_[i] = larger_count(last_use_[i], end);
         }
     }
 
@@ -364,6 +366,71 @@ class Region {
     int task_ = 0;
     int blocks_ = 2;  // that a channel of the present task holds
     count_t stocked_ = 0;  // when the FIFO of the present task has room for all of its words
+};
+
+// Two sides that run beside each other. In C simulation the other one follows the first, which runs the instructions
+// behind it: a program that lets anything run beside what it depends on ends otherwise than the golden model does. The
+// ports are apart, the DDR memory serves both. What the other side takes longer is its instruction's time.
+class Sides {
+  public:
+    Sides() : first_mark_(marks.size()) {
+        settle();
+        follow();
+        before_ = state();
+        served_ = busy(kStreams);
+    }
+
+    void end_one() {
+        settle();
+        one_ = state();
+    }
+
+    void end_other(bool runs) {
+        if (!runs) return;
+        const Mark end = now();
+        const count_t of_one = between(before_, one_);
+        const count_t memory = busy(kStreams) - served_;
+        const count_t both = larger_count(larger_count(of_one, between(one_, end)), memory);
+        Mark other = before_;
+        other.bound = end.bound;
+        count_t rest = both - of_one;  // not hidden behind the first side
+        for (int kind = 0; kind < kKinds; ++kind) {
+            const count_t part = smaller_count(rest, end.spent[kind] - one_.spent[kind]);
+            other.spent[kind] += part;
+            rest -= part;
+        }
+        other.spent[kStall] += rest;
+        for (int i = 0; i < kStreams; ++i) other.words[i] += end.words[i] - one_.words[i];
+        for (std::size_t i = first_mark_; i < marks.size(); ++i) put_behind(other, marks[i]);
+        put_behind(other, one_);
+        for (int kind = 0; kind < kKinds; ++kind) spent[kind] = one_.spent[kind];
+        marks.insert(marks.begin() + std::ptrdiff_t(first_mark_), other);
+    }
+
+  private:
+    static Mark state() {
+        Mark mark;
+        for (int i = 0; i < kKinds; ++i) mark.spent[i] = spent[i];
+        for (int i = 0; i < kStreams; ++i) mark.words[i] = streams[i].words;
+        mark.bound = "";
+        return mark;
+    }
+
+    static count_t between(const Mark& start, const Mark& end) {
+        count_t cycles = 0;
+        for (int kind = 0; kind < kKinds; ++kind) cycles += end.spent[kind] - start.spent[kind];
+        return cycles;
+    }
+
+    // `mark` as it is where the time and the words of `other` come first.
+    void put_behind(const Mark& other, Mark& mark) const {
+        for (int kind = 0; kind < kKinds; ++kind) mark.spent[kind] += other.spent[kind] - before_.spent[kind];
+        for (int i = 0; i < kStreams; ++i) mark.words[i] += other.words[i] - before_.words[i];
+    }
+
+    const std::size_t first_mark_;
+    Mark before_, one_;
+    count_t served_;
 };
 
 inline void reset() {

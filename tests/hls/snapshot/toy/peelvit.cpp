@@ -31,16 +31,14 @@ namespace peelvit {
 // is set up and a divider runs.
 constexpr unsigned kDispatchCycles = 32;
 
-// Run one legal instruction. An opcode branch stands here, outside every dataflow region.
+// Run one legal instruction that is not one of the attention unit.
 inline void execute(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
 #pragma HLS inline off
-    // The three GEMM forms share one array, attention and its backward one unit, both selections another, and so do the
-    // optimizers, the two ways to copy tokens, and whoever stores sums.
+    // The three GEMM forms and SGD share one array, both selections a unit, and so do the two ways to copy tokens, and
+    // whoever stores sums.
 #pragma HLS allocation function instances=gemm limit=1
-#pragma HLS allocation function instances=attend limit=1
 #pragma HLS allocation function instances=select_in_rows limit=1
 #pragma HLS allocation function instances=copy_listed_rows limit=1
-#pragma HLS allocation function instances=update_tensor limit=1
 #pragma HLS allocation function instances=store_sums limit=1
     switch (in.opcode) {
         case kOpGemmNt:
@@ -75,12 +73,6 @@ inline void execute(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
             break;
         case kOpGeluBackward:
             gelu_backward(mem0, mem1, mem2, in, slots);
-            break;
-        case kOpAttention:
-            attention(mem0, mem1, mem2, in, slots);
-            break;
-        case kOpAttentionBackward:
-            attention_backward(mem0, mem1, mem2, in, slots);
             break;
         case kOpSelectTokens:
             select_tokens(mem0, mem1, mem2, in, slots);
@@ -156,38 +148,98 @@ inline int check_program(const word_t* mem, unsigned window_words, unsigned prog
     return kStatusOk;
 }
 
-// Run the instructions until `end`, or until one is refused.
-inline int run_program(word_t* mem0, word_t* mem1, word_t* mem2, unsigned window_words, unsigned program, int slot_count,
-                       int instructions, Slots& slots, unsigned& index) {
-    int status = kStatusOk;
-    MARK_START();
+// Where a program stands.
+struct Progress {
+    int next;           // instruction
+    int status;         // why it was refused, or kStatusOk
+    bool has_ended;     // by `end`, or since an instruction was refused
+    bool has_attention; // it is one of the attention unit
+    Instruction attention;
+};
+
+// Run at most so many instructions, up to the next one of the attention unit. Beside that unit, whose statistics are not
+// entered yet, exponents must wait.
+inline void run_instructions(word_t* mem0, word_t* mem1, word_t* mem2, unsigned window_words, unsigned program, int slot_count,
+                             int most, bool is_beside, const Progress& from, Progress& to, Slots& slots) {
+#pragma HLS inline off
+    to = from;
+    to.has_attention = false;
 instructions:
-    for (int i = 0; i < instructions; ++i) {
+    for (int i = 0; i < most; ++i) {
 #pragma HLS loop_tripcount max = 2048
         unsigned fields[kFields];
 #pragma HLS array_partition variable=fields type=cyclic factor=4
-        read_fields(mem0, program + unsigned(i + 1) * kInstructionWords, fields);
+        read_fields(mem0, program + unsigned(to.next + 1) * kInstructionWords, fields);
         const Instruction in = decode(fields);
-        index = unsigned(i);
+        if (is_beside && in.opcode == kOpExponentUpdate) break;
         STRAIGHT(kDispatchCycles);
-        status = check_instruction(in, window_words, slot_count);
-        if (status != kStatusOk || in.opcode == kOpEnd) break;
+        to.status = check_instruction(in, window_words, slot_count);
+        to.has_ended = to.status != kStatusOk || in.opcode == kOpEnd;
+        to.has_attention = !to.has_ended && is_attention(in);
+        if (to.has_attention) to.attention = in;
+        if (to.has_ended || to.has_attention) break;
         execute(mem0, mem1, mem2, in, slots);
         MARK_INSTRUCTION();
+        ++to.next;
     }
-    return status;
+}
+
+// An instruction of the attention unit, on ports of its own, and beside it those behind it.
+inline void run_sides(word_t* mem0, word_t* mem1, word_t* mem2, word_t* mem3, word_t* mem4, unsigned window_words, unsigned program,
+                      int slot_count, int most, const Progress& from, Progress& to, Slots& slots, const AttentionJob& job,
+                      AttentionStatistics& statistics) {
+#pragma HLS inline off
+    SIDES();
+    ONE_SIDE(run_instructions(mem0, mem1, mem2, window_words, program, slot_count, most, job.runs, from, to, slots));
+    OTHER_SIDE(attend(mem3, mem4, job, statistics), job.runs);
+}
+
+inline AttentionJob attention_job_of(const Instruction& in, const Slots& slots) {
+    return in.opcode == kOpAttention ? attention(in, slots) : attention_backward(in, slots);
+}
+
+// Run the instructions until `end`, or until one is refused.
+inline int run_program(word_t* mem0, word_t* mem1, word_t* mem2, word_t* mem3, word_t* mem4, unsigned window_words, unsigned program,
+                       int slot_count, int instructions, Slots& slots, unsigned& index) {
+    MARK_START();
+    Progress progress;
+    progress.next = 0;
+    progress.status = kStatusOk;
+    progress.has_ended = false;
+    progress.has_attention = false;
+    AttentionJob job;
+    job.runs = false;
+    AttentionStatistics statistics;
+sides:
+    for (int i = 0; i < 2 * instructions && !progress.has_ended; ++i) {
+#pragma HLS loop_tripcount max = 2048
+        const Progress before = progress;
+        const int most = job.runs ? int(before.attention.beside) : instructions - before.next;
+        run_sides(mem0, mem1, mem2, mem3, mem4, window_words, program, slot_count, most, before, progress, slots, job, statistics);
+        if (job.runs && before.attention.opcode == kOpAttention) record_attention(before.attention, job, statistics, slots);
+        if (job.runs && before.attention.opcode != kOpAttention) record_attention_backward(before.attention, job, statistics, slots);
+        job.runs = progress.has_attention;
+        if (progress.has_attention) {
+            job = attention_job_of(progress.attention, slots);
+            ++progress.next;
+        }
+    }
+    index = unsigned(progress.next);
+    return progress.status;
 }
 
 }  // namespace peelvit
 
-// Top function. mem0, mem1 and mem2 are three ports to the same window of `window_words` words; `program` is a word
+// Top function. mem0 to mem4 are ports to the same window of `window_words` words; `program` is a word
 // address in it. Registers: hls/spec/registers.py.
-extern "C" void peelvit_top(peelvit::word_t* mem0, peelvit::word_t* mem1, peelvit::word_t* mem2, unsigned window_words,
-                            unsigned program, unsigned* status, unsigned* failed_instruction, unsigned* hash_low,
+extern "C" void peelvit_top(peelvit::word_t* mem0, peelvit::word_t* mem1, peelvit::word_t* mem2, peelvit::word_t* mem3,
+                            peelvit::word_t* mem4, unsigned window_words,                            unsigned program, unsigned* status, unsigned* failed_instruction, unsigned* hash_low,
                             unsigned* hash_high) {
 #pragma HLS interface mode=m_axi port=mem0 bundle=gmem0 offset=slave depth=1048576 max_read_burst_length=16 max_write_burst_length=16 num_read_outstanding=16 num_write_outstanding=16 latency=48
 #pragma HLS interface mode=m_axi port=mem1 bundle=gmem1 offset=slave depth=1048576 max_read_burst_length=16 max_write_burst_length=16 num_read_outstanding=16 num_write_outstanding=16 latency=48
 #pragma HLS interface mode=m_axi port=mem2 bundle=gmem2 offset=slave depth=1048576 max_read_burst_length=16 max_write_burst_length=16 num_read_outstanding=16 num_write_outstanding=16 latency=48
+#pragma HLS interface mode=m_axi port=mem3 bundle=gmem3 offset=slave depth=1048576 max_read_burst_length=16 max_write_burst_length=16 num_read_outstanding=16 num_write_outstanding=16 latency=48
+#pragma HLS interface mode=m_axi port=mem4 bundle=gmem4 offset=slave depth=1048576 max_read_burst_length=16 max_write_burst_length=16 num_read_outstanding=16 num_write_outstanding=16 latency=48
 #pragma HLS interface mode=s_axilite port=mem0 offset=0x10 bundle=control
 #pragma HLS interface mode=s_axilite port=mem1 offset=0x1c bundle=control
 #pragma HLS interface mode=s_axilite port=mem2 offset=0x28 bundle=control
@@ -210,7 +262,7 @@ extern "C" void peelvit_top(peelvit::word_t* mem0, peelvit::word_t* mem1, peelvi
     if (result == kStatusOk) {
         const int slot_count = int(header[kHeaderSlots]);
         load_slots(mem0, header[kHeaderSlotTable], slot_count, slots);
-        result = run_program(mem0, mem1, mem2, window_words, program, slot_count, int(header[kHeaderInstructions]), slots, index);
+        result = run_program(mem0, mem1, mem2, mem3, mem4, window_words, program, slot_count, int(header[kHeaderInstructions]), slots, index);
         store_slots(mem0, header[kHeaderSlotTable], slot_count, slots);
     }
     *status = unsigned(result);

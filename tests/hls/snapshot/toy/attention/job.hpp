@@ -43,6 +43,7 @@ using place_t = ap_int<11>;
 enum AttentionPass { kScores, kValues, kScoreGradients, kQueryGradients, kValueGradients, kKeyGradients };
 
 struct AttentionJob {
+    bool runs;  // or there is no job
     bool backward, sparse, has_map;
     int batch, patches, tokens, heads, head_words, key_count, queries, map_rows;
     int patch_keys, class_keys;  // keys of a query

@@ -21,7 +21,11 @@ struct LoadedRows {
 // A half of the lists of all blocks of an image.
 using KeyLists = token_t[kQueryBlocks * kLoadedWords][kLanes];
 
-// What a port reads, kind by kind.
+// What is read in three parts: the unit's first port brings the first one, its second port the others.
+constexpr int kFirstMemory = 3;
+constexpr int memory_of(int part) { return kFirstMemory + (part == 0 ? 0 : 1); }
+
+// What a part reads, kind by kind.
 constexpr int kOwnRows = 0;
 constexpr int kNextRows = 1;
 constexpr int kMatrixRows = 2;
@@ -132,7 +136,7 @@ inline word_t word_at(const word_t* mem, const BlockRows (&rows)[kNothing], cons
     from.class_base = rows[kind].class_base;
     from.class_row = rows[kind].class_row;
     from.pitch = rows[kind].pitch;
-    return read_word<kPort>(mem, address_of(from, row_of(walk, kPort)) + unsigned(narrow<7>(walk.word)));
+    return read_word<memory_of(kPort)>(mem, address_of(from, row_of(walk, kPort)) + unsigned(narrow<7>(walk.word)));
 }
 
 // Where a list is that was kept.
@@ -215,6 +219,13 @@ load_coming_words:
         coming[n] = word_at<kPort>(mem, rows, walk);
         advance(load, kPort, false, walk);
     }
+}
+
+// Both parts of the second port.
+inline void load_two(const word_t* mem, const AttentionJob& job, const Block& block, KeyLists& lists, ComingWords& coming1,
+                     ComingWords& coming2, LoadedRows& to) {
+    load<1>(mem, job, block, lists, coming1, to);
+    load_coming<2>(mem, job, block, coming2);
 }
 
 }  // namespace peelvit

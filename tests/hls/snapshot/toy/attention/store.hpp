@@ -27,7 +27,7 @@ store_matrix_rows:
         for (int w = 0; w < words; ++w) {
 #pragma HLS loop_tripcount max = 11
             PIPELINE((m | w) == 0, 1, kStoreDepth);
-            write_word<kPort>(mem, address + unsigned(w), rows[m * kTokenWords + w]);
+            write_word<memory_of(kPort)>(mem, address + unsigned(w), rows[m * kTokenWords + w]);
         }
     }
     const bool has_map = block.pass == kScores && block.head == job.heads - 1 && job.has_map;
@@ -48,7 +48,7 @@ store_map_rows:
 #pragma HLS unroll
                 put32(word, i, i32(map_rows[m * kMapLines + w * kWideLanes / kMapLanes][w * kWideLanes % kMapLanes + i]));
             }
-            write_word<kPort>(mem, address + unsigned(w), word);
+            write_word<memory_of(kPort)>(mem, address + unsigned(w), word);
         }
     }
     const int lane_rows = lanes_rows(sum_rows(job, block), lane, kHalf);
@@ -60,7 +60,7 @@ store_sum_rows:
         for (int w = 0; w < job.head_words; ++w) {
 #pragma HLS loop_tripcount max = 4
             PIPELINE((m | w) == 0, 1, kStoreDepth);
-            write_word<kPort>(mem, address + unsigned(w), sums[m * kHeadWords + w]);
+            write_word<memory_of(kPort)>(mem, address + unsigned(w), sums[m * kHeadWords + w]);
         }
     }
 }

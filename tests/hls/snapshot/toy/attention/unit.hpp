@@ -3,7 +3,7 @@
 //
 //   for image, for pass, for head, for block of kQueryBlock queries       one dataflow loop:
 //     next_block    the block, the one after it, which head comes next
-//     load          a port each: rows and lists (two ports); rows of the block after and of the next head (three)
+//     load          a port each: rows and lists, rows of the block after and of the next head
 //     spread        rows by port become rows by lane; for gradients of keys and values by token
 //     multiply      scores s = q k^T | values y = p v |
 //                   score gradients dp = dy v^T | dq = ds k | value gradients dv = p^T dy | key gradients dk = ds^T q
@@ -34,7 +34,7 @@ struct AttentionStatistics {
     RowStatistics rows;
 };
 
-inline void attention_blocks(word_t* mem0, word_t* mem1, word_t* mem2, const AttentionJob& job, int blocks,
+inline void attention_blocks(word_t* mem3, word_t* mem4, const AttentionJob& job, int blocks,
                              AttentionPlace& place, KeyLists& lists0, KeyLists& lists1, OwnRows& own,
                              KeptRows& kept, gathered_t (&gradient)[2 * kKeyRows][kMaxHeadDim],
                              ClassQuery& class_query, AttentionMap& map,
@@ -97,9 +97,8 @@ attention_blocks:
 #pragma HLS stream variable = rows0 type = pipo depth = 3
 #pragma HLS stream variable = rows1 type = pipo depth = 3
         PROCESS(next_block(job, place, block));
-        PROCESS(load<0>(mem0, job, block, lists0, coming0, loaded0));
-        BESIDE(load<1>(mem1, job, block, lists1, coming1, loaded1));
-        BESIDE(load_coming<2>(mem2, job, block, coming2));
+        PROCESS(load<0>(mem3, job, block, lists0, coming0, loaded0));
+        BESIDE(load_two(mem4, job, block, lists1, coming1, coming2, loaded1));
         AHEAD(spread(job, block, loaded0, loaded1, weights, tokens, marks), kSpreadBlocks);
         COMPUTE(multiply(job, block, weights, tokens, marks, coming0, coming1, coming2, own, kept, gradient,
                          class_query, products, token_of, sums));
@@ -108,13 +107,13 @@ attention_blocks:
         PROCESS(values(job, block, term, ratio, rows0, rows1, for_map, score));
         PROCESS(add_to_map(job, block, token_of, for_map, map, map_rows0, map_rows1));
         PROCESS(round_sums(job, block, sums, rounded0, rounded1, row_statistics));
-        PROCESS(store_block<0>(mem0, job, block, rows0, map_rows0, rounded0));
-        BESIDE(store_block<1>(mem1, job, block, rows1, map_rows1, rounded1));
+        PROCESS(store_block<0>(mem3, job, block, rows0, map_rows0, rounded0));
+        BESIDE(store_block<1>(mem4, job, block, rows1, map_rows1, rounded1));
     }
 }
 
 // Run a job whose shapes, places and fractions are set.
-inline AttentionStatistics attend(word_t* mem0, word_t* mem1, word_t* mem2, const AttentionJob& job) {
+inline void attend(word_t* mem3, word_t* mem4, const AttentionJob& job, AttentionStatistics& statistics) {
 #pragma HLS inline off
     KeyLists lists0, lists1;
     OwnRows own;
@@ -132,7 +131,6 @@ inline AttentionStatistics attend(word_t* mem0, word_t* mem1, word_t* mem2, cons
 #pragma HLS array_reshape variable = class_query.weight type = complete dim = 2
 #pragma HLS array_partition variable = class_query.row type = complete dim = 0
 #pragma HLS array_partition variable = map type = complete dim = 2
-    AttentionStatistics statistics;
     for (int kind = 0; kind < 2; ++kind) {
 #pragma HLS unroll
         statistics.score[kind] = no_statistics();
@@ -145,9 +143,8 @@ inline AttentionStatistics attend(word_t* mem0, word_t* mem1, word_t* mem2, cons
     const int lead_blocks = (job.tokens + kLeadRows - 1) / kLeadRows;
     const int head_blocks = (job.tokens + kQueryBlock - 1) / kQueryBlock;
     const int blocks = lead_blocks + job.batch * job.passes * job.pass_blocks + (job.backward ? head_blocks : 0);
-    attention_blocks(mem0, mem1, mem2, job, blocks, place, lists0, lists1, own, kept, gradient, class_query, map,
+    attention_blocks(mem3, mem4, job, job.runs ? blocks : 0, place, lists0, lists1, own, kept, gradient, class_query, map,
                      statistics.score, statistics.rows);
-    return statistics;
 }
 
 // What both directions have in common.
@@ -155,6 +152,7 @@ inline AttentionJob attention_job(int batch, int patches, int heads, int head_di
                                   bool sparse, const Matrix& qkv, const Matrix& keys,
                                   const Matrix& probability, const Matrix& out, const Slots& slots) {
     AttentionJob job;
+    job.runs = true;
     job.backward = false;
     job.sparse = sparse;
     job.has_map = false;

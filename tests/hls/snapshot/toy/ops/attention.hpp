@@ -5,8 +5,7 @@
 
 namespace peelvit {
 
-inline void attention(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
-#pragma HLS inline  // so that the one unit is shared
+inline AttentionJob attention(const Instruction& in, const Slots& slots) {
     const Matrix qkv = operand(in, 0);
     const Matrix keys = operand(in, 1);
     const Matrix probability = operand(in, 2);
@@ -28,7 +27,13 @@ inline void attention(word_t* mem0, word_t* mem1, word_t* mem2, const Instructio
     job.has_map = has_map;
     job.map_rows = map_rows;
     job.map = map;
-    const AttentionStatistics statistics = attend(mem0, mem1, mem2, job);
+    return job;
+}
+
+inline void record_attention(const Instruction& in, const AttentionJob& job, const AttentionStatistics& statistics, Slots& slots) {
+    const Matrix probability = operand(in, 2);
+    const Matrix y = operand(in, 3);
+
     const int fraction = job.f_probability + job.f_qkv;
     record(slots, probability.slot, statistics.score[kPatchQuery], kProbabilityBits);
     record(slots, probability.slot, statistics.score[kClassQuery], kProbabilityBits);

@@ -5,8 +5,7 @@
 
 namespace peelvit {
 
-inline void attention_backward(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
-#pragma HLS inline  // so that the one unit is shared
+inline AttentionJob attention_backward(const Instruction& in, const Slots& slots) {
     const Matrix qkv = operand(in, 0);
     const Matrix keys = operand(in, 1);
     const Matrix probability = operand(in, 2);
@@ -55,10 +54,18 @@ inline void attention_backward(word_t* mem0, word_t* mem1, word_t* mem2, const I
         job.dkey_shift[kind] = narrow<11>(f_key[kind] - common_key);
         job.dvalue_shift[kind] = narrow<11>(f_value[kind] - common_value);
     }
-    const AttentionStatistics statistics = attend(mem0, mem1, mem2, job);
+    return job;
+}
+
+inline void record_attention_backward(const Instruction& in, const AttentionJob& job, const AttentionStatistics& statistics,
+                                      Slots& slots) {
+    const Matrix dscore = operand(in, 4);
+    const Matrix dqkv = operand(in, 5);
+
     for (int kind = 0; kind < 2; ++kind) {
-        record(slots, dscore.slot + kind, statistics.score[kind], narrow<11>(f_value[kind] + job.f_qkv));
-        record(slots, dqkv.slot + kind, statistics.rows[0][kind], f_key[kind] + gradient_shift);
+        const int f_value = job.f_probability + job.f_dy[kind];
+        record(slots, dscore.slot + kind, statistics.score[kind], narrow<11>(f_value + job.f_qkv));
+        record(slots, dqkv.slot + kind, statistics.rows[0][kind], job.f_dscore[kind] + job.f_qkv + job.gradient_shift);
         record(slots, dqkv.slot + 2 + kind, statistics.rows[1][kind], job.dkey_fraction);
         record(slots, dqkv.slot + 4 + kind, statistics.rows[2][kind], job.dvalue_fraction);
     }
