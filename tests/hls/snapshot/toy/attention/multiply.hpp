@@ -30,7 +30,7 @@ struct Products {
 // Finished sums: of the block's queries, or of as many keys of the head before. The class query's part of the latter
 // has a fraction of its own: one product, added when the sum is stored. A row comes in parts, one a step, since nothing
 // waits for it: memories that are half as wide and twice as deep take half the LUTs.
-constexpr int kSumParts = 2;
+constexpr int kSumParts = 2;  // the second may be shorter
 constexpr int kSumWords = (kHeadWords + kSumParts - 1) / kSumParts;
 constexpr int kSumLanes = kSumWords * kLanes;
 
@@ -352,7 +352,7 @@ multiply_steps:
             const int key = drains ? keys_of + drain_row : keys_before + leave_row;
             const int row = narrow<6>(drains ? drain_row : turn / kSumParts);
             const bool adds = leaves || (outer && block.first != 0);
-            gathered_t sum[kSumParts * kSumLanes];
+            gathered_t sum[kMaxHeadDim];
 #pragma HLS array_partition variable = sum type = complete
             for (int d = 0; d < kMaxHeadDim; ++d) {
 #pragma HLS unroll
@@ -366,7 +366,8 @@ multiply_steps:
             if (leaves || !outer) {
                 for (int i = 0; i < kSumLanes; ++i) {
 #pragma HLS unroll
-                    sums.part[kSumParts * row + part][i] = part == 0 ? sum[i] : sum[kSumLanes + i];
+                    const gathered_t later = kSumLanes + i < kMaxHeadDim ? sum[kSumLanes + i] : gathered_t(0);
+                    sums.part[kSumParts * row + part][i] = part == 0 ? sum[i] : later;
                 }
             }
             if (leaves)
