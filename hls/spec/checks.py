@@ -1,7 +1,7 @@
 """The op table as numbers: what the accelerator's legality unit looks up by opcode instead of holding a circuit an op.
 
-A shape expression is a product of up to three factors, each a dimension, a dimension plus one, or a small integer. A
-factor's code is an index into the sizes of an instruction (its dimensions, then `CONSTANTS`), with `PLUS_ONE` for one
+A shape expression is a product of up to three factors, each a dimension, a dimension plus one, or a small integer; rows
+may have a gap in addition. A factor's code is an index into the sizes of an instruction (its dimensions, then `CONSTANTS`), with `PLUS_ONE` for one
 more. Rules are written over positions (``d[1] <= d[0]``), so that ops share them.
 """
 
@@ -30,8 +30,10 @@ SPAN_SHIFT = FLAG_BITS + 3
 SPAN_BY_SEGMENTS = 7
 WIDTH_SHIFT = SPAN_SHIFT + 3
 WIDTHS = {"i16": 0, "u16": 0, "i32": 1, STATE: 2}
-"""Use of an operand: its flag, the three bits above, its slots (this many are two for each segment), and log2 of the
-words that eight elements take."""
+HAS_GAP = 1 << WIDTH_SHIFT + 2
+"""Use of an operand: its flag, the three bits above, its slots (this many are two for each segment), log2 of the words
+that eight elements take, and whether its rows have a gap."""
+_GAP = "gap + "
 
 
 def factor(text: str, dimensions: Sequence[str]) -> int:
@@ -58,12 +60,12 @@ def shapes(op: Op) -> list[int]:
 
 
 def _shape(operand: Operand, op: Op) -> int:
-    rows, columns = product(operand.rows, op.dimensions), product(operand.columns, op.dimensions)
+    rows, columns = (product(text.removeprefix(_GAP), op.dimensions) for text in (operand.rows, operand.columns))
     return rows | columns << FACTORS * FACTOR_BITS
 
 
 def uses(op: Op) -> list[int]:
-    """Flag, presence, slots and width of each operand; 0 for those that the op does not have."""
+    """Flag, presence, slots, width and gap of each operand; 0 for those that the op does not have."""
     found = [_use(operand, op) for operand in op.operands]
     return found + [0] * (MAX_OPERANDS - len(found))
 
@@ -73,6 +75,7 @@ def _use(operand: Operand, op: Op) -> int:
     span = SPAN_BY_SEGMENTS if by_segments else operand.slot.value
     use = EXISTS | span << SPAN_SHIFT | WIDTHS[operand.element] << WIDTH_SHIFT
     use |= op.flag_bits[operand.flag] if operand.flag else 0
+    use |= HAS_GAP if operand.rows.startswith(_GAP) else 0
     return use | (IN_MEMORY if operand.access is not Access.NONE else 0) | (HAS_SLOT if span else 0)
 
 

@@ -2,7 +2,7 @@
 
 Operands are matrices in DDR. A matrix has `rows` x `columns` elements of one type; a row starts at a word boundary, is
 padded with zeros to a multiple of eight elements, and `pitch` words lie between two rows. Shapes are expressions over
-the op's dimensions (only names, integers, ``+`` and ``*``: valid Python and C++).
+the op's dimensions (only names, integers, ``+`` and ``*``: valid Python and C++; rows may begin with ``gap +``).
 
 Token tensors hold the class-token rows of all images first (row b is image b), then the patch rows image by image (row
 ``batch + b * patches + i``). `split` is the number of class-token rows at the front of an operand. A gradient has two
@@ -319,17 +319,17 @@ OPS: tuple[Op, ...] = (
         "attention",
         12,
         "attention",
-        ("batch", "patches", "heads", "head_dim", "key_count", "queries", "map_rows"),
+        ("batch", "patches", "heads", "head_dim", "key_count", "queries", "map_rows", "gap"),
         (
-            _read("qkv", _TOKENS, "3 * heads * head_dim"),
+            _read("qkv", f"gap + {_TOKENS}", "3 * heads * head_dim"),
             _read("keys", "batch * patches", "key_count", Slot.NONE, "u16", flag="SPARSE"),
             _write("probability", _QUERIES, "1 + patches"),
-            _write("y", "batch * queries", "heads * head_dim"),
+            _write("y", "gap + batch * queries", "heads * head_dim"),
             _write("map", "batch * map_rows", "1 + patches", Slot.NONE, "i32", flag="MAP"),
         ),
-        _ATTENTION_LIMITS,
+        _ATTENTION_LIMITS | {"gap": (0, "max_rows")},
         "per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its "
-        "`key_count` listed patch keys; with MAP probabilities of the first `map_rows` queries are summed over heads.",
+        "`key_count` listed patch keys; between class and patch rows `gap` rows are of other images; with MAP probabilities of the first `map_rows` queries are summed over heads.",
         flags=("SPARSE", "MAP"),
         rules=(
             "head_dim % 8 == 0",
@@ -338,6 +338,7 @@ OPS: tuple[Op, ...] = (
             "key_count <= patches",
             "SPARSE == (key_count > 0)",
             "MAP == (map_rows > 0)",
+            "gap == 0 || queries > 1",
         ),
         immediates=("scale",),
         macs="2 * batch * queries * (1 + patches) * heads * head_dim",

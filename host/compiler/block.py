@@ -85,7 +85,7 @@ def _attention(e: Emitter, index: int) -> None:
         flags += ("MAP",)
     e.emit(
         f"{name} forward", "attention", operands, flags=flags, immediates={"scale": _softmax_scale(e)},
-        **_attention_shape(e, index), map_rows=map_rows,
+        **_attention_shape(e, index), map_rows=map_rows, gap=0,
     )  # fmt: skip
     if e.train and index == e.model.depth - 1:
         variance = {"map": operands["map"], "variance": e.matrix("variance")}

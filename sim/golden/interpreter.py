@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from hls.spec.instruction import Instruction, slot_span
@@ -44,8 +46,17 @@ def _slots(operand: Operand, table: Sequence[Slot], instruction: Instruction) ->
 
 
 def _read(memory: Memory, operand: Operand, instruction: Instruction) -> Tensor:
+    """The operand's rows; those in a gap are of others."""
     rows, columns = (evaluate(shape, instruction.dimensions) for shape in (operand.rows, operand.columns))
-    return memory.matrix(instruction.operand(operand.name), operand.element, rows, columns)
+    matrix = memory.matrix(instruction.operand(operand.name), operand.element, rows, columns)
+    if not (gap := _gap(operand, instruction)):
+        return matrix
+    batch = instruction.dimensions["batch"]
+    return torch.cat([matrix[:batch], matrix[batch + gap :]])
+
+
+def _gap(operand: Operand, instruction: Instruction) -> int:
+    return instruction.dimensions["gap"] if operand.rows.startswith("gap + ") else 0
 
 
 def _write(
@@ -57,7 +68,12 @@ def _write(
         if operand.name not in results:
             continue
         place, result = instruction.operand(operand.name), results[operand.name]
-        if result.values is not None:
+        if result.values is not None and (gap := _gap(operand, instruction)):
+            batch = instruction.dimensions["batch"]
+            behind = replace(place, address=place.address + (batch + gap) * place.pitch)
+            memory.write(place, operand.element, result.values[:batch])
+            memory.write(behind, operand.element, result.values[batch:])
+        elif result.values is not None:
             memory.write(place, operand.element, result.values, result.columns)
         for slot, change in enumerate(result.slots, place.slot):
             table[slot] = change.applied_to(table[slot])

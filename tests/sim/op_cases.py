@@ -151,6 +151,8 @@ class _Draw:
         d["head_dim"] = 8 * self.integer(1, self.config.max_head_dim // 8)
         d["queries"] = 1 if self.chance(0.25) else 1 + d["patches"]
         d["key_count"] = self.integer(1, d["patches"]) if "SPARSE" in self.flags else 0
+        if "gap" in d:
+            d["gap"] = self.integer(1, 60) if d["queries"] > 1 and self.chance(0.4) else 0
         if "map_rows" in d:
             largest = d["queries"]
             d["map_rows"] = int(self.rng.choice([1, largest, self.integer(1, largest)])) if "MAP" in self.flags else 0

@@ -171,7 +171,9 @@ class Reference:
         """Where in memory the rows of an operand are, padding included."""
         operand, place = self.operand(name), self.instruction.operand(name)
         words = words_per_row(operand.element, evaluate(operand.columns, self.d))
-        starts = [16 * (place.address + r * place.pitch) for r in range(evaluate(operand.rows, self.d))]
+        gap = self.d["gap"] if operand.rows.startswith("gap") else 0
+        rows = [r for r in range(evaluate(operand.rows, self.d)) if not 0 <= r - self.d.get("batch", 0) < gap]
+        starts = [16 * (place.address + r * place.pitch) for r in rows]
         return [slice(start, start + 16 * words) for start in starts]
 
     def read(self, name: str) -> Rows:

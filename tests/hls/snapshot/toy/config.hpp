@@ -3,8 +3,8 @@
 
 namespace peelvit {
 
-constexpr unsigned kHashLow = 0x84a2765du;
-constexpr unsigned kHashHigh = 0xd418aecau;
+constexpr unsigned kHashLow = 0x85079824u;
+constexpr unsigned kHashHigh = 0x4cb1cea3u;
 
 constexpr int kPorts = 3;
 constexpr int kRowTile = 10;

@@ -12,6 +12,7 @@ constexpr int kOpcodes = 23;
 constexpr int kDimensionStride = 16;
 constexpr int kSizes = 16;  // the dimensions, then constants
 constexpr int kFactorBits = 5;
+constexpr int kGapDimension = 7;
 constexpr int kSegmentsDimension = 4;
 constexpr int kShapeDepth = 16;    // cycles of a product of three factors and an address
 constexpr int kShapeInterval = 4;  // of an operand: its six products share multipliers
@@ -25,14 +26,14 @@ static const int kOpFlags[23] = {
 
 static const int kOpRules[23] = {
     // clang-format off
-    0, 3, 29, 97, 385, 0, 512, 1025, 0, 1, 0, 1, 129024, 55296, 131072, 786432,
-    262144, 262144, 0, 0, 0, 0, 0,
+    0, 3, 29, 97, 385, 0, 512, 1025, 0, 1, 0, 1, 260096, 55296, 262144, 1572864,
+    524288, 524288, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
 static const int kOpDimensions[23] = {
     // clang-format off
-    0, 5, 5, 4, 4, 2, 2, 3, 2, 3, 2, 3, 7, 6, 4, 4,
+    0, 5, 5, 4, 4, 2, 2, 3, 2, 3, 2, 3, 8, 6, 4, 4,
     4, 4, 3, 2, 2, 4, 2,
     // clang-format on
 };
@@ -86,7 +87,7 @@ static const int kDimensionHigh[368] = {
     4096, 4096, 256, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     4096, 256, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     4096, 4096, 256, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    8, 80, 4, 32, 80, 81, 81, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    8, 80, 4, 32, 80, 81, 81, 4096, 0, 0, 0, 0, 0, 0, 0, 0,
     8, 80, 4, 32, 80, 81, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     8, 80, 81, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     8, 80, 80, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -125,7 +126,7 @@ static const int kOperandUse[184] = {
     480, 480, 480, 416, 480, 97, 2145, 0, 736, 480, 2528, 480, 737, 736, 2528, 2528,
     480, 480, 0, 0, 0, 0, 0, 0, 736, 480, 736, 0, 0, 0, 0, 0,
     480, 480, 0, 0, 0, 0, 0, 0, 736, 480, 736, 0, 0, 0, 0, 0,
-    480, 97, 480, 480, 2146, 0, 0, 0, 480, 97, 480, 736, 736, 1760, 0, 0,
+    8672, 97, 480, 8672, 2146, 0, 0, 0, 480, 97, 480, 736, 736, 1760, 0, 0,
     2144, 96, 0, 0, 0, 0, 0, 0, 2144, 96, 96, 0, 0, 0, 0, 0,
     96, 96, 96, 0, 0, 0, 0, 0, 96, 96, 96, 0, 0, 0, 0, 0,
     2528, 2144, 0, 0, 0, 0, 0, 0, 480, 2144, 737, 2144, 0, 0, 0, 0,
@@ -213,9 +214,10 @@ inline void check_rules(const Instruction& in, int slot_count, Legality& legalit
     if ((rules >> 14 & 1) != 0 && !(d[4] <= d[1])) legality.is_shape = false;
     if ((rules >> 15 & 1) != 0 && !(f[0] == (d[4] > 0))) legality.is_shape = false;
     if ((rules >> 16 & 1) != 0 && !(f[1] == (d[6] > 0))) legality.is_shape = false;
-    if ((rules >> 17 & 1) != 0 && !(d[3] <= d[1])) legality.is_shape = false;
-    if ((rules >> 18 & 1) != 0 && !(d[2] <= d[1])) legality.is_shape = false;
-    if ((rules >> 19 & 1) != 0 && !(d[3] <= d[2])) legality.is_shape = false;
+    if ((rules >> 17 & 1) != 0 && !(d[7] == 0 || d[5] > 1)) legality.is_shape = false;
+    if ((rules >> 18 & 1) != 0 && !(d[3] <= d[1])) legality.is_shape = false;
+    if ((rules >> 19 & 1) != 0 && !(d[2] <= d[1])) legality.is_shape = false;
+    if ((rules >> 20 & 1) != 0 && !(d[3] <= d[2])) legality.is_shape = false;
     if (in.opcode == kOpExponentUpdate && d[0] + d[1] > slot_count) legality.has_slots = false;
 }
 
@@ -235,10 +237,11 @@ check_operands:
         const unsigned slot = in.layout[i] >> 16;
         if ((!is_in_memory && (address != 0 || pitch != 0)) || (!has_slot && slot != 0)) legality.is_clean = false;
 
-        const u20 rows = product_of(sizes, shape);
+        const u20 gap = (use & 8192) != 0 ? u20(sizes.of[kGapDimension]) : u20(0);
+        const u20 rows = u20(product_of(sizes, shape) + gap);
         const u20 columns = product_of(sizes, shape >> (3 * kFactorBits));
         const unsigned narrow_words = (unsigned(columns) + kLanes - 1) / kLanes;
-        const unsigned words = narrow_words << natural<2>(unsigned(use >> 11));
+        const unsigned words = narrow_words << natural<2>(unsigned(use >> 11 & 3));
         const uwide_t end = uwide_t(address) + uwide_t(multiply(u20(rows - 1), u17(pitch))) + words;
         const bool overlaps = rows > 1 && pitch < words;
         if (is_in_memory && rows > 0 && (overlaps || end > window_words)) legality.is_inside = false;

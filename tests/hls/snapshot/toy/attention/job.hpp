@@ -45,6 +45,7 @@ enum AttentionPass { kScores, kValues, kScoreGradients, kQueryGradients, kValueG
 struct AttentionJob {
     bool runs;  // or there is no job
     bool backward, sparse, has_map;
+    int gap;  // rows of other images between class and patch rows
     int batch, patches, tokens, heads, head_words, key_count, queries, map_rows;
     int patch_keys, class_keys;  // keys of a query
     int passes, pass_blocks;     // of an image
@@ -148,7 +149,7 @@ inline BlockRows rows_of(const Matrix& matrix, int row, int class_at, int class_
 inline BlockRows token_rows(const AttentionJob& job, const Matrix& matrix, int image, int first_patch, int class_row,
                             int column) {
 #pragma HLS inline
-    const int row = job.batch + short_product(image, job.patches) + first_patch;
+    const int row = job.batch + job.gap + short_product(image, job.patches) + first_patch;
     BlockRows rows = rows_of(matrix, row, image, class_row);
     const unsigned word = unsigned(short_product(column, job.head_words));
     rows.base += word;

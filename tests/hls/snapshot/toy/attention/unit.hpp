@@ -157,6 +157,7 @@ inline AttentionJob attention_job(int batch, int patches, int heads, int head_di
     job.sparse = sparse;
     job.has_map = false;
     job.batch = batch;
+    job.gap = 0;
     job.patches = patches;
     job.tokens = 1 + patches;
     job.heads = heads;

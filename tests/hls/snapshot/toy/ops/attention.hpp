@@ -1,4 +1,4 @@
-// per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its `key_count` listed patch keys; with MAP probabilities of the first `map_rows` queries are summed over heads.
+// per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its `key_count` listed patch keys; between class and patch rows `gap` rows are of other images; with MAP probabilities of the first `map_rows` queries are summed over heads.
 #pragma once
 
 #include "../attention/unit.hpp"
@@ -18,12 +18,14 @@ inline AttentionJob attention(const Instruction& in, const Slots& slots) {
     const int key_count = natural<7>(in.dimension[4]);
     const int queries = natural<7>(in.dimension[5]);
     const int map_rows = natural<7>(in.dimension[6]);
+    const int gap = natural<13>(in.dimension[7]);
     const bool has_sparse = (in.flags & 1u) != 0;
     const bool has_map = (in.flags & 2u) != 0;
     const int scale = int(in.immediate[0]);
 
     AttentionJob job = attention_job(batch, patches, heads, head_dim, key_count, queries, scale, has_sparse, qkv, keys, probability,
                                      y, slots);
+    job.gap = gap;
     job.has_map = has_map;
     job.map_rows = map_rows;
     job.map = map;
