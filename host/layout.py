@@ -93,5 +93,5 @@ def plan_layout(config: HardwareConfig, model: ViTConfig, use: Use, limit: int =
 
 
 def _program_words(model: ViTConfig) -> int:
-    """Room for the longest program: about 32 instructions and 12 weight updates a block."""
-    return (64 + 64 * model.depth) * INSTRUCTION_WORDS
+    """Room for the longest program: about 26 instructions forward, 24 backward and 12 weight updates a block."""
+    return (64 + 80 * model.depth) * INSTRUCTION_WORDS

@@ -5,23 +5,33 @@ from __future__ import annotations
 import math
 
 from hls.spec.formats import EXPONENTIAL_BITS, scale_mantissa
-from host.compiler.emitter import Emitter
+from host.compiler.emitter import Emitter, Rows
 from host.compiler.layers import linear, linear_input_gradient, linear_weight_gradient, norm, norm_backward
+from host.layout import skip_rows
 
 
 def block_forward(e: Emitter, index: int) -> None:
     """Norm, attention, residual; norm, MLP with GELU, residual."""
-    block, x = f"blocks.{index}.", e.input_of(index)
-    rows, after = e.rows(index), e.rows_after(index)
-    norm(e, block + "norm1", x, rows)
+    before_attention(e, index, e.rows(index))
+    attention(e, index)
+    behind_attention(e, index, e.rows_after(index))
+
+
+def before_attention(e: Emitter, index: int, rows: Rows) -> None:
+    """Norm; queries, keys and values of some rows."""
+    block = f"blocks.{index}."
+    norm(e, block + "norm1", e.input_of(index), rows)
     linear(e, block + "attn.qkv", e.matrix(block + "norm1"), e.matrix(block + "attn.qkv"), rows)
-    _attention(e, index)
-    middle = e.matrix(block + "after_attn")
-    linear(e, block + "attn.proj", e.matrix(block + "attn.context"), middle, after, residual=e.matrix(x))
-    norm(e, block + "norm2", block + "after_attn", after)
+
+
+def behind_attention(e: Emitter, index: int, rows: Rows) -> None:
+    """Projection and residual; norm, MLP with GELU, residual of some rows."""
+    block, middle = f"blocks.{index}.", e.matrix(f"blocks.{index}.after_attn")
+    linear(e, block + "attn.proj", e.matrix(block + "attn.context"), middle, rows, residual=e.matrix(e.input_of(index)))
+    norm(e, block + "norm2", block + "after_attn", rows)
     hidden = e.matrix(block + "mlp.gelu")
-    linear(e, block + "mlp.fc1", e.matrix(block + "norm2"), hidden, after, pre=e.matrix(block + "mlp.fc1"))
-    linear(e, block + "mlp.fc2", hidden, e.matrix(block + "out"), after, residual=middle)
+    linear(e, block + "mlp.fc1", e.matrix(block + "norm2"), hidden, rows, pre=e.matrix(block + "mlp.fc1"))
+    linear(e, block + "mlp.fc2", hidden, e.matrix(block + "out"), rows, residual=middle)
 
 
 def block_backward(e: Emitter, index: int) -> None:
@@ -68,24 +78,29 @@ def _map_rows(e: Emitter, index: int) -> int:
     return 1 if e.plan.prunes(index + 1) else 0
 
 
-def _attention(e: Emitter, index: int) -> None:
+def attention(e: Emitter, index: int, images: range | None = None) -> None:
+    """Attention of block `index`, of all images or of some that follow each other."""
     patches, name = e.block(index).patches, f"blocks.{index}.attn"
+    own = images or range(e.batch)
+    shape, map_rows = _attention_shape(e, index) | {"batch": len(own)}, _map_rows(e, index)
+    softmax_rows = own.start * shape["heads"] * shape["queries"]
     operands = {
-        "qkv": e.matrix(f"{name}.qkv"),
-        "probability": e.matrix(f"{name}.softmax", 1 + patches),
-        "y": e.matrix(f"{name}.context"),
+        "qkv": skip_rows(e.matrix(f"{name}.qkv"), own.start),
+        "probability": skip_rows(e.matrix(f"{name}.softmax", 1 + patches), softmax_rows),
+        "y": skip_rows(e.matrix(f"{name}.context"), own.start),
     }
     flags: tuple[str, ...] = ()
     if e.uses_keys(index):
-        operands["keys"] = e.keys_of(index)
+        operands["keys"] = skip_rows(e.keys_of(index), own.start * patches)
         flags += ("SPARSE",)
-    map_rows = _map_rows(e, index)
     if map_rows:
-        operands["map"] = e.matrix(f"{name}.map", 1 + patches)
+        operands["map"] = skip_rows(e.matrix(f"{name}.map", 1 + patches), own.start * map_rows)
         flags += ("MAP",)
+    # Behind the class rows of these images come those of later ones and the patches of earlier ones.
+    gap = e.batch - own.stop + own.start * patches
     e.emit(
         f"{name} forward", "attention", operands, flags=flags, immediates={"scale": _softmax_scale(e)},
-        **_attention_shape(e, index), map_rows=map_rows, gap=0,
+        **shape, map_rows=map_rows, gap=gap,
     )  # fmt: skip
     if e.train and index == e.model.depth - 1:
         variance = {"map": operands["map"], "variance": e.matrix("variance")}

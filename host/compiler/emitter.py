@@ -15,10 +15,11 @@ from host.tensors import input_stream
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a token tensor; the first `classes` are class rows."""
+    """Rows of a token tensor, from the `first` on; the first `classes` are class rows."""
 
     count: int
     classes: int
+    first: int = 0
 
 
 @dataclass

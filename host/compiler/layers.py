@@ -21,15 +21,17 @@ def linear(
     period: int | None = None,
     pre: Matrix | None = None,
 ) -> None:
-    """y = x w^T + bias of the layer `name`, + `residual` repeated every `period` rows; with `pre`, y = GELU(pre)."""
+    """y = x w^T + bias of the layer `name`, + `residual`; with `pre`, y = GELU(pre). With `period` the residual has so
+    many rows and repeats; else all are matrices of the whole tensor, of which these rows are taken."""
     weight = e.layout.tensors[f"{name}.weight"]
+    x, y = skip_rows(x, rows.first), skip_rows(y, rows.first)
     operands = {"x": x, "w": e.matrix(f"{name}.weight"), "bias": e.matrix(f"{name}.bias"), "y": y}
     flags: tuple[str, ...] = ("BIAS",)
     if residual is not None:
-        operands["residual"] = residual
+        operands["residual"] = residual if period else skip_rows(residual, rows.first)
         flags += ("RESIDUAL",)
     if pre is not None:
-        operands["pre"] = pre
+        operands["pre"] = skip_rows(pre, rows.first)
         flags += ("GELU",)
     e.emit(
         f"{name} forward", "gemm_nt", operands, flags=flags,
@@ -103,14 +105,15 @@ def norm(e: Emitter, name: str, x: str, rows: Rows) -> None:
     dim = e.model.dim
     mantissa, shift = scale_mantissa(dim**2 * LAYER_NORM_EPS)
     operands = {
-        "x": e.matrix(x),
+        "x": skip_rows(e.matrix(x), rows.first),
         "gamma": e.matrix(f"{name}.weight"),
         "beta": e.matrix(f"{name}.bias"),
         "normalised": e.matrix(f"{name}.normalised"),
-        "y": e.matrix(name),
+        "y": skip_rows(e.matrix(name), rows.first),
     }
     if e.saves:
-        operands |= {"saved": e.matrix(f"{name}.normalised"), "rstd": e.matrix(f"{name}.rstd", rows.count)}
+        operands["saved"] = skip_rows(e.matrix(f"{name}.normalised"), rows.first)
+        operands["rstd"] = skip_columns(e.matrix(f"{name}.rstd", rows.count), rows.first, "i32")
     immediates = {"epsilon_mantissa": mantissa, "epsilon_shift": shift}
     flags = ("SAVE",) if e.saves else ()
     e.emit(f"{name} forward", "layernorm", operands, flags=flags, immediates=immediates, rows=rows.count, n=dim)

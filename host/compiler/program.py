@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from hls.spec.instruction import FIELDS, Instruction, assemble, encode
 from hls.spec.legality import check
 from hls.spec.status import SENTENCES, Status
-from host.compiler.block import block_backward, block_forward, qkv_weight_gradient
+from host.compiler.block import block_backward, qkv_weight_gradient
 from host.compiler.emitter import Emitter
 from host.compiler.ends import embedding, embedding_backward, head, head_backward, loss
-from host.compiler.selector import selector_backward, selector_forward
+from host.compiler.forward import blocks_forward
+from host.compiler.selector import selector_backward
 from host.compiler.update import average_shift, exponent_update, update_op, weight_update
 from host.errors import PeelVitError
 from host.layout import Layout
@@ -100,9 +101,7 @@ def _check_request(layout: Layout, mode: str, label_smoothing: float, all_tokens
 
 def _forward(e: Emitter) -> None:
     embedding(e)
-    for index in range(e.model.depth):
-        selector_forward(e, index)
-        block_forward(e, index)
+    blocks_forward(e)
     head(e)
 
 

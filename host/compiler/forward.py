@@ -1,0 +1,67 @@
+"""The blocks forward: where the batch has two halves of whole words, attention of one runs beside the rest of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import takewhile
+
+from hls.spec.formats import LANES
+from host.compiler.block import attention, before_attention, behind_attention, block_forward
+from host.compiler.emitter import Emitter, Rows
+from host.compiler.selector import selector_forward
+
+
+def blocks_forward(e: Emitter) -> None:
+    """All blocks with the selectors in front of them."""
+    index = 0
+    while index < e.model.depth:
+        selector_forward(e, index)
+        blocks = list(_overlapping(e, index))
+        if blocks:
+            _in_halves(e, blocks)
+        else:
+            block_forward(e, index)
+        index += max(1, len(blocks))
+
+
+def _overlapping(e: Emitter, index: int) -> Iterator[int]:
+    """Blocks from `index` on that run in halves together: up to a selector, or to a block of class rows only.
+
+    A half is whole words, since a layer norm's row of inverse deviations is padded to them.
+    """
+    if e.batch % (2 * LANES):
+        return
+    behind = takewhile(lambda i: not e.selects(i), range(index + 1, e.model.depth))
+    yield from takewhile(lambda i: not e.class_only(i), (index, *behind))
+
+
+def _in_halves(e: Emitter, blocks: list[int]) -> None:
+    halves = range(e.batch // 2), range(e.batch // 2, e.batch)
+    _between(e, None, blocks[0], halves[0])
+    for index, behind in zip(blocks, [*blocks[1:], None], strict=True):
+        attention(e, index, halves[0])
+        with e.beside():
+            _between(e, index - 1 if index != blocks[0] else None, index, halves[1])
+        attention(e, index, halves[1])
+        with e.beside():
+            _between(e, index, behind, halves[0])
+    _between(e, blocks[-1], None, halves[1])
+
+
+def _between(e: Emitter, before: int | None, behind: int | None, images: range) -> None:
+    """Of some images, what comes behind the attention of block `before` and in front of that of `behind`."""
+    for rows in _rows_of(e, before if behind is None else behind, images):
+        if before is not None:
+            behind_attention(e, before, rows)
+        if behind is not None:
+            before_attention(e, behind, rows)
+
+
+def _rows_of(e: Emitter, index: int | None, images: range) -> tuple[Rows, Rows]:
+    """Class and patch rows of some images."""
+    assert index is not None
+    patches = e.block(index).patches
+    return (
+        Rows(len(images), len(images), images.start),
+        Rows(len(images) * patches, 0, e.batch + images.start * patches),
+    )
