@@ -6,7 +6,7 @@ A device owns one memory window of 16-byte words. Addresses count words from its
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -36,11 +36,20 @@ class Counters:
     """What a simulation knows of the last run; empty arrays where a device cannot tell."""
 
     instruction_kinds: npt.NDArray[np.int64]
-    """[instructions, kinds]: modelled cycles of every executed instruction by what they were spent on (`KINDS`)."""
+    """[instructions, kinds]: modelled cycles of every executed instruction by what they were spent on (`KINDS`). Of one
+    that ran beside others those that they do not hide."""
     instruction_words: npt.NDArray[np.int64]
     """[instructions, 6]: DDR words by port: read 0, read 1, read 2, write 0, write 1, write 2."""
     instruction_bounds: tuple[str, ...] = ()
     """[instructions]: what bounded most cycles of an instruction: a task of the kernel, a port, DDR or the fill."""
+
+    instruction_hidden: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """[instructions]: further cycles of it, hidden behind the instructions that ran beside it."""
+
+    @property
+    def instruction_alone(self) -> npt.NDArray[np.int64]:
+        """[instructions]: modelled cycles that every executed instruction takes by itself."""
+        return self.instruction_cycles + self.instruction_hidden
 
     @property
     def instruction_cycles(self) -> npt.NDArray[np.int64]:

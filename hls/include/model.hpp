@@ -183,6 +183,7 @@ struct Mark {
     count_t spent[kKinds];
     std::uint32_t words[kStreams];
     const char* bound;  // what bounded most cycles of its regions
+    count_t hidden;     // cycles that the instruction ran behind others, beside which it ran
 };
 static Mark origin;              // before the first instruction
 static std::vector<Mark> marks;  // after every instruction
@@ -196,6 +197,7 @@ inline Mark now() {
     Bound most{"", 0};
     for (const Bound& b : bounds) most = b.cycles > most.cycles ? b : most;
     mark.bound = most.name;
+    mark.hidden = 0;
     bounds.clear();
     return mark;
 }
@@ -394,6 +396,8 @@ class Sides {
         Mark other = before_;
         other.bound = end.bound;
         count_t rest = both - of_one;  // not hidden behind the first side
+        const count_t of_other = between(one_, end);
+        other.hidden = of_other - smaller_count(of_other, rest);
         for (int kind = 0; kind < kKinds; ++kind) {
             const count_t part = smaller_count(rest, end.spent[kind] - one_.spent[kind]);
             other.spent[kind] += part;
@@ -413,6 +417,7 @@ class Sides {
         for (int i = 0; i < kKinds; ++i) mark.spent[i] = spent[i];
         for (int i = 0; i < kStreams; ++i) mark.words[i] = streams[i].words;
         mark.bound = "";
+        mark.hidden = 0;
         return mark;
     }
 

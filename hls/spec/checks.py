@@ -1,8 +1,8 @@
 """The op table as numbers: what the accelerator's legality unit looks up by opcode instead of holding a circuit an op.
 
 A shape expression is a product of up to three factors, each a dimension, a dimension plus one, or a small integer; rows
-may have a gap in addition. A factor's code is an index into the sizes of an instruction (its dimensions, then `CONSTANTS`), with `PLUS_ONE` for one
-more. Rules are written over positions (``d[1] <= d[0]``), so that ops share them.
+may have a gap in addition. A factor's code is an index into the sizes of an instruction (its dimensions, then
+`CONSTANTS`), with `PLUS_ONE` for one more. Rules are written over positions (``d[1] <= d[0]``), so that ops share them.
 """
 
 from __future__ import annotations

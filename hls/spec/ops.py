@@ -329,7 +329,8 @@ OPS: tuple[Op, ...] = (
         ),
         _ATTENTION_LIMITS | {"gap": (0, "max_rows")},
         "per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its "
-        "`key_count` listed patch keys; between class and patch rows `gap` rows are of other images; with MAP probabilities of the first `map_rows` queries are summed over heads.",
+        "`key_count` listed patch keys; with MAP probabilities of the first `map_rows` queries are summed over heads. "
+        "Images may be some of a batch that follow each other: `gap` rows of others lie between class and patch rows.",
         flags=("SPARSE", "MAP"),
         rules=(
             "head_dim % 8 == 0",

@@ -1,4 +1,4 @@
-"""The blocks forward: where the batch has two halves of whole words, attention of one runs beside the rest of the other."""
+"""The blocks forward. Of a batch with two halves of whole words, attention of one runs beside the rest of the other."""
 
 from __future__ import annotations
 

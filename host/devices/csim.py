@@ -26,6 +26,8 @@ def _declare(library: ctypes.CDLL) -> None:
     library.peelvit_executed.restype = ctypes.c_uint32
     library.peelvit_trace.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     library.peelvit_trace.restype = None
+    library.peelvit_hidden.argtypes = [ctypes.c_uint32]
+    library.peelvit_hidden.restype = ctypes.c_uint64
     library.peelvit_bound.argtypes = [ctypes.c_uint32]
     library.peelvit_bound.restype = ctypes.c_char_p
 
@@ -78,4 +80,5 @@ class CsimDevice(InProcessMemory):
         self._library.peelvit_trace(cycles.ctypes.data, words.ctypes.data)
         calls = [self._library.peelvit_bound(index).decode() for index in range(count)]
         bounds = tuple(call.partition("(")[0] for call in calls)
-        return Counters(cycles.astype(np.int64), words.astype(np.int64), bounds)
+        hidden = np.array([self._library.peelvit_hidden(index) for index in range(count)], np.int64)
+        return Counters(cycles.astype(np.int64), words.astype(np.int64), bounds, hidden)

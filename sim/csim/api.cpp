@@ -34,6 +34,9 @@ EXPORT void peelvit_trace(unsigned long long* cycles, unsigned* words) {
     }
 }
 
+// Cycles of an instruction of the last run that were hidden behind others, beside which it ran.
+EXPORT unsigned long long peelvit_hidden(unsigned index) { return peelvit::cycles::marks[index].hidden; }
+
 // What bounded most cycles of the dataflow regions of an instruction of the last run: the call of a task, a port, DDR
 // or the fill; empty without regions.
 EXPORT const char* peelvit_bound(unsigned index) { return peelvit::cycles::marks[index].bound; }

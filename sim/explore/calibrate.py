@@ -38,18 +38,30 @@ class Model:
 
     def program(self, run: Run, config: HardwareConfig) -> float:
         """Milliseconds an image of a measured program on other sizes."""
-        each = (count * self.cycles(one, measured, config) for one, measured, count in _kinds(run))
-        return run.ms_of(sum(each) + run.outside)
+        alike = {key: self.cycles(one, measured, config) for key, one, measured, _ in _kinds(run)}
+        each = [alike[_key(instruction)] for instruction in run.instructions]
+        hidden = (
+            min(each[at], sum(each[at + 1 : at + 1 + instruction.beside]))
+            for at, instruction in enumerate(run.instructions)
+            if instruction.beside
+        )
+        return run.ms_of(sum(each) - sum(hidden) + run.outside)
 
 
 @cache
-def _kinds(run: Run) -> tuple[tuple[Instruction, float, int], ...]:
-    """Instructions of a program that are alike: one of them, its mean cycles, how many there are."""
+def _kinds(run: Run) -> tuple[tuple[tuple[object, ...], Instruction, float, int], ...]:
+    """Instructions of a program that are alike: their key, one of them, their mean cycles, how many there are."""
     alike: dict[tuple[object, ...], list[tuple[Instruction, float]]] = {}
-    for instruction, cycles in zip(run.instructions, run.counters.instruction_cycles, strict=True):
-        key = (instruction.op.name, *instruction.dimensions.items(), *sorted(instruction.flags))
-        alike.setdefault(key, []).append((instruction, float(cycles)))
-    return tuple((group[0][0], sum(c for _, c in group) / len(group), len(group)) for group in alike.values())
+    for instruction, cycles in zip(run.instructions, run.counters.instruction_alone, strict=True):
+        alike.setdefault(_key(instruction), []).append((instruction, float(cycles)))
+    return tuple(
+        (key, group[0][0], sum(cycles for _, cycles in group) / len(group), len(group)) for key, group in alike.items()
+    )
+
+
+def _key(instruction: Instruction) -> tuple[object, ...]:
+    """What an instruction's cycles depend on."""
+    return (instruction.op.name, *instruction.dimensions.items(), *sorted(instruction.flags))
 
 
 def calibrate(runs: Iterable[Run]) -> Model:
@@ -58,7 +70,7 @@ def calibrate(runs: Iterable[Run]) -> Model:
     config = runs[0].config
     found: dict[str, list[tuple[Instruction, float]]] = {}
     for run in runs:
-        for instruction, cycles, _ in _kinds(run):
+        for _, instruction, cycles, _ in _kinds(run):
             found.setdefault(instruction.op.name, []).append((instruction, cycles))
     return Model(
         {name: _fit_gemm(found[name], config) for name in GEMM if name in found},
@@ -70,7 +82,7 @@ def errors(model: Model, runs: Iterable[Run], config: HardwareConfig) -> dict[st
     """By op: relative error of the sum over all instructions, and the largest one of an instruction."""
     totals: dict[str, list[tuple[float, float, int]]] = {}
     for run in runs:
-        for instruction, cycles, count in _kinds(run):
+        for _, instruction, cycles, count in _kinds(run):
             name = instruction.op.name
             if name in model.gemm or name in model.attention:
                 totals.setdefault(name, []).append((model.cycles(instruction, cycles, config), cycles, count))

@@ -44,9 +44,9 @@ def _is_listed(flags: frozenset[str]) -> bool:
 
 
 def _ms(run: Run, op: str, names: set[str] | None) -> float:
-    """Milliseconds an image of an op, in instructions of these names with more than one query."""
+    """Milliseconds an image of an op by itself, in instructions of these names with more than one query."""
     cycles = 0
-    for name, instruction, spent in zip(run.names, run.instructions, run.counters.instruction_cycles, strict=True):
+    for name, instruction, spent in zip(run.names, run.instructions, run.counters.instruction_alone, strict=True):
         if instruction.op.name == op and (names is None or name in names):
             cycles += int(spent) if instruction.dimensions.get("queries", 2) > 1 else 0
     return run.ms_of(cycles)

@@ -45,7 +45,7 @@ def measure(
         _execute(device, layout, program, kept)
     with np.load(kept) as found:
         cycles, bounds = int(found["cycles"]), tuple(map(str, found["bounds"]))
-        counters = Counters(found["kinds"], found["words"], bounds)
+        counters = Counters(found["kinds"], found["words"], bounds, found["hidden"])
     return Run(
         device.config, model.name, purpose, level, keep, batch, cycles, program.instructions, program.names, counters
     )  # fmt: skip
@@ -79,5 +79,6 @@ def _execute(device: CsimDevice, layout: Layout, program: Program, kept: Path) -
         cycles=result.cycles,
         kinds=counters.instruction_kinds,
         words=counters.instruction_words,
+        hidden=counters.instruction_hidden,
         bounds=np.array(counters.instruction_bounds),
     )

@@ -86,6 +86,7 @@ def split_table(run: Run) -> str:
         lines.append(_row(title, [*KINDS, "total"]))
         for part, kinds in run.split(parts).items():
             lines.append(_row(f"  {part}", [f"{ms:.3f}" for ms in [*kinds.tolist(), float(kinds.sum())]]))
+    lines.append(f"attention behind other instructions, in none of these: {run.hidden:.3f}")
     return "\n".join(lines)
 
 

@@ -109,6 +109,11 @@ class Run:
         other[KINDS.index("stall")] = self.ms_of(self.outside)
         return totals | {OTHER: other}
 
+    @property
+    def hidden(self) -> float:
+        """Milliseconds an image of the attention unit behind the instructions that ran beside it."""
+        return self.ms_of(float(self.counters.instruction_hidden.sum()))
+
     def by_kind(self) -> dict[str, float]:
         """Milliseconds an image by what they were spent on."""
         spent = np.sum(list(self.split(self.ops()).values()), axis=0)
@@ -188,5 +193,6 @@ class Run:
             "held": self.held,
             "binding": self.binding,
             "spent_ms": self.by_kind(),
+            "hidden_ms": self.hidden,
             "estimated_joules_per_image": {"low": least, "high": most},
         }

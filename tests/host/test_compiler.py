@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from hls.spec.config import load
 from hls.spec.formats import WORD_BYTES
 from hls.spec.instruction import INSTRUCTION_BYTES, checksum, decode
+from hls.spec.legality import words_per_row
+from hls.spec.ops import Access, evaluate
 from host.compiler import compile_exponent_update, compile_program
 from host.errors import PeelVitError
 from host.layout import plan_layout
@@ -232,3 +234,47 @@ def test_a_model_too_large_for_the_hardware_is_refused_by_name():
         PeelVitError, match=r"wide with micro-batches of 1 does not fit .* n = 300 and max_columns is 256"
     ):
         compiled(wide, config=TOY, batch=1)
+
+
+def places(instruction, accesses):
+    """Word ranges of an instruction's operands with one of these accesses, by rows."""
+    for operand in instruction.op.operands:
+        place = instruction.operand(operand.name)
+        if operand.access not in accesses or (operand.flag is not None and operand.flag not in instruction.flags):
+            continue
+        rows, columns = (evaluate(shape, instruction.dimensions) for shape in (operand.rows, operand.columns))
+        gap = instruction.dimensions["gap"] if operand.rows.startswith("gap") else 0
+        batch = instruction.dimensions.get("batch", 0)
+        for row in range(rows):
+            if not batch <= row < batch + gap:
+                start = place.address + row * place.pitch
+                yield from range(start, start + words_per_row(operand.element, columns))
+
+
+WRITES, ALL = (Access.WRITE, Access.UPDATE), (Access.READ, Access.WRITE, Access.UPDATE)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 16, 32])
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_nothing_runs_beside_what_it_depends_on(mode, batch):
+    _, program = compiled(batch=batch, mode=mode, update_images=batch if mode == "train" else None)
+    beside = 0
+    for index, instruction in enumerate(program.instructions):
+        written, used = set(places(instruction, WRITES)), set(places(instruction, ALL))
+        for other in program.instructions[index + 1 : index + 1 + instruction.beside]:
+            assert other.op.unit != "attention"
+            assert other.op.name != "exponent_update"
+            assert written.isdisjoint(places(other, ALL))
+            assert used.isdisjoint(places(other, WRITES))
+            beside += 1
+    assert beside > 0 or (mode == "eval" and batch % 16)
+
+
+@pytest.mark.parametrize("mode", ["train", "eval", "forward"])
+def test_halves_of_a_batch_cover_it(mode):
+    """Every block but the last has attention of the first eight images and of the others."""
+    _, program = compiled(batch=16, mode=mode)
+    for index in range(SMALL.depth):
+        wanted = f"blocks.{index}.attn forward"
+        found = [i for i, name in zip(program.instructions, program.names, strict=True) if name == wanted]
+        assert [i.dimensions["batch"] for i in found] == ([16] if index == SMALL.depth - 1 else [8, 8])

@@ -120,6 +120,34 @@ static void outer_region(int iterations) {
     }
 }
 
+template <int kTrips, int kOtherTrips>
+static void two_sides() {
+    SIDES();
+    ONE_SIDE(work(kTrips, 1, 5));
+    OTHER_SIDE(work(kOtherTrips, 1, 5), true);
+}
+
+static void sides_on_one_memory() {
+    SIDES();
+    ONE_SIDE(load_three(64, 1));
+    OTHER_SIDE(load<3>(0, 100), true);
+}
+
+static void one_side() {
+    SIDES();
+    ONE_SIDE(work(40, 1, 5));
+    OTHER_SIDE(work(0, 1, 5), false);
+}
+
+static void stocking_region(int iterations) {
+    for (int i = 0; i < iterations; ++i) {
+        DATAFLOW(i == 0);
+        STOCKS(work(10, 1, 0), 4, 2, 2);
+        PROCESS(work(10, 1, 0));
+        PROCESS(work(100, 1, 0));
+    }
+}
+
 #define CASE(name, code)                                                                                       \
     cycles::reset();                                                                                           \
     code;                                                                                                      \
@@ -152,4 +180,9 @@ int main() {
     CASE("region in a task", outer_region(3));
     CASE("task that is fed", fed_region(3, 100, 30));
     CASE("slow task that is fed", fed_region(3, 30, 100));
+    CASE("a short other side", two_sides<100, 40>());
+    CASE("a long other side", two_sides<40, 100>());
+    CASE("sides on one memory", sides_on_one_memory());
+    CASE("one side alone", one_side());
+    CASE("stocking region", stocking_region(4));
 }

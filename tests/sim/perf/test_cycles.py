@@ -66,6 +66,15 @@ CASES = {
     "task that is fed": (0, 3 * 100, 0, 3 * 2 + 20),
     # starts after 10 cycles, then 102 an iteration: the task before it is held up
     "slow task that is fed": (0, 3 * 100, 0, 10 + 3 * 2),
+    # the other side is hidden
+    "a short other side": (0, 100, 0, 5),
+    # 105 cycles, of which 45 are the first side's
+    "a long other side": (0, 40 + 60, 0, 5),
+    # 192 and 100 words at two a cycle, where one side alone takes 96 + 40 and the other 6 * 16 + 5 + 40
+    "sides on one memory": (0, 0, 96 + 10, 40),
+    "one side alone": (0, 40, 0, 5),
+    # 12 + 12 + 102, then 102 for each further iteration: the first task waits for the third, which sets the pace anyway
+    "stocking region": (0, 4 * 100, 0, 12 + 12 + 4 * 2),
 }
 """Cycles of compute, vector, memory and stall."""
 
