@@ -33,14 +33,15 @@ REGISTERS: tuple[Register, ...] = (
     Register("mem0", 0x10, 64, Direction.INPUT, "byte address of the memory window, for the first memory port"),
     Register("mem1", 0x1C, 64, Direction.INPUT, "the same address, for the second memory port"),
     Register("mem2", 0x28, 64, Direction.INPUT, "the same address, for the third memory port"),
-    Register("window_words", 0x34, 32, Direction.INPUT, "size of the window in words of 16 bytes"),
-    Register("program", 0x3C, 32, Direction.INPUT, "word address of the program inside the window"),
-    Register("status", 0x44, 32, Direction.OUTPUT, "status code of the last run (hls.spec.status)"),
-    Register("failed_instruction", 0x54, 32, Direction.OUTPUT, "index of the instruction that stopped the run"),
-    Register("hash_low", 0x64, 32, Direction.OUTPUT, "low word of the hardware configuration's hash"),
-    Register("hash_high", 0x74, 32, Direction.OUTPUT, "high word of the hardware configuration's hash"),
-    Register("cycles_low", 0x84, 32, Direction.OUTPUT, "clock cycles of the last run, low word"),
-    Register("cycles_high", 0x94, 32, Direction.OUTPUT, "clock cycles of the last run, high word"),
+    Register("mem3", 0x34, 64, Direction.INPUT, "the same address, for the fourth memory port"),
+    Register("window_words", 0x40, 32, Direction.INPUT, "size of the window in words of 16 bytes"),
+    Register("program", 0x48, 32, Direction.INPUT, "word address of the program inside the window"),
+    Register("status", 0x50, 32, Direction.OUTPUT, "status code of the last run (hls.spec.status)"),
+    Register("failed_instruction", 0x60, 32, Direction.OUTPUT, "index of the instruction that stopped the run"),
+    Register("hash_low", 0x70, 32, Direction.OUTPUT, "low word of the hardware configuration's hash"),
+    Register("hash_high", 0x80, 32, Direction.OUTPUT, "high word of the hardware configuration's hash"),
+    Register("cycles_low", 0x90, 32, Direction.OUTPUT, "clock cycles of the last run, low word"),
+    Register("cycles_high", 0xA0, 32, Direction.OUTPUT, "clock cycles of the last run, high word"),
 )
 
 BY_NAME = {register.name: register for register in REGISTERS}

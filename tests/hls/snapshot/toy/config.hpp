@@ -6,7 +6,8 @@ namespace peelvit {
 constexpr unsigned kHashLow = 0x360db864u;
 constexpr unsigned kHashHigh = 0x6a7e5c12u;
 
-constexpr int kPorts = 3;
+constexpr int kMasters = 4;
+constexpr int kPorts = 3;  // of the masters, those over which the GEMM engine cuts its matrices
 constexpr int kRowTile = 10;
 constexpr int kColumnTile = 24;
 constexpr int kStepTiles = 2;

@@ -118,7 +118,7 @@ inline word_t read_word(const word_t* mem, unsigned address) {
 }
 template <int kPort>
 inline void write_word(word_t* mem, unsigned address, word_t value) {
-    cycles::transfer(cycles::kPorts + kPort, address);
+    cycles::transfer(kMasters + kPort, address);
     mem[address] = value;
 }
 #endif

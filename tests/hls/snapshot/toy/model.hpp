@@ -3,7 +3,7 @@
 // Loop. A pipelined loop takes its iterations times the interval, or as long as its busiest port or the DDR memory
 // needs for its words, whichever is longer; plus its depth; plus the response to its last write.
 //
-// Port. Each of the six streams (read and write of three ports) moves a word a cycle. Consecutive addresses of a loop
+// Port. Each stream (read or write of one of kMasters ports) moves a word a cycle. Consecutive addresses of a loop
 // make a burst of up to kBurstWords words. A port keeps kOutstanding bursts in flight, which hides the latency of long
 // ones; a short one takes its stream at least latency / kOutstanding cycles. The loop's depth holds the latency of its
 // first read. With `rows_wait` (the case that synthesis does not see bursts of the next row of a flattened nest coming)
@@ -41,8 +41,7 @@ using count_t = std::uint64_t;
 
 enum Kind { kCompute, kVector, kMemory, kStall, kKinds };
 
-constexpr int kPorts = 3;
-constexpr int kStreams = 2 * kPorts;    // read ports, then write ports
+constexpr int kStreams = 2 * kMasters;  // read ports, then write ports
 constexpr int kServers = kStreams + 1;  // the streams and the DDR memory
 constexpr int kTasks = 32;              // at most, of a region
 constexpr int kBlocks = 4;              // at most, of a channel, less one
@@ -76,7 +75,7 @@ inline count_t total() { return spent[kCompute] + spent[kVector] + spent[kMemory
 
 inline void transfer(int stream, unsigned address) {
     Stream& s = streams[stream];
-    const unsigned shortest = kShortestBurst[stream / kPorts];
+    const unsigned shortest = kShortestBurst[stream / kMasters];
     if (address != s.next) ++s.rows;
     if (address != s.next || s.beat == unsigned(kBurstWords)) {
         s.beat = 0;
@@ -122,8 +121,8 @@ __attribute__((noinline)) static void settle() {
     for (int i = 0; i < kServers; ++i) {
         const count_t now = busy(i);
         memory = larger_count(memory, now - served[i]);
-        if (i >= kPorts && i < kStreams) writes = writes || now != served[i];
-        if (i < kStreams) rows[i / kPorts] = larger_count(rows[i / kPorts], end_loop(streams[i]));
+        if (i >= kMasters && i < kStreams) writes = writes || now != served[i];
+        if (i < kStreams) rows[i / kMasters] = larger_count(rows[i / kMasters], end_loop(streams[i]));
         served[i] = now;
     }
     const count_t took = larger_count(iterations, memory);
@@ -212,8 +211,10 @@ struct Schedule {
 };
 static Schedule schedules[kLevels];
 
-static const char* const kServerNames[kServers] = {"read port 0",  "read port 1",  "read port 2", "write port 0",
-                                                   "write port 1", "write port 2", "DDR"};
+static const char* const kServerNames[] = {"read port 0",  "read port 1",  "read port 2",
+                                           "read port 3",  "write port 0", "write port 1",
+                                           "write port 2", "write port 3", "DDR"};
+static_assert(sizeof(kServerNames) / sizeof(kServerNames[0]) == kServers, "a name for each stream");
 
 // One iteration of a dataflow region. In C simulation the tasks run one after the other; the clock moves on when the
 // iteration ends.

@@ -157,8 +157,8 @@ inline int check_program(const word_t* mem, unsigned window_words, unsigned prog
 }
 
 // Run the instructions until `end`, or until one is refused.
-inline int run_program(word_t* mem0, word_t* mem1, word_t* mem2, unsigned window_words, unsigned program, int slot_count,
-                       int instructions, Slots& slots, unsigned& index) {
+inline int run_program(word_t* mem0, word_t* mem1, word_t* mem2, word_t* /*mem3*/, unsigned window_words, unsigned program,
+                       int slot_count, int instructions, Slots& slots, unsigned& index) {
     int status = kStatusOk;
     MARK_START();
 instructions:
@@ -180,23 +180,25 @@ instructions:
 
 }  // namespace peelvit
 
-// Top function. mem0, mem1 and mem2 are three ports to the same window of `window_words` words; `program` is a word
-// address in it. Registers: hls/spec/registers.py.
-extern "C" void peelvit_top(peelvit::word_t* mem0, peelvit::word_t* mem1, peelvit::word_t* mem2, unsigned window_words,
-                            unsigned program, unsigned* status, unsigned* failed_instruction, unsigned* hash_low,
-                            unsigned* hash_high) {
+// Top function. mem0 to mem3 are ports to the same window of `window_words` words; `program` is a word address in it.
+// Registers: hls/spec/registers.py.
+extern "C" void peelvit_top(peelvit::word_t* mem0, peelvit::word_t* mem1, peelvit::word_t* mem2, peelvit::word_t* mem3,
+                            unsigned window_words, unsigned program, unsigned* status, unsigned* failed_instruction,
+                            unsigned* hash_low, unsigned* hash_high) {
 #pragma HLS interface mode=m_axi port=mem0 bundle=gmem0 offset=slave depth=1048576 max_read_burst_length=16 max_write_burst_length=16 num_read_outstanding=16 num_write_outstanding=16 latency=48
 #pragma HLS interface mode=m_axi port=mem1 bundle=gmem1 offset=slave depth=1048576 max_read_burst_length=16 max_write_burst_length=16 num_read_outstanding=16 num_write_outstanding=16 latency=48
 #pragma HLS interface mode=m_axi port=mem2 bundle=gmem2 offset=slave depth=1048576 max_read_burst_length=16 max_write_burst_length=16 num_read_outstanding=16 num_write_outstanding=16 latency=48
+#pragma HLS interface mode=m_axi port=mem3 bundle=gmem3 offset=slave depth=1048576 max_read_burst_length=16 max_write_burst_length=16 num_read_outstanding=16 num_write_outstanding=16 latency=48
 #pragma HLS interface mode=s_axilite port=mem0 offset=0x10 bundle=control
 #pragma HLS interface mode=s_axilite port=mem1 offset=0x1c bundle=control
 #pragma HLS interface mode=s_axilite port=mem2 offset=0x28 bundle=control
-#pragma HLS interface mode=s_axilite port=window_words offset=0x34 bundle=control
-#pragma HLS interface mode=s_axilite port=program offset=0x3c bundle=control
-#pragma HLS interface mode=s_axilite port=status offset=0x44 bundle=control
-#pragma HLS interface mode=s_axilite port=failed_instruction offset=0x54 bundle=control
-#pragma HLS interface mode=s_axilite port=hash_low offset=0x64 bundle=control
-#pragma HLS interface mode=s_axilite port=hash_high offset=0x74 bundle=control
+#pragma HLS interface mode=s_axilite port=mem3 offset=0x34 bundle=control
+#pragma HLS interface mode=s_axilite port=window_words offset=0x40 bundle=control
+#pragma HLS interface mode=s_axilite port=program offset=0x48 bundle=control
+#pragma HLS interface mode=s_axilite port=status offset=0x50 bundle=control
+#pragma HLS interface mode=s_axilite port=failed_instruction offset=0x60 bundle=control
+#pragma HLS interface mode=s_axilite port=hash_low offset=0x70 bundle=control
+#pragma HLS interface mode=s_axilite port=hash_high offset=0x80 bundle=control
 #pragma HLS interface mode=s_axilite port=return bundle=control
     using namespace peelvit;
     Slots slots;
@@ -210,7 +212,7 @@ extern "C" void peelvit_top(peelvit::word_t* mem0, peelvit::word_t* mem1, peelvi
     if (result == kStatusOk) {
         const int slot_count = int(header[kHeaderSlots]);
         load_slots(mem0, header[kHeaderSlotTable], slot_count, slots);
-        result = run_program(mem0, mem1, mem2, window_words, program, slot_count, int(header[kHeaderInstructions]), slots, index);
+        result = run_program(mem0, mem1, mem2, mem3, window_words, program, slot_count, int(header[kHeaderInstructions]), slots, index);
         store_slots(mem0, header[kHeaderSlotTable], slot_count, slots);
     }
     *status = unsigned(result);
