@@ -98,7 +98,7 @@ MISTAKES = (
         "design.tcl",
         "CONFIG.PSU__USE__S_AXI_GP4 1",
         "CONFIG.PSU__USE__S_AXI_GP4 0",
-        "S_AXI_HP2_FPD",
+        "there is no pin zynq_ultra_ps_e_0/saxihp2_fpd_aclk",
     ),
     Mistake(
         "port left on",

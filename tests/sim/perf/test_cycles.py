@@ -19,6 +19,7 @@ from sim.csim import build
 CONFIG = """\
 #pragma once
 namespace peelvit {
+constexpr int kMasters = 4;
 constexpr int kReadLatency = 40, kWriteLatency = 20, kBurstWords = 16, kOutstanding = 8;
 constexpr int kDdrWords = 4, kDdrWordsPerThousand = 2000;
 }
