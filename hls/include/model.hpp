@@ -16,10 +16,11 @@
 // the task after it ended the one before that (a channel holds two blocks, or as many as AHEAD says). So the first
 // iteration costs the sum of its tasks (the fill), and each further one its slowest. Streams and the DDR memory serve
 // the iterations one after the other, which holds up the tasks where several of them use the same one. In a region of
-// FIFOs a task starts when
-// the first loops of the tasks before it are filled, and ends when its own first loop has passed on their last element.
-// A task that STOCKS a FIFO of whole iterations ends when the task that empties it has made room. A task that is FED does both in the times that are stated, and the one before it ends no earlier than the FIFO
-// between them, which is short, lets it.
+// FIFOs a task starts when the first loops of the tasks before it are filled, and ends when its own first loop has
+// passed on their last element.
+// A task that STOCKS a FIFO of whole iterations ends when the task that empties it has made room. A task that is FED
+// does both in the times that are stated, and the one before it ends no earlier than the FIFO between them, which is
+// short, lets it.
 //
 // Cycles are booked as compute (loops of the multiply-accumulate array), memory (in other loops: the busiest stream, or
 // the DDR memory, is moving words), vector (the rest of those) and stall (fill and drain of pipelines and regions,
@@ -363,7 +364,7 @@ class Region {
     const char* slowest_ = "";
     const char* name_ = "";
     int task_ = 0;
-    int blocks_ = 2;  // that a channel of the present task holds
+    int blocks_ = 2;       // that a channel of the present task holds
     count_t stocked_ = 0;  // when the FIFO of the present task has room for all of its words
 };
 
