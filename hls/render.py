@@ -19,6 +19,7 @@ import jinja2
 from hls.spec import checks, instruction, ops, registers, slots, tables
 from hls.spec.config import SHIPPED, ConfigError, HardwareConfig, load
 from hls.spec.status import SENTENCES, Status
+from hls.spec.system import MEMORY_PORTS
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent / "build"
@@ -55,9 +56,9 @@ def sources(config: HardwareConfig) -> dict[str, str]:
         "check_rules": checks.rules(config.operations),
         "check_tables": checks.tables(config),
         "instruction": instruction,
+        "memory_ports": MEMORY_PORTS,
         "ops": config.operations,
         "op": ops.BY_NAME,
-        "masters": 5,
         "registers": registers.REGISTERS,
         "set_lanes": tables.set_lanes(),
         "slots": slots,

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from hls.spec.config import HardwareConfig
 from hls.spec.status import Status
+from hls.spec.system import MEMORY_PORTS
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ KINDS = ("compute", "vector", "memory", "stall")
 """What cycles are spent on: the multiply-accumulate array, other pipelined loops, ports and DDR memory; fill, drain and
 latencies."""
 
+STREAMS = 2 * len(MEMORY_PORTS)
+"""What moves DDR words: reads of each memory port, then writes of each."""
+
 
 @dataclass(frozen=True)
 class Counters:
@@ -39,7 +43,7 @@ class Counters:
     """[instructions, kinds]: modelled cycles of every executed instruction by what they were spent on (`KINDS`). Of one
     that ran beside others those that they do not hide."""
     instruction_words: npt.NDArray[np.int64]
-    """[instructions, 6]: DDR words by port: read 0, read 1, read 2, write 0, write 1, write 2."""
+    """[instructions, streams]: DDR words by stream: read by port 0, 1 and on, then written by port 0, 1 and on."""
     instruction_bounds: tuple[str, ...] = ()
     """[instructions]: what bounded most cycles of an instruction: a task of the kernel, a port, DDR or the fill."""
 
@@ -55,6 +59,10 @@ class Counters:
     def instruction_cycles(self) -> npt.NDArray[np.int64]:
         """[instructions]: modelled cycles of every executed instruction."""
         return self.instruction_kinds.sum(axis=1)
+
+
+NO_COUNTERS = Counters(np.zeros((0, len(KINDS)), np.int64), np.zeros((0, STREAMS), np.int64))
+"""Of a device that cannot tell."""
 
 
 class Device(Protocol):

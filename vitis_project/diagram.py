@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 
 from hls.spec import system
-from hls.spec.registers import REGISTERS
+from hls.spec.registers import REGISTERS, Direction
 from host.errors import run_main
 from vitis_project.check.scripts import Record, run_scripts
 from vitis_project.project import ROOT, Project, make, write
@@ -24,7 +24,7 @@ PICTURE = ROOT / "docs" / "pictures" / "block_design.svg"
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 190, 62, 96, 26, 24
 COLUMNS = (
     (system.PROCESSOR,),
-    ("control", "memory0", "memory1", "memory2", "interrupts", "reset"),
+    ("control", *(f"memory{index}" for index in range(len(system.MEMORY_PORTS))), "interrupts", "reset"),
     ("peelvit", "timer", "provenance", "requests"),
     ("revision", "configuration"),
 )
@@ -158,7 +158,7 @@ def page(record: Record, project: Project) -> str:
     for source, sink in dict.fromkeys(record.of("net")):
         sinks.setdefault(source, []).append(sink)
     text += [f"| {source} | {', '.join(found)} |" for source, found in sinks.items()]
-    registers = ", ".join(f"{r.name} 0x{r.offset:02x}" for r in REGISTERS if r.offset < 0x40)
+    registers = ", ".join(f"{r.name} 0x{r.offset:02x}" for r in REGISTERS if r.direction is not Direction.OUTPUT)
     text += [
         "",
         f"The accelerator's registers ({registers} and on) are on [their own page](reference/hardware.md). "

@@ -60,14 +60,14 @@ MISTAKES = (
     Mistake(
         "register moved",
         "src/peelvit.cpp",
-        "port=window_words offset=0x34",
+        "port=window_words offset=0x40",
         "port=window_words offset=0x38",
         "window_words at 0x38",
     ),
     Mistake(
         "register missing",
         "src/peelvit.cpp",
-        "#pragma HLS interface mode=s_axilite port=status offset=0x44 bundle=control\n",
+        "#pragma HLS interface mode=s_axilite port=status offset=0x50 bundle=control\n",
         "",
         "lacks register status",
     ),
@@ -94,11 +94,11 @@ MISTAKES = (
     Mistake("illegal value", "design.tcl", _HP0, "CONFIG.PSU__SAXIGP2__DATA_WIDTH 256", "cannot be 256"),
     Mistake("narrow memory port", "design.tcl", _HP0, "CONFIG.PSU__SAXIGP2__DATA_WIDTH 64", "has 128 bits"),
     Mistake(
-        "HP1 with HP2",
+        "memory port left off",
         "design.tcl",
-        "CONFIG.PSU__USE__S_AXI_GP5 1",
-        "CONFIG.PSU__USE__S_AXI_GP5 1 CONFIG.PSU__USE__S_AXI_GP4 1",
-        "HP1 and HP2 share",
+        "CONFIG.PSU__USE__S_AXI_GP4 1",
+        "CONFIG.PSU__USE__S_AXI_GP4 0",
+        "there is no pin zynq_ultra_ps_e_0/saxihp2_fpd_aclk",
     ),
     Mistake(
         "port left on",

@@ -3,7 +3,7 @@
 // Loop. A pipelined loop takes its iterations times the interval, or as long as its busiest port or the DDR memory
 // needs for its words, whichever is longer; plus its depth; plus the response to its last write.
 //
-// Port. Each of the six streams (read and write of three ports) moves a word a cycle. Consecutive addresses of a loop
+// Port. Each stream (read or write of one of kMasters ports) moves a word a cycle. Consecutive addresses of a loop
 // make a burst of up to kBurstWords words. A port keeps kOutstanding bursts in flight, which hides the latency of long
 // ones; a short one takes its stream at least latency / kOutstanding cycles. The loop's depth holds the latency of its
 // first read. With `rows_wait` (the case that synthesis does not see bursts of the next row of a flattened nest coming)
@@ -16,10 +16,11 @@
 // the task after it ended the one before that (a channel holds two blocks, or as many as AHEAD says). So the first
 // iteration costs the sum of its tasks (the fill), and each further one its slowest. Streams and the DDR memory serve
 // the iterations one after the other, which holds up the tasks where several of them use the same one. In a region of
-// FIFOs a task starts when
-// the first loops of the tasks before it are filled, and ends when its own first loop has passed on their last element.
-// A task that STOCKS a FIFO of whole iterations ends when the task that empties it has made room. A task that is FED does both in the times that are stated, and the one before it ends no earlier than the FIFO
-// between them, which is short, lets it.
+// FIFOs a task starts when the first loops of the tasks before it are filled, and ends when its own first loop has
+// passed on their last element.
+// A task that STOCKS a FIFO of whole iterations ends when the task that empties it has made room. A task that is FED
+// does both in the times that are stated, and the one before it ends no earlier than the FIFO between them, which is
+// short, lets it.
 //
 // Cycles are booked as compute (loops of the multiply-accumulate array), memory (in other loops: the busiest stream, or
 // the DDR memory, is moving words), vector (the rest of those) and stall (fill and drain of pipelines and regions,
@@ -42,7 +43,6 @@ using count_t = std::uint64_t;
 
 enum Kind { kCompute, kVector, kMemory, kStall, kKinds };
 
-constexpr int kMasters = 5;
 constexpr int kStreams = 2 * kMasters;  // read ports, then write ports
 constexpr int kServers = kStreams + 1;  // the streams and the DDR memory
 constexpr int kTasks = 32;              // at most, of a region
@@ -215,9 +215,10 @@ struct Schedule {
 };
 static Schedule schedules[kLevels];
 
-static const char* const kServerNames[kServers] = {"read port 0",  "read port 1",  "read port 2",  "read port 3",
-                                                   "read port 4",  "write port 0", "write port 1", "write port 2",
-                                                   "write port 3", "write port 4", "DDR"};
+static const char* const kServerNames[] = {"read port 0",  "read port 1",  "read port 2",  "read port 3",
+                                           "read port 4",  "write port 0", "write port 1", "write port 2",
+                                           "write port 3", "write port 4", "DDR"};
+static_assert(sizeof(kServerNames) / sizeof(kServerNames[0]) == kServers, "a name for each stream");
 
 // One iteration of a dataflow region. In C simulation the tasks run one after the other; the clock moves on when the
 // iteration ends.
@@ -366,7 +367,7 @@ class Region {
     const char* slowest_ = "";
     const char* name_ = "";
     int task_ = 0;
-    int blocks_ = 2;  // that a channel of the present task holds
+    int blocks_ = 2;       // that a channel of the present task holds
     count_t stocked_ = 0;  // when the FIFO of the present task has room for all of its words
 };
 

@@ -45,7 +45,7 @@ class HardwareConfig:
     row_tile: int
     """Rows of the multiply-accumulate array: output rows a tile, even, at least 8, in at most three words of eight."""
     column_tile: int
-    """Columns of the array: output columns a tile, a multiple of 24 (a word for each of the three ports)."""
+    """Columns of the array: output columns a tile, a multiple of 24 (a word for each of the GEMM's three ports)."""
     step_tiles: int
     """Most row tiles of a pass through the GEMM engine's dataflow region that brings rows; others take a panel."""
     step_buffers: int
@@ -92,7 +92,7 @@ class HardwareConfig:
 
     @property
     def ports(self) -> int:
-        """Memory masters."""
+        """Memory masters over which the GEMM engine cuts its matrices; the system has more (`MEMORY_PORTS`)."""
         return 3
 
     @property

@@ -36,14 +36,27 @@ class Block:
 class MemoryPort:
     """One of the accelerator's memory masters and the port of the processing system that it is wired to."""
 
-    master: str
-    """Interface of the accelerator's IP."""
-    port: str
-    """Interface of the processing system."""
-    index: int
-    """The port's number in the processing system's parameters (S_AXI_GP<index>)."""
+    argument: str
+    """Of the top function, and the register of the window's address."""
     segment: str
     """Name of the port in address segments."""
+    index: int
+    """The port's number in the processing system's parameters (S_AXI_GP<index>)."""
+
+    @property
+    def bundle(self) -> str:
+        """The argument's m_axi bundle."""
+        return f"g{self.argument}"
+
+    @property
+    def master(self) -> str:
+        """Interface of the accelerator's IP."""
+        return f"m_axi_{self.bundle}"
+
+    @property
+    def port(self) -> str:
+        """Interface of the processing system."""
+        return f"S_AXI_{self.segment}_FPD"
 
     @property
     def clock(self) -> str:
@@ -82,10 +95,14 @@ PROVENANCE = Block(
 BLOCKS = (KERNEL, TIMER, INTERRUPTS, PROVENANCE)
 
 MEMORY_PORTS = (
-    MemoryPort("m_axi_gmem0", "S_AXI_HP0_FPD", 2, "HP0"),
-    MemoryPort("m_axi_gmem1", "S_AXI_HP1_FPD", 3, "HP1"),
-    MemoryPort("m_axi_gmem2", "S_AXI_HP3_FPD", 5, "HP3"),
+    MemoryPort("mem0", "HP0", 2),
+    MemoryPort("mem1", "HP1", 3),
+    MemoryPort("mem2", "HP3", 5),
+    MemoryPort("mem3", "HP2", 4),
+    MemoryPort("mem4", "HPC0", 0),
 )
-"""HP1 and HP2 share a port of the memory controller, so a design takes one of them."""
+"""HP1 and HP2 share a port of the memory controller (UG1085: XPI 4), as wide as each of them and clocked with the
+controller. At 150 MHz both together, 4.8 GB/s a way, stay below what it moves. HPC0 is coherent only for requests that
+are marked cacheable; the accelerator's are not. The last two are the attention unit's own."""
 
 MEMORY = (Range("DDR_LOW", 0x0, 0x8000_0000), Range("DDR_HIGH", 0x8_0000_0000, 0x8000_0000))

@@ -11,6 +11,7 @@ from typing import Any
 
 from hls.spec.registers import AP_DONE, AP_IDLE, AP_START
 from hls.spec.status import Status
+from hls.spec.system import MEMORY_PORTS
 from host.board.overlay import Fabric
 from host.device import nothing
 from host.errors import PeelVitError
@@ -77,9 +78,9 @@ class Accelerator:
 
     def set_window(self, address: int, words: int) -> None:
         """Register the memory window: a byte address, both words of it for every port, and its size."""
-        for port in ("mem0", "mem1", "mem2"):
-            self.write(f"{port}_1", address & _WORD)
-            self.write(f"{port}_2", address >> 32)
+        for port in MEMORY_PORTS:
+            self.write(f"{port.argument}_1", address & _WORD)
+            self.write(f"{port.argument}_2", address >> 32)
         self.write("window_words", words)
 
     def hash(self, timeout: float) -> int:

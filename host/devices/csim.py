@@ -10,7 +10,7 @@ import numpy as np
 from hls.spec.config import HardwareConfig
 from hls.spec.formats import WORD_BYTES
 from hls.spec.status import Status
-from host.device import KINDS, Counters, RunResult
+from host.device import KINDS, STREAMS, Counters, RunResult
 from host.devices.in_process import InProcessMemory
 from host.errors import PeelVitError
 
@@ -76,7 +76,7 @@ class CsimDevice(InProcessMemory):
     def counters(self) -> Counters:
         """See `host.device.Device`."""
         count = int(self._library.peelvit_executed())
-        cycles, words = np.zeros((count, len(KINDS)), np.uint64), np.zeros((count, 10), np.uint32)
+        cycles, words = np.zeros((count, len(KINDS)), np.uint64), np.zeros((count, STREAMS), np.uint32)
         self._library.peelvit_trace(cycles.ctypes.data, words.ctypes.data)
         calls = [self._library.peelvit_bound(index).decode() for index in range(count)]
         bounds = tuple(call.partition("(")[0] for call in calls)

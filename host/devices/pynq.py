@@ -19,7 +19,7 @@ from host.board.link import CALL_SECONDS, connect, explained, files_of, is_remot
 from host.board.overlay import find_bitfile, load_overlay
 from host.board.window import Window, sync_for
 from host.board_files import read_number, read_text
-from host.device import KINDS, Counters, RunResult, nothing
+from host.device import NO_COUNTERS, Counters, RunResult, nothing
 from host.errors import PeelVitError
 from host.memory import megabytes
 
@@ -147,7 +147,7 @@ class PynqDevice:
 
     def counters(self) -> Counters:
         """See `host.device.Device`: the board counts nothing but cycles."""
-        return Counters(np.zeros((0, len(KINDS)), np.int64), np.zeros((0, 6), np.int64))
+        return NO_COUNTERS
 
     def close(self) -> None:
         """See `host.device.Device`. An accelerator that hangs is stopped before its memory is given back."""

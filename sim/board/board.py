@@ -136,9 +136,9 @@ class Board:
                 self.on_fault(kind)
             if "hang" in kinds:
                 return None
-            addresses = {registers[name] for name in ("mem0", "mem1", "mem2")}
-            window = self.memory.ddr(registers["mem0"], size)
-            if len(addresses) > 1 or window is None:
+            address, *others = {registers[port.argument] for port in system.MEMORY_PORTS}
+            window = self.memory.ddr(address, size)
+            if others or window is None:
                 return KernelResult(Status.BUS_DECODE_ERROR, 0, kernel.config.hash, 0)
             result = kernel.run(registers, window, _bus_fault(kinds))
             if "bit-flip" in kinds:

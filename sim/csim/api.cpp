@@ -24,7 +24,7 @@ EXPORT void peelvit_rows_wait(int on) { peelvit::cycles::rows_wait = on != 0; }
 EXPORT unsigned peelvit_executed() { return static_cast<unsigned>(peelvit::cycles::marks.size()); }
 
 // Of each instruction of the last run: modelled cycles [executed][4] by what they were spent on (compute, vector,
-// memory, stall) and DDR words [executed][6] by stream.
+// memory, stall) and DDR words [executed][streams] (each master's reads, then each one's writes).
 EXPORT void peelvit_trace(unsigned long long* cycles, unsigned* words) {
     peelvit::cycles::Mark before = peelvit::cycles::origin;
     for (const peelvit::cycles::Mark& mark : peelvit::cycles::marks) {

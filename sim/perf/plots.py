@@ -13,12 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from hls.spec.formats import WORD_BYTES
-from host.device import KINDS
+from host.device import KINDS, STREAMS
 from sim.macs import macs
 from sim.perf.run import Run
 
 COLORS = dict(zip(KINDS, ("tab:green", "tab:orange", "tab:blue", "tab:red"), strict=True))
-PORTS = 3
 
 
 def write_pictures(folder: Path, run: Run) -> list[Path]:
@@ -52,7 +51,7 @@ def _roofline(axes: Axes, run: Run) -> None:
     config = run.config
     intensity = np.logspace(-1, 4, 200)
     ddr = config.ddr_words_per_thousand_cycles * WORD_BYTES / 1000
-    ports = min(2.0 * PORTS * WORD_BYTES, ddr)
+    ports = min(float(STREAMS) * WORD_BYTES, ddr)
     axes.plot(
         intensity, np.minimum(intensity * ports, config.macs), "k", label=f"{config.macs} MAC, {ports:.0f} B a cycle"
     )

@@ -96,7 +96,7 @@ def test_files_no_longer_rendered_go(tmp_path: Path) -> None:
     assert (tmp_path / "src" / "a.hpp").read_bytes() == b"a2"
 
 
-def test_never_hp1_with_hp2() -> None:
-    ports = {port.segment for port in system.MEMORY_PORTS}
-    assert len(ports) == 3
-    assert not {"HP1", "HP2"} <= ports
+def test_each_memory_master_has_a_port_of_its_own() -> None:
+    for name in ("argument", "segment", "index"):
+        assert len({getattr(port, name) for port in system.MEMORY_PORTS}) == len(system.MEMORY_PORTS)
+    assert all(port.index == 2 + int(port.segment.removeprefix("HP")) for port in system.MEMORY_PORTS)

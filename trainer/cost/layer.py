@@ -60,7 +60,7 @@ def sparse_attention(name: str, batch: int, patches: int, heads: int, head_dim: 
 
 def _attention(name: str, batch: int, patches: int, heads: int, head_dim: int, queries: int, key_count: int) -> Layer:
     dimensions = {"batch": batch, "patches": patches, "heads": heads, "head_dim": head_dim, "key_count": key_count}
-    dimensions |= {"queries": queries, "map_rows": 0}
+    dimensions |= {"queries": queries, "map_rows": 0, "gap": 0}
     return Layer(name, _instruction("attention", dimensions, ("SPARSE",) if key_count else ()))
 
 

@@ -189,9 +189,6 @@ proc bd::set_parameters {cell settings} {
         check::note parameter $cell $parameter $value
     }
     dict set cells $cell [list [definition $cell] $p]
-    if {[definition $cell] eq "zynq_ultra_ps_e" && [dict get $p PSU__USE__S_AXI_GP3] && [dict get $p PSU__USE__S_AXI_GP4]} {
-        check::refuse "HP1 and HP2 share one port of the memory controller; take one of them"
-    }
 }
 
 proc get_bd_pins {args} {

@@ -77,7 +77,7 @@ class _Target:
 
 
 class Slaves:
-    """The three slaves on the accelerator's masters."""
+    """The slaves on the accelerator's masters."""
 
     def __init__(self, dut: Any, memory: Memory) -> None:
         self.memory = memory

@@ -1,4 +1,4 @@
-// The kernel behind the shell: a coroutine whose words go over the shell's three AXI masters.
+// The kernel behind the shell: a coroutine whose words go over the shell's AXI masters.
 //
 // A run executes the kernel's C++ as it is. Every `read_word` takes a word that came over a port, every `write_word`
 // hands one to a port; there is no other memory. What has to be known before it happens is the length of a burst: the
@@ -29,7 +29,6 @@ namespace peelvit {
 namespace bus {
 
 using cycles::count_t;
-using cycles::kPorts;
 
 // Consecutive words that a port is to move.
 struct Run {
@@ -67,8 +66,8 @@ struct Counts {
     unsigned long long lookaheads, mispredicted, held, hazards;
 };
 
-static Reads reads[kPorts];
-static Writes writes[kPorts];
+static Reads reads[kMasters];
+static Writes writes[kMasters];
 static std::unordered_map<unsigned, unsigned> pending;  // writes without response, by word
 static count_t last_response = 0;
 static Phase phase = kIdle;
@@ -231,7 +230,7 @@ static word_t bus_read(int port, unsigned address) {
 
 static void bus_write(int port, unsigned address, word_t value) {
     bus::write(port, address, value, 0xFFFF);
-    if (!bus::looking_ahead) cycles::transfer(cycles::kPorts + port, address);
+    if (!bus::looking_ahead) cycles::transfer(kMasters + port, address);
 }
 
 namespace cycles {

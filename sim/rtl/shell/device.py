@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from hls.spec.config import HardwareConfig
 from hls.spec.status import Status
-from host.device import KINDS, Counters, RunResult
+from host.device import NO_COUNTERS, Counters, RunResult
 from host.devices.in_process import InProcessMemory
 from host.errors import PeelVitError
 from sim.rtl.shell.simulation import Shell, Timing
@@ -50,7 +48,7 @@ class ShellDevice(InProcessMemory):
 
     def counters(self) -> Counters:
         """Nothing: hardware does not count by instruction."""
-        return Counters(np.zeros((0, len(KINDS)), np.int64), np.zeros((0, 6), np.int64))
+        return NO_COUNTERS
 
     def close(self) -> None:
         """See `host.device.Device`."""

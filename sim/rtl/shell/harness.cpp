@@ -1,4 +1,4 @@
-// The shell's simulation as a library: a clock, AXI-Lite accesses, and a DDR memory behind the three masters. Every
+// The shell's simulation as a library: a clock, AXI-Lite accesses, and a DDR memory behind the masters. Every
 // byte that the kernel moves passes the simulated signals; the memory model stands here.
 #include <algorithm>
 #include <cstdint>
@@ -15,7 +15,7 @@ EXPORT void peelvit_use_kernel(const char* path);
 
 namespace {
 
-constexpr int kPorts = 3;
+constexpr int kPorts = 4;  // the masters of hls/spec/system.py
 constexpr unsigned kDecodeError = 3;
 constexpr std::uint64_t kNever = ~std::uint64_t(0);
 constexpr std::int64_t kMostCredit = 16000;
@@ -57,7 +57,7 @@ struct Burst {
 
 // What a memory does: latencies in cycles, and how many words a thousand cycles it moves on all ports together.
 struct Timing {
-    unsigned read_latency = 1, write_latency = 1, words_per_thousand = 6000, stalls_per_thousand = 0;
+    unsigned read_latency = 1, write_latency = 1, words_per_thousand = 2000 * kPorts, stalls_per_thousand = 0;
 };
 
 // The `at`-th burst from now on, counted over all ports and both ways, is answered with `response`, or never (hangs).
@@ -70,7 +70,7 @@ struct Fault {
 struct Simulation {
     VerilatedContext context;
     Vpeelvit_bench top{&context};
-    Signals ports[kPorts] = {SIGNALS(0), SIGNALS(1), SIGNALS(2)};
+    Signals ports[kPorts] = {SIGNALS(0), SIGNALS(1), SIGNALS(2), SIGNALS(3)};
     std::deque<Burst> reading[kPorts], writing[kPorts], answering[kPorts];
     bool answered_read[kPorts] = {}, answered_write[kPorts] = {};  // at the last edge
     Timing timing;

@@ -13,7 +13,7 @@ from hls.render import BUILD, environment
 from hls.spec import registers
 from hls.spec.config import ConfigError, HardwareConfig, load
 from host.errors import PeelVitError, run_main
-from sim.rtl.shell.watched import BINS, RULES
+from sim.rtl.shell.watched import BINS, PORTS, RULES
 
 HERE = Path(__file__).resolve().parent
 SNAPSHOT = HERE.parents[2] / "tests" / "sim" / "rtl" / "shell" / "snapshot"
@@ -30,6 +30,7 @@ def sources(config: HardwareConfig) -> dict[str, str]:
         "config": config,
         "registers": registers.REGISTERS,
         "address_bits": (registers.SPAN - 1).bit_length(),
+        "masters": PORTS,
         "rules": RULES,
         "bins": BINS,
     }

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from hls.spec.config import HardwareConfig
 from hls.spec.registers import BY_NAME
+from hls.spec.system import MEMORY_PORTS
 from host.errors import PeelVitError
 from sim.rtl.shell.build import kernel_library, shell_library
-from sim.rtl.shell.watched import RULES
+from sim.rtl.shell.watched import PORTS, RULES
 
 COUNTS = 5
 """Numbers of `peelvit_counts` before those of the streams."""
@@ -121,7 +122,7 @@ class Shell:
     def run(self, program: int, base: int, limit: int = 1 << 40) -> bool:
         """Run the program at word `program` of the memory at byte `base`; false when it did not end in time."""
         for name, value in (
-            *((f"mem{port}", base) for port in range(self.config.ports)),
+            *((port.argument, base) for port in MEMORY_PORTS),
             ("window_words", self._memory.size // 16),
             ("program", program),
             ("gie", 1),
@@ -142,7 +143,7 @@ class Shell:
 
     def schedule(self) -> Schedule:
         """Of the last run."""
-        counts = np.zeros(COUNTS + 2 * self.config.ports, np.uint64)
+        counts = np.zeros(COUNTS + 2 * PORTS, np.uint64)
         self._library.peelvit_counts(ctypes.c_void_p(counts.ctypes.data))
         modelled, lookaheads, mispredicted, held, hazards, *words = (int(count) for count in counts)
         return Schedule(modelled, lookaheads, mispredicted, held, hazards, tuple(words))

@@ -21,18 +21,18 @@ struct Descriptor {
 };
 
 constexpr unsigned kMost = 1 << 16;  // words of a descriptor
-static word_t held[kPorts][kMost];
+static word_t held[kMasters][kMost];
 
 inline void read_next(const Descriptor& d, unsigned i) {
-    for (int port = 0; port < kPorts; ++port)
+    for (int port = 0; port < kMasters; ++port)
         if (d.reads(port)) held[port][i] = bus_read(port, d.source + d.place(port, i));
 }
 
 inline void write_next(const Descriptor& d, unsigned i) {
-    for (int port = 0; port < kPorts; ++port) {
+    for (int port = 0; port < kMasters; ++port) {
         if (!d.writes(port)) continue;
         const unsigned address = d.target + d.place(port, i);
-        if (!looking_ahead) cycles::transfer(kPorts + port, address);
+        if (!looking_ahead) cycles::transfer(kMasters + port, address);
         write(port, address, held[d.all() ? port : int(d.how & 3u)][i], d.how >> 16);
     }
 }

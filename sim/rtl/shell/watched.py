@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-PORTS = 3
-"""Memory masters (`HardwareConfig.ports`)."""
+from hls.spec.system import MEMORY_PORTS
+
+PORTS = len(MEMORY_PORTS)
+"""Memory masters."""
 
 
 class Watched(NamedTuple):

@@ -257,7 +257,7 @@ def test_a_bitstream_without_handoff_is_refused(bitfile: Path, opened: Open) -> 
 @pytest.mark.parametrize(
     "old, new, sentence",
     [
-        ('VALUE="0x3C"', 'VALUE="0x40"', "the register program is at 0x40"),
+        ('VALUE="0x54"', 'VALUE="0x58"', "the register program is at 0x58"),
         ('REGISTER NAME="hash_low"', 'REGISTER NAME="hash"', "the register hash_low is missing"),
         ("hls:peelvit_top:1.0", "hls:peelvit_top:1.1", "is xilinx.com:hls:peelvit_top:1.1 but this version drives"),
         ('FULLNAME="/peelvit"', 'FULLNAME="/other"', "has no block peelvit but"),
@@ -289,8 +289,8 @@ def test_pynqs_copy_of_a_handoff_is_not_used(
         pynq.Overlay(str(bitfile), device=pynq.Device.active_device)
     assert global_state.global_state_file_exists()
     handoff = bitfile.with_suffix(".hwh")
-    handoff.write_text(handoff.read_text().replace('VALUE="0x3C"', 'VALUE="0x40"'))
-    with pytest.raises(PeelVitError, match="the register program is at 0x40"):
+    handoff.write_text(handoff.read_text().replace('VALUE="0x54"', 'VALUE="0x58"'))
+    with pytest.raises(PeelVitError, match="the register program is at 0x58"):
         opened()
     assert str(tmp_path) == global_state.STATE_DIR
 

@@ -25,6 +25,7 @@ from tests.sim.op_cases import random_case
 
 TOY = load("toy")
 RESULT = KernelResult(Status.BAD_SHAPE, 7, 0x1234_5678_9ABC_DEF0, 5_000_000_000)
+ADDRESSES = {port.argument: 0 for port in system.MEMORY_PORTS}
 CTRL, IER, GIE, ISR = (BY_NAME[name].offset for name in ("ap_ctrl", "ier", "gie", "isr"))
 
 
@@ -60,7 +61,8 @@ def loaded(**options: object) -> Board:
 
 def test_a_run_shows_in_the_registers() -> None:
     device, seen = accelerator()
-    for offset, value in ((0x10, 0x4000_0000), (0x14, 8), (0x34, 99), (0x3C, 5)):
+    mem0, window_words, program = (BY_NAME[name].offset for name in ("mem0", "window_words", "program"))
+    for offset, value in ((mem0, 0x4000_0000), (mem0 + 4, 8), (window_words, 99), (program, 5)):
         device.write(offset, value)
     assert device.read(CTRL) == AP_IDLE
     device.write(CTRL, AP_START)
@@ -123,8 +125,9 @@ def test_nothing_answers_without_a_bitstream_or_outside_the_blocks() -> None:
 
 def test_a_window_that_no_buffer_holds_is_a_decode_error() -> None:
     board = loaded()
-    for offset, value in ((0x10, 0x1000), (0x1C, 0x1000), (0x28, 0x1000), (0x34, 16), (0x00, AP_START)):
-        board.write_word(system.KERNEL.offset + offset, value)
+    addresses = dict.fromkeys(ADDRESSES, 0x1000)
+    for name, value in (addresses | {"window_words": 16, "ap_ctrl": AP_START}).items():
+        board.write_word(system.KERNEL.offset + BY_NAME[name].offset, value)
     assert board.read_word(system.KERNEL.offset + BY_NAME["status"].offset) == Status.BUS_DECODE_ERROR
 
 
@@ -144,7 +147,7 @@ def test_a_file_that_is_no_bitstream_empties_the_fabric() -> None:
 def test_kernels_leave_the_same_memory(name: str, op: str) -> None:
     case = random_case(op, 0, TOY)
     memories = [case.memory.reshape(-1).view(np.uint8).copy() for _ in range(2)]
-    registers = {"program": case.program, "window_words": case.window_words, "mem0": 0, "mem1": 0, "mem2": 0}
+    registers = {"program": case.program, "window_words": case.window_words} | ADDRESSES
     result, wanted = (open_kernel(k, TOY).run(registers, m) for k, m in zip((name, "csim"), memories, strict=True))
     assert np.array_equal(*memories)
     assert (result.status, result.hash) == (wanted.status, TOY.hash)
@@ -155,7 +158,7 @@ def test_a_bus_error_leaves_half_a_result(name: str) -> None:
     case = random_case("gelu", 0, TOY)
     memory = case.memory.reshape(-1).view(np.uint8).copy()
     before = memory.copy()
-    registers = {"program": case.program, "window_words": case.window_words, "mem0": 0, "mem1": 0, "mem2": 0}
+    registers = {"program": case.program, "window_words": case.window_words} | ADDRESSES
     result = open_kernel(name, TOY).run(registers, memory, Status.BUS_SLAVE_ERROR)
     assert result.status is Status.BUS_SLAVE_ERROR
     assert np.array_equal(memory[memory.size // 2 :], before[memory.size // 2 :])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hls.spec.config import load
+from hls.spec.system import MEMORY_PORTS
 from host.errors import PeelVitError
 from sim.board import profile
 from sim.board.paced import PacedKernel
@@ -34,7 +35,7 @@ def test_a_profile_of_a_small_model(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_paced_kernel_refuses_as_the_real_one_does() -> None:
     kernel = PacedKernel(load("toy"))
-    registers = {"window_words": 0, "program": 0, "mem0": 0, "mem1": 0, "mem2": 0}
+    registers = {"window_words": 0, "program": 0} | {port.argument: 0 for port in MEMORY_PORTS}
     assert kernel.run(registers, np.zeros(0, np.uint8)).hash == load("toy").hash
     assert kernel.runs == 0
 

@@ -167,7 +167,7 @@ def _attention(flags: tuple[str, ...], key_count: int, map_rows: int) -> Status:
     if "MAP" in flags:
         operands["map"] = Matrix(50, 2, 0)
     dimensions = {"batch": 1, "patches": 3, "heads": 1, "head_dim": 8, "queries": 4}
-    dimensions |= {"key_count": key_count, "map_rows": map_rows}
+    dimensions |= {"key_count": key_count, "map_rows": map_rows, "gap": 0}
     instruction = make("attention", flags=flags, dimensions=dimensions, immediates={"scale": 1}, **operands)
     return check(fields_of(assemble([instruction], 0, 0, 0)), TOY, WINDOW, SLOTS)
 

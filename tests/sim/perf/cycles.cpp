@@ -28,12 +28,13 @@ static void save(unsigned address, int words) {
     }
 }
 
-static void load_three(int words, int pitch) {
+static void load_all(int words, int pitch) {
     for (int i = 0; i < words; ++i) {
         PIPELINE(i == 0, 1, kReadLatency);
         read_word<0>(memory, unsigned(i * pitch));
         read_word<1>(memory, unsigned(1024 + i * pitch));
         read_word<2>(memory, unsigned(2048 + i * pitch));
+        read_word<3>(memory, unsigned(3072 + i * pitch));
     }
 }
 
@@ -164,8 +165,8 @@ int main() {
     CASE("slow loop", load<0>(0, 16, 1, 4));
     CASE("store", save<2>(0, 32));
     CASE("loop after loop", load<0>(0, 8); load<0>(8, 8));
-    CASE("three ports", load_three(32, 1));
-    CASE("three ports strided", load_three(10, 7));
+    CASE("all ports", load_all(32, 1));
+    CASE("all ports strided", load_all(10, 7));
     cycles::rows_wait = true;
     CASE("rows that wait", load_rows(5, 20); save<2>(0, 32));
     cycles::rows_wait = false;

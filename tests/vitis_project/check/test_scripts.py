@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hls.spec import system
 from hls.spec.config import load
 from hls.spec.registers import REGISTERS
 from host.errors import PeelVitError
@@ -141,7 +142,7 @@ def test_the_block_design_has_the_system_of_the_specification(checked: Checked) 
     record = run_script(base, "design.tcl", project.tool.version)
     addresses = {(space, segment): int(offset) for space, segment, offset, _ in record.of("address")}
     assert addresses["zynq_ultra_ps_e_0/Data", "peelvit/s_axi_control/Reg"] == 0xA000_0000
-    assert len(addresses) == 4 + 3 * 2
+    assert len(addresses) == len(system.BLOCKS) + 2 * len(system.MEMORY_PORTS)
 
 
 def test_registers_of_the_ip_are_those_of_the_map(checked: Checked, tmp_path: Path) -> None:
@@ -152,9 +153,9 @@ def test_registers_of_the_ip_are_those_of_the_map(checked: Checked, tmp_path: Pa
     assert wanted["CTRL"] == 0
     assert wanted["mem1_2"] == next(r.offset for r in REGISTERS if r.name == "mem1") + 4
     changed = tmp_path / "component.xml"
-    changed.write_text(path.read_text().replace("m_axi_gmem2", "m_axi_gmem3").replace(">100<", ">96<"))
+    changed.write_text(path.read_text().replace("m_axi_gmem2", "m_axi_gmem9").replace(">112<", ">108<"))
     assert check_component(changed) == [
-        "the IP has register hash_low at 0x60, the register map at 0x64",
+        "the IP has register hash_low at 0x6c, the register map at 0x70",
         "the IP lacks the interface m_axi_gmem2",
     ]
 

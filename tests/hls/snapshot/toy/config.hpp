@@ -6,7 +6,8 @@ namespace peelvit {
 constexpr unsigned kHashLow = 0x85079824u;
 constexpr unsigned kHashHigh = 0x4cb1cea3u;
 
-constexpr int kPorts = 3;
+constexpr int kMasters = 5;
+constexpr int kPorts = 3;  // of the masters, those over which the GEMM engine cuts its matrices
 constexpr int kRowTile = 10;
 constexpr int kColumnTile = 24;
 constexpr int kStepTiles = 2;

@@ -12,9 +12,9 @@
 //     BESIDE(call)    one that starts together with the task before it: it needs nothing from it
 //     AHEAD(call, blocks)   PROCESS for one whose channels hold so many blocks (`stream type=pipo depth=`) and not two:
 //                     it may run ahead of the task behind it by that many iterations less one
-//     STOCKS(call, blocks, behind, iterations)   AHEAD for one that also fills a FIFO to the task so many places behind it,
-//                     which holds so many iterations: it ends no earlier than that task ended the one so long ago (0: the
-//                     iteration fills nothing)
+//     STOCKS(call, blocks, behind, iterations)   AHEAD for one that also fills a FIFO to the task so many places
+//                     behind it, which holds so many iterations: it ends no earlier than that task ended the one so
+//                     long ago (0: the iteration fills nothing)
 //     COMPUTE(call)   PROCESS for the task that holds the multiply-accumulate array
 //     FED(call, first, last)   a task that the one before it feeds through a short FIFO: that one takes `first` cycles
 //                     until its first element, this one `last` cycles from the last element to its own end
@@ -133,7 +133,7 @@ inline word_t read_word(const word_t* mem, unsigned address) {
 }
 template <int kPort>
 inline void write_word(word_t* mem, unsigned address, word_t value) {
-    cycles::transfer(cycles::kMasters + kPort, address);
+    cycles::transfer(kMasters + kPort, address);
     mem[address] = value;
 }
 #endif

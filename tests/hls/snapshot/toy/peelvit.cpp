@@ -230,11 +230,11 @@ sides:
 
 }  // namespace peelvit
 
-// Top function. mem0 to mem4 are ports to the same window of `window_words` words; `program` is a word
-// address in it. Registers: hls/spec/registers.py.
+// Top function. mem0 to mem4 are ports to the same window of `window_words` words; `program` is a word address in it.
+// Registers: hls/spec/registers.py.
 extern "C" void peelvit_top(peelvit::word_t* mem0, peelvit::word_t* mem1, peelvit::word_t* mem2, peelvit::word_t* mem3,
-                            peelvit::word_t* mem4, unsigned window_words,                            unsigned program, unsigned* status, unsigned* failed_instruction, unsigned* hash_low,
-                            unsigned* hash_high) {
+                            peelvit::word_t* mem4, unsigned window_words, unsigned program, unsigned* status,
+                            unsigned* failed_instruction, unsigned* hash_low, unsigned* hash_high) {
 #pragma HLS interface mode=m_axi port=mem0 bundle=gmem0 offset=slave depth=1048576 max_read_burst_length=16 max_write_burst_length=16 num_read_outstanding=16 num_write_outstanding=16 latency=48
 #pragma HLS interface mode=m_axi port=mem1 bundle=gmem1 offset=slave depth=1048576 max_read_burst_length=16 max_write_burst_length=16 num_read_outstanding=16 num_write_outstanding=16 latency=48
 #pragma HLS interface mode=m_axi port=mem2 bundle=gmem2 offset=slave depth=1048576 max_read_burst_length=16 max_write_burst_length=16 num_read_outstanding=16 num_write_outstanding=16 latency=48
@@ -243,12 +243,14 @@ extern "C" void peelvit_top(peelvit::word_t* mem0, peelvit::word_t* mem1, peelvi
 #pragma HLS interface mode=s_axilite port=mem0 offset=0x10 bundle=control
 #pragma HLS interface mode=s_axilite port=mem1 offset=0x1c bundle=control
 #pragma HLS interface mode=s_axilite port=mem2 offset=0x28 bundle=control
-#pragma HLS interface mode=s_axilite port=window_words offset=0x34 bundle=control
-#pragma HLS interface mode=s_axilite port=program offset=0x3c bundle=control
-#pragma HLS interface mode=s_axilite port=status offset=0x44 bundle=control
-#pragma HLS interface mode=s_axilite port=failed_instruction offset=0x54 bundle=control
-#pragma HLS interface mode=s_axilite port=hash_low offset=0x64 bundle=control
-#pragma HLS interface mode=s_axilite port=hash_high offset=0x74 bundle=control
+#pragma HLS interface mode=s_axilite port=mem3 offset=0x34 bundle=control
+#pragma HLS interface mode=s_axilite port=mem4 offset=0x40 bundle=control
+#pragma HLS interface mode=s_axilite port=window_words offset=0x4c bundle=control
+#pragma HLS interface mode=s_axilite port=program offset=0x54 bundle=control
+#pragma HLS interface mode=s_axilite port=status offset=0x5c bundle=control
+#pragma HLS interface mode=s_axilite port=failed_instruction offset=0x6c bundle=control
+#pragma HLS interface mode=s_axilite port=hash_low offset=0x7c bundle=control
+#pragma HLS interface mode=s_axilite port=hash_high offset=0x8c bundle=control
 #pragma HLS interface mode=s_axilite port=return bundle=control
     using namespace peelvit;
     Slots slots;

@@ -13,6 +13,7 @@ from host.errors import PeelVitError
 from sim.rtl.bench.__main__ import main
 from sim.rtl.bench.exported import exported
 from sim.rtl.shell.render import sources
+from sim.rtl.shell.watched import PORTS
 
 CONFIG = load("toy")
 STANDIN = Path(__file__).with_name("standin")
@@ -34,7 +35,7 @@ def export(folder: Path, config_hash: int = CONFIG.hash) -> Path:
     home = folder / "solution" / "impl" / "verilog"
     home.mkdir(parents=True)
     names, directions = [], []
-    for port in range(CONFIG.ports):
+    for port in range(PORTS):
         for way, signals in (("output", OUTPUTS), ("input", INPUTS)):
             for signal, bits in signals.items():
                 names.append(f"    m_axi_gmem{port}_{signal},")

@@ -8,6 +8,7 @@ from hls.render import drift
 from hls.spec.config import load, resized
 from hls.spec.registers import REGISTERS
 from sim.rtl.shell.render import SNAPSHOT, sources
+from sim.rtl.shell.watched import PORTS
 
 
 def test_the_committed_rendering_is_fresh() -> None:
@@ -26,4 +27,4 @@ def test_bursts_are_those_of_the_configuration() -> None:
     config = resized(load("toy"), {"burst_words": 64, "outstanding": 3})
     files = sources(config)
     for name in ("peelvit_top.sv", "bench.sv"):
-        assert files[name].count(".MAX_BURST(64), .OUTSTANDING(3)") == config.ports
+        assert files[name].count(".MAX_BURST(64), .OUTSTANDING(3)") == PORTS

@@ -1,4 +1,4 @@
-// per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its `key_count` listed patch keys; with MAP probabilities of the first `map_rows` queries are summed over heads. Of a batch's images those that follow each other: between their class and patch rows are `gap` rows of others.
+// per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its `key_count` listed patch keys; with MAP probabilities of the first `map_rows` queries are summed over heads. Images may be some of a batch that follow each other: `gap` rows of others lie between class and patch rows.
 #pragma once
 
 #include "../attention/unit.hpp"

@@ -10,6 +10,7 @@ module peelvit_control (
     output logic [63:0] reg_mem0,
     output logic [63:0] reg_mem1,
     output logic [63:0] reg_mem2,
+    output logic [63:0] reg_mem3,
     output logic [31:0] reg_window_words,
     output logic [31:0] reg_program,
     input  logic [31:0] reg_status,
@@ -47,14 +48,16 @@ module peelvit_control (
     localparam logic [11:0] MEM1_HIGH = 12'h020;
     localparam logic [11:0] MEM2 = 12'h028;
     localparam logic [11:0] MEM2_HIGH = 12'h02c;
-    localparam logic [11:0] WINDOW_WORDS = 12'h034;
-    localparam logic [11:0] PROGRAM = 12'h03c;
-    localparam logic [11:0] STATUS = 12'h044;
-    localparam logic [11:0] FAILED_INSTRUCTION = 12'h054;
-    localparam logic [11:0] HASH_LOW = 12'h064;
-    localparam logic [11:0] HASH_HIGH = 12'h074;
-    localparam logic [11:0] CYCLES_LOW = 12'h084;
-    localparam logic [11:0] CYCLES_HIGH = 12'h094;
+    localparam logic [11:0] MEM3 = 12'h034;
+    localparam logic [11:0] MEM3_HIGH = 12'h038;
+    localparam logic [11:0] WINDOW_WORDS = 12'h040;
+    localparam logic [11:0] PROGRAM = 12'h048;
+    localparam logic [11:0] STATUS = 12'h050;
+    localparam logic [11:0] FAILED_INSTRUCTION = 12'h060;
+    localparam logic [11:0] HASH_LOW = 12'h070;
+    localparam logic [11:0] HASH_HIGH = 12'h080;
+    localparam logic [11:0] CYCLES_LOW = 12'h090;
+    localparam logic [11:0] CYCLES_HIGH = 12'h0a0;
 
     logic       finished, ready, auto_restart, gie;
     logic [1:0] ier, isr;
@@ -91,6 +94,7 @@ module peelvit_control (
             reg_mem0 <= '0;
             reg_mem1 <= '0;
             reg_mem2 <= '0;
+            reg_mem3 <= '0;
             reg_window_words <= '0;
             reg_program <= '0;
         end else begin
@@ -116,6 +120,8 @@ module peelvit_control (
                     MEM1_HIGH: reg_mem1[63:32] <= written(reg_mem1[63:32]);
                     MEM2: reg_mem2[31:0] <= written(reg_mem2[31:0]);
                     MEM2_HIGH: reg_mem2[63:32] <= written(reg_mem2[63:32]);
+                    MEM3: reg_mem3[31:0] <= written(reg_mem3[31:0]);
+                    MEM3_HIGH: reg_mem3[63:32] <= written(reg_mem3[63:32]);
                     WINDOW_WORDS: reg_window_words[31:0] <= written(reg_window_words[31:0]);
                     PROGRAM: reg_program[31:0] <= written(reg_program[31:0]);
                     default: ;
@@ -143,6 +149,8 @@ module peelvit_control (
                     MEM1_HIGH: rdata <= reg_mem1[63:32];
                     MEM2: rdata <= reg_mem2[31:0];
                     MEM2_HIGH: rdata <= reg_mem2[63:32];
+                    MEM3: rdata <= reg_mem3[31:0];
+                    MEM3_HIGH: rdata <= reg_mem3[63:32];
                     WINDOW_WORDS: rdata <= reg_window_words;
                     PROGRAM: rdata <= reg_program;
                     STATUS: rdata <= reg_status;

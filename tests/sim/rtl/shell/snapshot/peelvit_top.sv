@@ -138,6 +138,51 @@ module peelvit_top (
     input  logic [0:0]   m_axi_gmem2_RID,
     input  logic [0:0]   m_axi_gmem2_RUSER,
     input  logic [1:0]   m_axi_gmem2_RRESP,
+    output logic         m_axi_gmem3_AWVALID,
+    input  logic         m_axi_gmem3_AWREADY,
+    output logic [63:0]  m_axi_gmem3_AWADDR,
+    output logic [0:0]   m_axi_gmem3_AWID,
+    output logic [7:0]   m_axi_gmem3_AWLEN,
+    output logic [2:0]   m_axi_gmem3_AWSIZE,
+    output logic [1:0]   m_axi_gmem3_AWBURST,
+    output logic [1:0]   m_axi_gmem3_AWLOCK,
+    output logic [3:0]   m_axi_gmem3_AWCACHE,
+    output logic [2:0]   m_axi_gmem3_AWPROT,
+    output logic [3:0]   m_axi_gmem3_AWQOS,
+    output logic [3:0]   m_axi_gmem3_AWREGION,
+    output logic [0:0]   m_axi_gmem3_AWUSER,
+    output logic         m_axi_gmem3_WVALID,
+    input  logic         m_axi_gmem3_WREADY,
+    output logic [127:0] m_axi_gmem3_WDATA,
+    output logic [15:0]  m_axi_gmem3_WSTRB,
+    output logic         m_axi_gmem3_WLAST,
+    output logic [0:0]   m_axi_gmem3_WID,
+    output logic [0:0]   m_axi_gmem3_WUSER,
+    input  logic         m_axi_gmem3_BVALID,
+    output logic         m_axi_gmem3_BREADY,
+    input  logic [1:0]   m_axi_gmem3_BRESP,
+    input  logic [0:0]   m_axi_gmem3_BID,
+    input  logic [0:0]   m_axi_gmem3_BUSER,
+    output logic         m_axi_gmem3_ARVALID,
+    input  logic         m_axi_gmem3_ARREADY,
+    output logic [63:0]  m_axi_gmem3_ARADDR,
+    output logic [0:0]   m_axi_gmem3_ARID,
+    output logic [7:0]   m_axi_gmem3_ARLEN,
+    output logic [2:0]   m_axi_gmem3_ARSIZE,
+    output logic [1:0]   m_axi_gmem3_ARBURST,
+    output logic [1:0]   m_axi_gmem3_ARLOCK,
+    output logic [3:0]   m_axi_gmem3_ARCACHE,
+    output logic [2:0]   m_axi_gmem3_ARPROT,
+    output logic [3:0]   m_axi_gmem3_ARQOS,
+    output logic [3:0]   m_axi_gmem3_ARREGION,
+    output logic [0:0]   m_axi_gmem3_ARUSER,
+    input  logic         m_axi_gmem3_RVALID,
+    output logic         m_axi_gmem3_RREADY,
+    input  logic [127:0] m_axi_gmem3_RDATA,
+    input  logic         m_axi_gmem3_RLAST,
+    input  logic [0:0]   m_axi_gmem3_RID,
+    input  logic [0:0]   m_axi_gmem3_RUSER,
+    input  logic [1:0]   m_axi_gmem3_RRESP,
     input  logic         s_axi_control_AWVALID,
     output logic         s_axi_control_AWREADY,
     input  logic [11:0]  s_axi_control_AWADDR,
@@ -167,7 +212,7 @@ module peelvit_top (
         output bit read_valid, output bit [63:0] read_run, output bit write_valid, output bit [63:0] write_run,
         output bit word_valid, output bit [127:0] word, output int unsigned strobe);
 
-    localparam int PORTS = 3;
+    localparam int PORTS = 4;
 
     // Control.
     logic start, done;
@@ -179,6 +224,7 @@ module peelvit_top (
         .reg_mem0(mem[0]),
         .reg_mem1(mem[1]),
         .reg_mem2(mem[2]),
+        .reg_mem3(mem[3]),
         .reg_window_words(window_words), .reg_program(program_word), .reg_status(status), .reg_failed_instruction(failed_instruction),
         .reg_hash_low(hash_low), .reg_hash_high(hash_high), .reg_cycles_low(cycles[31:0]), .reg_cycles_high(cycles[63:32]),
         .awvalid(s_axi_control_AWVALID),
@@ -370,6 +416,59 @@ module peelvit_top (
     assign m_axi_gmem2_ARQOS = '0;
     assign m_axi_gmem2_ARREGION = '0;
     assign m_axi_gmem2_ARUSER = '0;
+
+    peelvit_axi_master #(.MAX_BURST(16), .OUTSTANDING(16)) master3 (
+        .clk(ap_clk), .rst_n(ap_rst_n), .base(mem[3]), .halt(halt),
+        .quiet(quiet[3]), .failed(failed[3]),
+        .read_valid(read_valid[3]), .read_ready(read_ready[3]),
+        .read_address(read_run[3][31:0]), .read_words(read_run[3][63:32]),
+        .data_valid(data_valid[3]), .data(data[3]),
+        .write_valid(write_valid[3]), .write_ready(write_ready[3]),
+        .write_address(write_run[3][31:0]), .write_words(write_run[3][63:32]),
+        .word_valid(word_valid[3]), .word_ready(word_ready[3]),
+        .word(word[3]), .word_strobe(strobe[3]), .answered(answered[3]),
+        .awvalid(m_axi_gmem3_AWVALID),
+        .awready(m_axi_gmem3_AWREADY),
+        .awaddr(m_axi_gmem3_AWADDR),
+        .awlen(m_axi_gmem3_AWLEN),
+        .wvalid(m_axi_gmem3_WVALID),
+        .wready(m_axi_gmem3_WREADY),
+        .wdata(m_axi_gmem3_WDATA),
+        .wstrb(m_axi_gmem3_WSTRB),
+        .wlast(m_axi_gmem3_WLAST),
+        .bvalid(m_axi_gmem3_BVALID),
+        .bready(m_axi_gmem3_BREADY),
+        .bresp(m_axi_gmem3_BRESP),
+        .arvalid(m_axi_gmem3_ARVALID),
+        .arready(m_axi_gmem3_ARREADY),
+        .araddr(m_axi_gmem3_ARADDR),
+        .arlen(m_axi_gmem3_ARLEN),
+        .rvalid(m_axi_gmem3_RVALID),
+        .rready(m_axi_gmem3_RREADY),
+        .rdata(m_axi_gmem3_RDATA),
+        .rresp(m_axi_gmem3_RRESP),
+        .rlast(m_axi_gmem3_RLAST)
+    );
+    assign m_axi_gmem3_AWID = '0;
+    assign m_axi_gmem3_AWSIZE = 3'd4;    // 16 bytes
+    assign m_axi_gmem3_AWBURST = 2'b01;  // INCR
+    assign m_axi_gmem3_AWLOCK = '0;
+    assign m_axi_gmem3_AWCACHE = 4'b0011;  // normal, non-cacheable, bufferable
+    assign m_axi_gmem3_AWPROT = '0;
+    assign m_axi_gmem3_AWQOS = '0;
+    assign m_axi_gmem3_AWREGION = '0;
+    assign m_axi_gmem3_AWUSER = '0;
+    assign m_axi_gmem3_WID = '0;
+    assign m_axi_gmem3_WUSER = '0;
+    assign m_axi_gmem3_ARID = '0;
+    assign m_axi_gmem3_ARSIZE = 3'd4;
+    assign m_axi_gmem3_ARBURST = 2'b01;
+    assign m_axi_gmem3_ARLOCK = '0;
+    assign m_axi_gmem3_ARCACHE = 4'b0011;
+    assign m_axi_gmem3_ARPROT = '0;
+    assign m_axi_gmem3_ARQOS = '0;
+    assign m_axi_gmem3_ARREGION = '0;
+    assign m_axi_gmem3_ARUSER = '0;
 
     always_comb begin
         first_failure = 2'b00;
