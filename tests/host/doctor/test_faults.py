@@ -22,6 +22,7 @@ from sim.board.bitstream import write_bitstream
 from sim.board.board import Board, BoardOptions
 from sim.board.faults import KINDS, parse_fault
 from sim.board.server import BoardServer
+from sim.csim import build
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -47,6 +48,7 @@ HARMLESS = {"no-ranges"}
 
 @pytest.fixture(scope="module")
 def bitfile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    build(load("toy"), "fast")  # or the board's first answer would wait for the compiler
     return write_bitstream(load("toy"), tmp_path_factory.mktemp("bitstream") / "toy.bit")
 
 

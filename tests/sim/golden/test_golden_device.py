@@ -21,6 +21,7 @@ from hls.spec.instruction import (
     INSTRUCTION_BYTES,
     INSTRUCTION_WORDS,
     LAYOUT_FIELD,
+    VERSION,
     Instruction,
     Matrix,
     assemble,
@@ -83,7 +84,7 @@ def test_a_good_program_runs_to_its_end() -> None:
     [
         (with_header(PLAIN, magic=0), Status.BAD_MAGIC),
         (with_header(PLAIN, magic=0, version=9, instructions=1 << 31), Status.BAD_MAGIC),
-        (with_header(PLAIN, version=2, hash_low=1), Status.BAD_VERSION),
+        (with_header(PLAIN, version=VERSION + 1, hash_low=1), Status.BAD_VERSION),
         (with_header(PLAIN, hash_low=1, instructions=0), Status.CONFIGURATION_MISMATCH),
         (with_header(PLAIN, hash_high=1), Status.CONFIGURATION_MISMATCH),
         (with_header(PLAIN, instructions=0), Status.MISSING_END),

@@ -34,7 +34,8 @@ def cycles(op_name: str, heads: int, ratio: float) -> int:
     """Modelled cycles of one attention instruction at 197 tokens; all data are zero, which no loop looks at."""
     op, keys = BY_NAME[op_name], keys_per_query(PATCHES, ratio)
     sparse = keys is not None and keys < PATCHES
-    shape = {"batch": 1, "patches": PATCHES, "heads": heads, "head_dim": 64, "queries": 1 + PATCHES, "map_rows": 0, "gap": 0}
+    shape = {"batch": 1, "patches": PATCHES, "heads": heads, "head_dim": 64, "queries": 1 + PATCHES}
+    shape |= {"map_rows": 0, "gap": 0}
     shape["key_count"] = keys if sparse else 0
     shape = {name: shape[name] for name in op.dimensions}
     flags, operands, word = (("SPARSE",) if sparse else ()), {}, RECORD_WORDS * SLOTS

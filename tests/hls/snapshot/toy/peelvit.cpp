@@ -211,13 +211,14 @@ inline int run_program(word_t* mem0, word_t* mem1, word_t* mem2, word_t* mem3, w
     job.runs = false;
     AttentionStatistics statistics;
 sides:
-    for (int i = 0; i < 2 * instructions && !progress.has_ended; ++i) {
+    for (int i = 0; i < 2 * instructions; ++i) {  // an instruction of the attention unit takes two
 #pragma HLS loop_tripcount max = 2048
         const Progress before = progress;
         const int most = job.runs ? int(before.attention.beside) : instructions - before.next;
         run_sides(mem0, mem1, mem2, mem3, mem4, window_words, program, slot_count, most, before, progress, slots, job, statistics);
         if (job.runs && before.attention.opcode == kOpAttention) record_attention(before.attention, job, statistics, slots);
         if (job.runs && before.attention.opcode != kOpAttention) record_attention_backward(before.attention, job, statistics, slots);
+        if (progress.has_ended) break;
         job.runs = progress.has_attention;
         if (progress.has_attention) {
             job = attention_job_of(progress.attention, slots);
