@@ -143,12 +143,8 @@ async def byte_strobes(dut: Any) -> None:
     """Every single lane, none, and random sets: what has no strobe stays as it was."""
     bench = await Bench.start(dut)
     draw = random.Random(3)
-    strobes = (
-        [1 << lane for lane in range(16)]
-        + [0x00FF, 0xF00F]
-        + [0] * PORTS**2
-        + [draw.getrandbits(16) for _ in range(12)]
-    )
+    strobes = [1 << lane for lane in range(16)] + [0x00FF, 0xF00F] + [0] * PORTS**2
+    strobes += [draw.getrandbits(16) for _ in range(12)]
     descriptors = [
         descriptor(3 + i % 5, 300 + 8 * i, 2100 + 11 * i, (i % PORTS, i // PORTS % PORTS), strobe)
         for i, strobe in enumerate(strobes)
