@@ -64,7 +64,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     _master("word_overwritten", "unsent != 0 && (!wvalid || wready)", "unsent != 0", WAITING),
     _master("request_survives_reset", "            arvalid   <= 1'b0;\n            rready", "            rready",
             "reset_in_the_middle"),
-    _control("window_offset", "WINDOW_WORDS = 12'h040", "WINDOW_WORDS = 12'h044", "arguments|a_run_ends"),
+    _control("window_offset", "WINDOW_WORDS = 12'h04c", "WINDOW_WORDS = 12'h050", "arguments|a_run_ends"),
     _control("interrupt_without_gie", "gie && isr != 0", "isr != 0", "interrupts"),
     _control("done_not_cleared", "    finished <= 1'b0;", "    finished <= finished;", "a_run_ends"),
     _control("register_strobes_ignored", "wstrb[lane] ? wdata", "1'b1 ? wdata", "byte_strobes"),

@@ -15,7 +15,7 @@ EXPORT void peelvit_use_kernel(const char* path);
 
 namespace {
 
-constexpr int kPorts = 4;  // the masters of hls/spec/system.py
+constexpr int kPorts = 5;  // the masters of hls/spec/system.py
 constexpr unsigned kDecodeError = 3;
 constexpr std::uint64_t kNever = ~std::uint64_t(0);
 constexpr std::int64_t kMostCredit = 16000;
@@ -70,7 +70,7 @@ struct Fault {
 struct Simulation {
     VerilatedContext context;
     Vpeelvit_bench top{&context};
-    Signals ports[kPorts] = {SIGNALS(0), SIGNALS(1), SIGNALS(2), SIGNALS(3)};
+    Signals ports[kPorts] = {SIGNALS(0), SIGNALS(1), SIGNALS(2), SIGNALS(3), SIGNALS(4)};
     std::deque<Burst> reading[kPorts], writing[kPorts], answering[kPorts];
     bool answered_read[kPorts] = {}, answered_write[kPorts] = {};  // at the last edge
     Timing timing;
@@ -269,5 +269,8 @@ EXPORT void shell_counts(void* handle, std::uint64_t of[3]) {
     of[2] = s.bytes;
 }
 
-// Whether a checker saw a breach: bits by port and rule.
-EXPORT std::uint64_t shell_breaches(void* handle) { return static_cast<Simulation*>(handle)->top.breaches; }
+// Whether a checker saw a breach: bits by port and rule, in words of 32.
+EXPORT void shell_breaches(void* handle, std::uint32_t* of) {
+    const auto& breaches = static_cast<Simulation*>(handle)->top.breaches;
+    for (std::size_t word = 0; word < sizeof(breaches) / sizeof(*of); ++word) of[word] = breaches[word];
+}

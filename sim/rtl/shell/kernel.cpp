@@ -7,7 +7,7 @@
 namespace peelvit::bus {
 
 void body() {
-    peelvit_top(nullptr, nullptr, nullptr, nullptr, window_words, program, &result[0], &result[1], &result[2],
+    peelvit_top(nullptr, nullptr, nullptr, nullptr, nullptr, window_words, program, &result[0], &result[1], &result[2],
                 &result[3]);
     cycles::now();
 }

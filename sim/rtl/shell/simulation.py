@@ -74,7 +74,7 @@ class Shell:
             ("read", u32, [pointer, u32]),
             ("clock", ctypes.c_int, [pointer, u64]),
             ("counts", None, [pointer, pointer]),
-            ("breaches", u64, [pointer]),
+            ("breaches", None, [pointer, pointer]),
         ):
             function = getattr(library, f"shell_{name}")
             function.restype, function.argtypes = result, arguments
@@ -150,8 +150,10 @@ class Shell:
 
     def breaches(self) -> list[str]:
         """Rules of AXI or of the configuration that were broken."""
-        bits = int(self._library.shell_breaches(self._handle))
-        places = (divmod(bit, len(RULES)) for bit in range(bits.bit_length()) if bits >> bit & 1)
+        words = np.zeros(-(-PORTS * len(RULES) // 32), np.uint32)
+        self._library.shell_breaches(self._handle, words.ctypes.data)
+        broken = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
+        places = (divmod(int(bit), len(RULES)) for bit in broken)
         return [f"port {port}: {RULES[rule].text}" for port, rule in places]
 
     def check(self) -> None:

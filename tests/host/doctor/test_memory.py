@@ -60,7 +60,7 @@ def test_memory_above_4_gib_needs_ports_that_reach_it(tmp_path: Path) -> None:
     handoff.write_text("\n".join(low))
     finding = memory.high_memory(site_of(tmp_path, bitfile=bitfile))
     assert finding.verdict is Verdict.FAIL
-    assert "only 3 of 4 memory ports" in finding.text
+    assert "only 4 of 5 memory ports" in finding.text
     write(tmp_path, "/proc/meminfo", meminfo(total_mib=2048))
     assert memory.high_memory(site_of(tmp_path, bitfile=bitfile)).verdict is Verdict.OK
 

@@ -28,7 +28,7 @@ static void save(unsigned address, int words) {
     }
 }
 
-static void load_all(int words, int pitch) {
+static void load_four(int words, int pitch) {
     for (int i = 0; i < words; ++i) {
         PIPELINE(i == 0, 1, kReadLatency);
         read_word<0>(memory, unsigned(i * pitch));
@@ -121,17 +121,16 @@ static void outer_region(int iterations) {
     }
 }
 
-template <int kTrips, int kOtherTrips>
-static void two_sides() {
+static void two_sides(int trips, int other_trips) {
     SIDES();
-    ONE_SIDE(work(kTrips, 1, 5));
-    OTHER_SIDE(work(kOtherTrips, 1, 5), true);
+    ONE_SIDE(work(trips, 1, 5));
+    OTHER_SIDE(work(other_trips, 1, 5), true);
 }
 
 static void sides_on_one_memory() {
     SIDES();
-    ONE_SIDE(load_three(64, 1));
-    OTHER_SIDE(load<3>(0, 100), true);
+    ONE_SIDE(load_four(64, 1));
+    OTHER_SIDE(load<4>(0, 100), true);
 }
 
 static void one_side() {
@@ -165,8 +164,8 @@ int main() {
     CASE("slow loop", load<0>(0, 16, 1, 4));
     CASE("store", save<2>(0, 32));
     CASE("loop after loop", load<0>(0, 8); load<0>(8, 8));
-    CASE("all ports", load_all(32, 1));
-    CASE("all ports strided", load_all(10, 7));
+    CASE("all ports", load_four(32, 1));
+    CASE("all ports strided", load_four(10, 7));
     cycles::rows_wait = true;
     CASE("rows that wait", load_rows(5, 20); save<2>(0, 32));
     cycles::rows_wait = false;
@@ -181,8 +180,8 @@ int main() {
     CASE("region in a task", outer_region(3));
     CASE("task that is fed", fed_region(3, 100, 30));
     CASE("slow task that is fed", fed_region(3, 30, 100));
-    CASE("a short other side", two_sides<100, 40>());
-    CASE("a long other side", two_sides<40, 100>());
+    CASE("a short other side", two_sides(100, 40));
+    CASE("a long other side", two_sides(40, 100));
     CASE("sides on one memory", sides_on_one_memory());
     CASE("one side alone", one_side());
     CASE("stocking region", stocking_region(4));

@@ -19,7 +19,7 @@ from sim.csim import build
 CONFIG = """\
 #pragma once
 namespace peelvit {
-constexpr int kMasters = 4;
+constexpr int kMasters = 5;
 constexpr int kReadLatency = 40, kWriteLatency = 20, kBurstWords = 16, kOutstanding = 8;
 constexpr int kDdrWords = 4, kDdrWordsPerThousand = 2000;
 }
@@ -71,8 +71,8 @@ CASES = {
     "a short other side": (0, 100, 0, 5),
     # 105 cycles, of which 45 are the first side's
     "a long other side": (0, 40 + 60, 0, 5),
-    # 192 and 100 words at two a cycle, where one side alone takes 96 + 40 and the other 6 * 16 + 5 + 40
-    "sides on one memory": (0, 0, 96 + 10, 40),
+    # 256 and 100 words at two a cycle, where one side alone takes 128 + 40 and the other 6 * 16 + 5 + 40
+    "sides on one memory": (0, 0, 128 + 10, 40),
     "one side alone": (0, 40, 0, 5),
     # 12 + 12 + 102, then 102 for each further iteration: the first task waits for the third, which sets the pace anyway
     "stocking region": (0, 4 * 100, 0, 12 + 12 + 4 * 2),
@@ -125,5 +125,5 @@ def test_gelu_on_the_toy_accelerator() -> None:
     assert counters.instruction_kinds.tolist() == [
         [0, checks, INSTRUCTION_WORDS + 5 * 32, fetch + dispatch + region - 168 - checks]
     ]
-    assert counters.instruction_words.tolist() == [[INSTRUCTION_WORDS, 160, 0, 0, 0, 0, 160, 0]]
+    assert counters.instruction_words.tolist() == [[INSTRUCTION_WORDS, 160, 0, 0, 0, 0, 0, 160, 0, 0]]
     assert counters.instruction_bounds == ("load_block<1>",)

@@ -1,6 +1,6 @@
-// What the attention unit reads, a process a port. All three share rows of q or dy for the block after this one and of
-// what the next head keeps on chip; the first two bring, each for a half of the lanes, rows of probabilities or of
-// gradients of scores, and lists.
+// What the attention unit reads, a process a port. They share rows of q or dy for the block after this one and of what the
+// next head keeps on chip, and bring, each for a half of the lanes, rows of probabilities or of gradients of scores, and
+// lists.
 #pragma once
 
 #include "place.hpp"
@@ -8,7 +8,7 @@
 namespace peelvit {
 
 // Rows that come in for later, word by word, through a port.
-constexpr int kComingWords = 144;
+constexpr int kComingWords = 128;
 using ComingWords = word_t[kComingWords];
 
 // Of a half of the lanes the block's rows over keys, and its lists: `row * kTokenWords + word`.
@@ -21,11 +21,10 @@ struct LoadedRows {
 // A half of the lists of all blocks of an image.
 using KeyLists = token_t[kQueryBlocks * kLoadedWords][kLanes];
 
-// What is read in three parts: the unit's first port brings the first one, its second port the others.
-constexpr int kFirstMemory = 3;
-constexpr int memory_of(int part) { return kFirstMemory + (part == 0 ? 0 : 1); }
+// The unit's ports are the masters behind those of all other units.
+constexpr int memory_of(int port) { return 3 + port; }
 
-// What a part reads, kind by kind.
+// What a port reads, kind by kind.
 constexpr int kOwnRows = 0;
 constexpr int kNextRows = 1;
 constexpr int kMatrixRows = 2;
@@ -33,8 +32,8 @@ constexpr int kLists = 3;
 constexpr int kNothing = 4;
 
 struct PortLoad {
-    place_t rows[kNothing];   // of each kind, of the port; of the first two those of all ports
-    place_t words[kNothing];  // of a row; of the first two up to where the port's part of a row ends
+    place_t rows[kNothing];   // of each kind, of the port; of the first two those of both ports
+    place_t words[kNothing];  // of a row
     place_t class_words;      // of the class query's row of the matrix
 };
 
@@ -47,17 +46,13 @@ struct PortWalk {
 inline PortLoad port_load(const AttentionJob& job, const Block& block, int port) {
 #pragma HLS inline
     const int lane = port * kHalf;
-    const bool reads_matrix = port < 2 && block.pass != kScores;
-    const bool reads_lists = port < 2 && block.fresh_lists;
     PortLoad load;
-    const int row_end = smaller(narrow<6>(job.head_words), end_word(port));
-    const bool brings = row_end > begin_word(port);
-    load.rows[kOwnRows] = brings ? int(block.own_rows) : 0;
-    load.rows[kNextRows] = brings ? int(block.next_rows) : 0;
-    load.rows[kMatrixRows] = reads_matrix ? lanes_rows(block_queries(job, block.first), lane, kHalf) : 0;
-    load.rows[kLists] = reads_lists ? lanes_rows(block_patch_queries(job, block.first), lane, kHalf) : 0;
-    load.words[kOwnRows] = row_end;
-    load.words[kNextRows] = row_end;
+    load.rows[kOwnRows] = block.own_rows;
+    load.rows[kNextRows] = block.next_rows;
+    load.rows[kMatrixRows] = block.pass != kScores ? lanes_rows(block_queries(job, block.first), lane, kHalf) : 0;
+    load.rows[kLists] = block.fresh_lists ? lanes_rows(block_patch_queries(job, block.first), lane, kHalf) : 0;
+    load.words[kOwnRows] = narrow<6>(job.head_words);
+    load.words[kNextRows] = narrow<6>(job.head_words);
     load.words[kMatrixRows] = narrow<7>(words16(job.patch_keys));
     load.words[kLists] = narrow<7>(words16(job.key_count));
     load.class_words = narrow<7>(words16(job.class_keys));
@@ -77,7 +72,7 @@ inline int port_words(const AttentionJob& job, const Block& block, const PortLoa
     const bool has_class = is_here && has_class_query(job, block.first);
     int words = has_class && load.rows[kMatrixRows] > 0 ? int(load.class_words - load.words[kMatrixRows]) : 0;
     const int coming_rows = through(load.rows[kOwnRows], port) + through(load.rows[kNextRows], port);
-    words += short_product(coming_rows, load.words[kOwnRows] - begin_word(port));
+    words += short_product(coming_rows, load.words[kOwnRows]);
     words += short_product(load.rows[kMatrixRows], load.words[kMatrixRows]);
     return words + short_product(load.rows[kLists], load.words[kLists]);
 }
@@ -88,7 +83,7 @@ inline int next_kind(const PortLoad& load, int kind, int port) {
     int found = kNothing;
     for (int i = kNothing - 1; i >= 0; --i) {
 #pragma HLS unroll
-        if (i >= kind && load.rows[i] > (i < kMatrixRows ? first_row(port) : 0)) found = i;
+        if (i >= kind && load.rows[i] > (i < kMatrixRows ? port : 0)) found = i;
     }
     return found;
 }
@@ -97,8 +92,8 @@ inline int next_kind(const PortLoad& load, int kind, int port) {
 inline void begin_kind(const PortLoad& load, int kind, int port, PortWalk& walk) {
 #pragma HLS inline
     walk.kind = next_kind(load, kind, port);
-    walk.row = walk.kind < kMatrixRows ? first_row(port) : 0;
-    walk.word = walk.kind < kMatrixRows ? begin_word(port) : 0;
+    walk.row = walk.kind < kMatrixRows ? port : 0;
+    walk.word = 0;
 }
 
 inline PortWalk first_word(const PortLoad& load, int port) {
@@ -115,8 +110,8 @@ inline void advance(const PortLoad& load, int port, bool is_class, PortWalk& wal
     const int words = int(is_longer ? load.class_words : load.words[kind]);
     walk.word = narrow<7>(walk.word) + 1;
     if (walk.word < words) return;
-    walk.word = kind < kMatrixRows ? begin_word(port) : 0;
-    walk.row = narrow<9>(walk.row) + (kind < kMatrixRows ? row_stride(port) : 1);
+    walk.word = 0;
+    walk.row = narrow<9>(walk.row) + (kind < kMatrixRows ? int(kSides) : 1);
     if (walk.row < load.rows[kind]) return;
     begin_kind(load, kind + 1, port, walk);
 }
@@ -200,32 +195,6 @@ load_words:
         }
         if (kind != kNothing) advance(load, kPort, row_of(walk, kPort) == short_of(block.matrix_in.class_row), walk);
     }
-}
-
-// What the last port brings.
-template <int kPort>
-inline void load_coming(const word_t* mem, const AttentionJob& job, const Block& block, ComingWords& coming) {
-#pragma HLS inline off
-#pragma HLS allocation operation instances = mul limit = 2
-    const PortLoad load = port_load(job, block, kPort);
-    const int length = port_words(job, block, load, kPort);
-    const BlockRows rows[kNothing] = {block.own, block.next, block.matrix_in, block.lists};
-#pragma HLS array_partition variable = rows type = complete
-    PortWalk walk = first_word(load, kPort);
-load_coming_words:
-    for (int n = 0; n < length; ++n) {
-#pragma HLS loop_tripcount max = 144
-        PIPELINE(n == 0, 1, kReadLatency);
-        coming[n] = word_at<kPort>(mem, rows, walk);
-        advance(load, kPort, false, walk);
-    }
-}
-
-// Both parts of the second port.
-inline void load_two(const word_t* mem, const AttentionJob& job, const Block& block, KeyLists& lists, ComingWords& coming1,
-                     ComingWords& coming2, LoadedRows& to) {
-    load<1>(mem, job, block, lists, coming1, to);
-    load_coming<2>(mem, job, block, coming2);
 }
 
 }  // namespace peelvit

@@ -169,9 +169,9 @@ inline bool waits(int c, int port) { return port == 1 && c == 0; }
 inline Arrival first_arrival(const Block& block, int port) {
 #pragma HLS inline
     Arrival at;
-    at.is_next = block.own_rows <= first_row(port);
-    at.row = first_row(port);
-    at.word = port == 1 ? end_word(port) - 1 : begin_word(port);
+    at.is_next = block.own_rows <= port;
+    at.row = port;
+    at.word = port == 1 ? int(kHeadWords) - 1 : 0;
     at.count = 0;
     return at;
 }
@@ -179,9 +179,8 @@ inline Arrival first_arrival(const Block& block, int port) {
 // Steps in which rows come in.
 inline int arriving_steps(const Block& block) {
 #pragma HLS inline
-    const int front = (block.own_rows + block.next_rows) * kFrontWords;
-    const int rest = (through(block.own_rows, 0) + through(block.next_rows, 0)) * (kHeadWords - kFrontWords) + 1;
-    return block.own_rows > 0 || block.next_rows > 0 ? larger(front, rest) : 0;
+    const int rows = through(block.own_rows, 0) + through(block.next_rows, 0);
+    return rows > 0 ? rows * kHeadWords + 1 : 0;
 }
 
 // Where a head's half of the resident rows begins.
@@ -189,19 +188,18 @@ inline int half_of(bool buffer) { return buffer ? int(kMaxTokens) : 0; }
 
 // Rows that come in, word by word, to the other half of the own rows, or of those kept.
 inline void take_rows(const AttentionJob& job, const Block& block, int c, const ComingWords& coming0,
-                      const ComingWords& coming1, const ComingWords& coming2, Arrival (&at)[kPorts], KeptRows& kept,
-                      OwnRows& own) {
+                      const ComingWords& coming1, Arrival (&at)[kSides], KeptRows& kept, OwnRows& own) {
 #pragma HLS inline
-    bool brings[kPorts];
-    word_t word[kPorts];
-    int place[kPorts];
+    bool brings[kSides];
+    word_t word[kSides];
+    int place[kSides];
 #pragma HLS array_partition variable = brings type = complete
 #pragma HLS array_partition variable = word type = complete
 #pragma HLS array_partition variable = place type = complete
     const bool own_are_kept = is_outer(block.own_pass);
     const int own_place = (own_are_kept ? half_of(block.own_buffer) : 0) + (block.parity ? 0 : int(kQueryBlock));
     const int next_place = half_of(!block.buffer) + narrow<10>(block.next_first);
-    for (int port = 0; port < kPorts; ++port) {
+    for (int port = 0; port < kSides; ++port) {
 #pragma HLS unroll
         const int row = narrow<9>(at[port].row);
         const bool exists = at[port].is_next ? row < block.next_rows : row < block.own_rows;
@@ -209,7 +207,7 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
         word[port] = zero_word();  // behind a head's dimensions
         if (brings[port] && at[port].word < job.head_words) {
             const int count = narrow<11>(at[port].count);
-            word[port] = port == 0 ? coming0[count] : (port == 1 ? coming1[count] : coming2[count]);
+            word[port] = port == 0 ? coming0[count] : coming1[count];
             at[port].count = count + 1;
         }
         place[port] = (at[port].is_next ? next_place : own_place) + row;
@@ -221,14 +219,7 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
 #pragma HLS array_partition variable = keeps type = complete
 #pragma HLS array_partition variable = to type = complete
 #pragma HLS array_partition variable = taken type = complete
-    for (int w = 0; w < kFrontWords; ++w) {
-#pragma HLS unroll
-        takes[w] = brings[kLastPort] && at[kLastPort].word == w;
-        keeps[w] = own_are_kept || at[kLastPort].is_next;
-        to[w] = place[kLastPort];
-        taken[w] = word[kLastPort];
-    }
-    for (int w = kFrontWords; w < kHeadWords; ++w) {
+    for (int w = 0; w < kHeadWords; ++w) {
 #pragma HLS unroll
         const bool first = brings[0] && at[0].word == w;
         const bool second = brings[1] && at[1].word == w;
@@ -242,15 +233,15 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
         if (takes[w] && keeps[w]) kept[to[w]][w] = taken[w];
         if (takes[w] && !keeps[w]) own[narrow<7>(to[w])][w] = taken[w];
     }
-    for (int port = 0; port < kPorts; ++port) {
+    for (int port = 0; port < kSides; ++port) {
 #pragma HLS unroll
         at[port].word = narrow<6>(at[port].word) + 1;
-        if (at[port].word == end_word(port)) {
-            at[port].word = begin_word(port);
-            if (!waits(c, port)) at[port].row = narrow<9>(at[port].row) + row_stride(port);
+        if (at[port].word == kHeadWords) {
+            at[port].word = 0;
+            if (!waits(c, port)) at[port].row = narrow<9>(at[port].row) + kSides;
             if (!at[port].is_next && at[port].row >= block.own_rows) {
                 at[port].is_next = true;
-                at[port].row = first_row(port);
+                at[port].row = port;
             }
         }
     }
@@ -258,7 +249,7 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
 
 inline void multiply(const AttentionJob& job, const Block& block, const LaneWeights& weights, const LaneTokens& tokens,
                      const LaneMarks& marks, const ComingWords& coming0, const ComingWords& coming1,
-                     const ComingWords& coming2, OwnRows& own, KeptRows& kept,
+                     OwnRows& own, KeptRows& kept,
                      gathered_t (&gradient)[2 * kKeyRows][kMaxHeadDim], ClassQuery& class_query, Products& products,
                      token_t (&token_of)[kBlockSteps][kLaneCount], Sums& sums) {
 #pragma HLS inline off
@@ -297,7 +288,7 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     gathered_t done[kLaneCount][kMaxHeadDim];
     dot_t most[kLaneCount];
     i16 class_weight[kLaneCount];
-    Arrival arrival[kPorts];
+    Arrival arrival[kSides];
 #pragma HLS array_partition variable = vector type = complete dim = 0
 #pragma HLS array_partition variable = coming_vector type = complete dim = 0
 #pragma HLS array_partition variable = acc type = complete dim = 0
@@ -305,7 +296,7 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
 #pragma HLS array_partition variable = most type = complete
 #pragma HLS array_partition variable = class_weight type = complete
 #pragma HLS array_partition variable = arrival type = complete
-    for (int port = 0; port < kPorts; ++port) {
+    for (int port = 0; port < kSides; ++port) {
 #pragma HLS unroll
         arrival[port] = first_arrival(block, port);
     }
@@ -340,7 +331,7 @@ multiply_steps:
 #pragma HLS dependence variable = kept type = inter dependent = false
 #pragma HLS dependence variable = own type = inter dependent = false
 #pragma HLS dependence variable = gradient type = inter dependent = false
-        if (c < arriving) take_rows(job, block, c, coming0, coming1, coming2, arrival, kept, own);
+        if (c < arriving) take_rows(job, block, c, coming0, coming1, arrival, kept, own);
         const bool drains = drained < kDrained;
         const bool leaves = !drains && left < kSumParts * leaving;
         if (drains || leaves) {

@@ -31,22 +31,13 @@ inline AttentionPlace first_place() {
     return place;
 }
 
-// Rows come in through all ports: the front words of each through the last port, the other words of every second row
-// through each of the first two. So a word has one port that it may come from, or two, and all ports bring about as many.
-constexpr int kLastPort = kPorts - 1;
-constexpr int kFrontWords = 3 * kHeadWords / 8;
-static_assert(kPorts == 3, "two ports share what the last one leaves");
-static_assert(kHeadWords - kFrontWords > 1, "the first two ports are never at the same word");
-
-inline int row_stride(int port) { return port == kLastPort ? 1 : kLastPort; }
-inline int first_row(int port) { return port == kLastPort ? 0 : port; }
-inline int begin_word(int port) { return port == kLastPort ? 0 : int(kFrontWords); }
-inline int end_word(int port) { return port == kLastPort ? int(kFrontWords) : int(kHeadWords); }
+// Rows come in through both ports, every second one through each. The second port is a word behind, so that the two are
+// never at the same word of a row.
+constexpr int kSides = 2;
+static_assert(kHeadWords > 1, "rows of one word leave no place for the port behind");
 
 // How many of so many rows come in through a port.
-inline int through(int rows, int port) {
-    return port == kLastPort ? rows : natural<9>(unsigned(rows + kLastPort - 1 - port)) / kLastPort;
-}
+inline int through(int rows, int port) { return natural<9>(unsigned(rows + kSides - 1 - port)) / kSides; }
 
 // A block: what is computed now; which rows come in for later; which sums over queries leave.
 struct Block {

@@ -45,7 +45,7 @@ attention_blocks:
 #pragma HLS loop_tripcount max = 1419
         DATAFLOW(b == 0);
         Block block;
-        ComingWords coming0, coming1, coming2;
+        ComingWords coming0, coming1;
         LoadedRows loaded0, loaded1;
         LaneWeights weights;
         LaneTokens tokens;
@@ -61,9 +61,8 @@ attention_blocks:
         HalfMapRows map_rows0, map_rows1;
         HalfSums rounded0, rounded1;
 #pragma HLS stream variable = coming0 type = fifo depth = 512
-#pragma HLS stream variable = coming1 type = fifo depth = 512
-#pragma HLS stream variable = coming2 type = fifo depth = 512
 #pragma HLS array_reshape variable = loaded0.list type = complete dim = 2
+#pragma HLS stream variable = coming1 type = fifo depth = 512
 #pragma HLS array_reshape variable = loaded1.list type = complete dim = 2
 #pragma HLS array_partition variable = weights type = complete dim = 1
 #pragma HLS array_reshape variable = tokens type = complete dim = 2
@@ -98,9 +97,9 @@ attention_blocks:
 #pragma HLS stream variable = rows1 type = pipo depth = 3
         PROCESS(next_block(job, place, block));
         PROCESS(load<0>(mem3, job, block, lists0, coming0, loaded0));
-        BESIDE(load_two(mem4, job, block, lists1, coming1, coming2, loaded1));
+        BESIDE(load<1>(mem4, job, block, lists1, coming1, loaded1));
         AHEAD(spread(job, block, loaded0, loaded1, weights, tokens, marks), kSpreadBlocks);
-        COMPUTE(multiply(job, block, weights, tokens, marks, coming0, coming1, coming2, own, kept, gradient,
+        COMPUTE(multiply(job, block, weights, tokens, marks, coming0, coming1, own, kept, gradient,
                          class_query, products, token_of, sums));
         PROCESS(terms(job, block, products, term, sum));
         PROCESS(divide(job, block, sum, ratio));

@@ -11,6 +11,7 @@ module peelvit_control (
     output logic [63:0] reg_mem1,
     output logic [63:0] reg_mem2,
     output logic [63:0] reg_mem3,
+    output logic [63:0] reg_mem4,
     output logic [31:0] reg_window_words,
     output logic [31:0] reg_program,
     input  logic [31:0] reg_status,
@@ -50,14 +51,16 @@ module peelvit_control (
     localparam logic [11:0] MEM2_HIGH = 12'h02c;
     localparam logic [11:0] MEM3 = 12'h034;
     localparam logic [11:0] MEM3_HIGH = 12'h038;
-    localparam logic [11:0] WINDOW_WORDS = 12'h040;
-    localparam logic [11:0] PROGRAM = 12'h048;
-    localparam logic [11:0] STATUS = 12'h050;
-    localparam logic [11:0] FAILED_INSTRUCTION = 12'h060;
-    localparam logic [11:0] HASH_LOW = 12'h070;
-    localparam logic [11:0] HASH_HIGH = 12'h080;
-    localparam logic [11:0] CYCLES_LOW = 12'h090;
-    localparam logic [11:0] CYCLES_HIGH = 12'h0a0;
+    localparam logic [11:0] MEM4 = 12'h040;
+    localparam logic [11:0] MEM4_HIGH = 12'h044;
+    localparam logic [11:0] WINDOW_WORDS = 12'h04c;
+    localparam logic [11:0] PROGRAM = 12'h054;
+    localparam logic [11:0] STATUS = 12'h05c;
+    localparam logic [11:0] FAILED_INSTRUCTION = 12'h06c;
+    localparam logic [11:0] HASH_LOW = 12'h07c;
+    localparam logic [11:0] HASH_HIGH = 12'h08c;
+    localparam logic [11:0] CYCLES_LOW = 12'h09c;
+    localparam logic [11:0] CYCLES_HIGH = 12'h0ac;
 
     logic       finished, ready, auto_restart, gie;
     logic [1:0] ier, isr;
@@ -95,6 +98,7 @@ module peelvit_control (
             reg_mem1 <= '0;
             reg_mem2 <= '0;
             reg_mem3 <= '0;
+            reg_mem4 <= '0;
             reg_window_words <= '0;
             reg_program <= '0;
         end else begin
@@ -122,6 +126,8 @@ module peelvit_control (
                     MEM2_HIGH: reg_mem2[63:32] <= written(reg_mem2[63:32]);
                     MEM3: reg_mem3[31:0] <= written(reg_mem3[31:0]);
                     MEM3_HIGH: reg_mem3[63:32] <= written(reg_mem3[63:32]);
+                    MEM4: reg_mem4[31:0] <= written(reg_mem4[31:0]);
+                    MEM4_HIGH: reg_mem4[63:32] <= written(reg_mem4[63:32]);
                     WINDOW_WORDS: reg_window_words[31:0] <= written(reg_window_words[31:0]);
                     PROGRAM: reg_program[31:0] <= written(reg_program[31:0]);
                     default: ;
@@ -151,6 +157,8 @@ module peelvit_control (
                     MEM2_HIGH: rdata <= reg_mem2[63:32];
                     MEM3: rdata <= reg_mem3[31:0];
                     MEM3_HIGH: rdata <= reg_mem3[63:32];
+                    MEM4: rdata <= reg_mem4[31:0];
+                    MEM4_HIGH: rdata <= reg_mem4[63:32];
                     WINDOW_WORDS: rdata <= reg_window_words;
                     PROGRAM: rdata <= reg_program;
                     STATUS: rdata <= reg_status;

@@ -183,6 +183,51 @@ module peelvit_top (
     input  logic [0:0]   m_axi_gmem3_RID,
     input  logic [0:0]   m_axi_gmem3_RUSER,
     input  logic [1:0]   m_axi_gmem3_RRESP,
+    output logic         m_axi_gmem4_AWVALID,
+    input  logic         m_axi_gmem4_AWREADY,
+    output logic [63:0]  m_axi_gmem4_AWADDR,
+    output logic [0:0]   m_axi_gmem4_AWID,
+    output logic [7:0]   m_axi_gmem4_AWLEN,
+    output logic [2:0]   m_axi_gmem4_AWSIZE,
+    output logic [1:0]   m_axi_gmem4_AWBURST,
+    output logic [1:0]   m_axi_gmem4_AWLOCK,
+    output logic [3:0]   m_axi_gmem4_AWCACHE,
+    output logic [2:0]   m_axi_gmem4_AWPROT,
+    output logic [3:0]   m_axi_gmem4_AWQOS,
+    output logic [3:0]   m_axi_gmem4_AWREGION,
+    output logic [0:0]   m_axi_gmem4_AWUSER,
+    output logic         m_axi_gmem4_WVALID,
+    input  logic         m_axi_gmem4_WREADY,
+    output logic [127:0] m_axi_gmem4_WDATA,
+    output logic [15:0]  m_axi_gmem4_WSTRB,
+    output logic         m_axi_gmem4_WLAST,
+    output logic [0:0]   m_axi_gmem4_WID,
+    output logic [0:0]   m_axi_gmem4_WUSER,
+    input  logic         m_axi_gmem4_BVALID,
+    output logic         m_axi_gmem4_BREADY,
+    input  logic [1:0]   m_axi_gmem4_BRESP,
+    input  logic [0:0]   m_axi_gmem4_BID,
+    input  logic [0:0]   m_axi_gmem4_BUSER,
+    output logic         m_axi_gmem4_ARVALID,
+    input  logic         m_axi_gmem4_ARREADY,
+    output logic [63:0]  m_axi_gmem4_ARADDR,
+    output logic [0:0]   m_axi_gmem4_ARID,
+    output logic [7:0]   m_axi_gmem4_ARLEN,
+    output logic [2:0]   m_axi_gmem4_ARSIZE,
+    output logic [1:0]   m_axi_gmem4_ARBURST,
+    output logic [1:0]   m_axi_gmem4_ARLOCK,
+    output logic [3:0]   m_axi_gmem4_ARCACHE,
+    output logic [2:0]   m_axi_gmem4_ARPROT,
+    output logic [3:0]   m_axi_gmem4_ARQOS,
+    output logic [3:0]   m_axi_gmem4_ARREGION,
+    output logic [0:0]   m_axi_gmem4_ARUSER,
+    input  logic         m_axi_gmem4_RVALID,
+    output logic         m_axi_gmem4_RREADY,
+    input  logic [127:0] m_axi_gmem4_RDATA,
+    input  logic         m_axi_gmem4_RLAST,
+    input  logic [0:0]   m_axi_gmem4_RID,
+    input  logic [0:0]   m_axi_gmem4_RUSER,
+    input  logic [1:0]   m_axi_gmem4_RRESP,
     input  logic         s_axi_control_AWVALID,
     output logic         s_axi_control_AWREADY,
     input  logic [11:0]  s_axi_control_AWADDR,
@@ -212,7 +257,7 @@ module peelvit_top (
         output bit read_valid, output bit [63:0] read_run, output bit write_valid, output bit [63:0] write_run,
         output bit word_valid, output bit [127:0] word, output int unsigned strobe);
 
-    localparam int PORTS = 4;
+    localparam int PORTS = 5;
 
     // Control.
     logic start, done;
@@ -225,6 +270,7 @@ module peelvit_top (
         .reg_mem1(mem[1]),
         .reg_mem2(mem[2]),
         .reg_mem3(mem[3]),
+        .reg_mem4(mem[4]),
         .reg_window_words(window_words), .reg_program(program_word), .reg_status(status), .reg_failed_instruction(failed_instruction),
         .reg_hash_low(hash_low), .reg_hash_high(hash_high), .reg_cycles_low(cycles[31:0]), .reg_cycles_high(cycles[63:32]),
         .awvalid(s_axi_control_AWVALID),
@@ -469,6 +515,59 @@ module peelvit_top (
     assign m_axi_gmem3_ARQOS = '0;
     assign m_axi_gmem3_ARREGION = '0;
     assign m_axi_gmem3_ARUSER = '0;
+
+    peelvit_axi_master #(.MAX_BURST(16), .OUTSTANDING(16)) master4 (
+        .clk(ap_clk), .rst_n(ap_rst_n), .base(mem[4]), .halt(halt),
+        .quiet(quiet[4]), .failed(failed[4]),
+        .read_valid(read_valid[4]), .read_ready(read_ready[4]),
+        .read_address(read_run[4][31:0]), .read_words(read_run[4][63:32]),
+        .data_valid(data_valid[4]), .data(data[4]),
+        .write_valid(write_valid[4]), .write_ready(write_ready[4]),
+        .write_address(write_run[4][31:0]), .write_words(write_run[4][63:32]),
+        .word_valid(word_valid[4]), .word_ready(word_ready[4]),
+        .word(word[4]), .word_strobe(strobe[4]), .answered(answered[4]),
+        .awvalid(m_axi_gmem4_AWVALID),
+        .awready(m_axi_gmem4_AWREADY),
+        .awaddr(m_axi_gmem4_AWADDR),
+        .awlen(m_axi_gmem4_AWLEN),
+        .wvalid(m_axi_gmem4_WVALID),
+        .wready(m_axi_gmem4_WREADY),
+        .wdata(m_axi_gmem4_WDATA),
+        .wstrb(m_axi_gmem4_WSTRB),
+        .wlast(m_axi_gmem4_WLAST),
+        .bvalid(m_axi_gmem4_BVALID),
+        .bready(m_axi_gmem4_BREADY),
+        .bresp(m_axi_gmem4_BRESP),
+        .arvalid(m_axi_gmem4_ARVALID),
+        .arready(m_axi_gmem4_ARREADY),
+        .araddr(m_axi_gmem4_ARADDR),
+        .arlen(m_axi_gmem4_ARLEN),
+        .rvalid(m_axi_gmem4_RVALID),
+        .rready(m_axi_gmem4_RREADY),
+        .rdata(m_axi_gmem4_RDATA),
+        .rresp(m_axi_gmem4_RRESP),
+        .rlast(m_axi_gmem4_RLAST)
+    );
+    assign m_axi_gmem4_AWID = '0;
+    assign m_axi_gmem4_AWSIZE = 3'd4;    // 16 bytes
+    assign m_axi_gmem4_AWBURST = 2'b01;  // INCR
+    assign m_axi_gmem4_AWLOCK = '0;
+    assign m_axi_gmem4_AWCACHE = 4'b0011;  // normal, non-cacheable, bufferable
+    assign m_axi_gmem4_AWPROT = '0;
+    assign m_axi_gmem4_AWQOS = '0;
+    assign m_axi_gmem4_AWREGION = '0;
+    assign m_axi_gmem4_AWUSER = '0;
+    assign m_axi_gmem4_WID = '0;
+    assign m_axi_gmem4_WUSER = '0;
+    assign m_axi_gmem4_ARID = '0;
+    assign m_axi_gmem4_ARSIZE = 3'd4;
+    assign m_axi_gmem4_ARBURST = 2'b01;
+    assign m_axi_gmem4_ARLOCK = '0;
+    assign m_axi_gmem4_ARCACHE = 4'b0011;
+    assign m_axi_gmem4_ARPROT = '0;
+    assign m_axi_gmem4_ARQOS = '0;
+    assign m_axi_gmem4_ARREGION = '0;
+    assign m_axi_gmem4_ARUSER = '0;
 
     always_comb begin
         first_failure = 2'b00;
