@@ -18,8 +18,8 @@ from sim.rtl.shell.watched import PORTS
 
 WORDS = 4096
 """Of the window: descriptors in the first 256, sources in the lower half, targets in the upper."""
-ALL_PORTS = 16
-INTERLEAVED = 32
+ALL_PORTS = 64
+INTERLEAVED = 128
 PAGE = 256
 """Words of 4 KiB."""
 
@@ -36,7 +36,7 @@ def descriptor(
 
     An `interleaved` one writes each word as it comes, so that words go both ways at a time.
     """
-    how = (ALL_PORTS if ports is None else ports[0] | ports[1] << 2) | (INTERLEAVED if interleaved else 0)
+    how = (ALL_PORTS if ports is None else ports[0] | ports[1] << 3) | (INTERLEAVED if interleaved else 0)
     return np.array([how | strobe << 16, words, source, target], np.uint32)
 
 

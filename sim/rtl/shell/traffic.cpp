@@ -8,15 +8,15 @@
 
 namespace peelvit::bus {
 
-// A descriptor is a word of four fields: how, words, source, target. `how`: bits 0 and 1 the port that reads, 2 and 3
-// the one that writes, 4 all ports instead (each its own part, one behind the other), 5 each word is written as it
+// A descriptor is a word of four fields: how, words, source, target. `how`: bits 0 to 2 the port that reads, 3 to 5
+// the one that writes, 6 all ports instead (each its own part, one behind the other), 7 each word is written as it
 // comes (and not in a loop of its own), 16 to 31 the byte strobes.
 struct Descriptor {
     unsigned how, words, source, target;
-    bool all() const { return (how & 16u) != 0; }
-    bool interleaved() const { return (how & 32u) != 0; }
-    bool reads(int port) const { return all() || port == int(how & 3u); }
-    bool writes(int port) const { return all() || port == int(how >> 2 & 3u); }
+    bool all() const { return (how & 64u) != 0; }
+    bool interleaved() const { return (how & 128u) != 0; }
+    bool reads(int port) const { return all() || port == int(how & 7u); }
+    bool writes(int port) const { return all() || port == int(how >> 3 & 7u); }
     unsigned place(int port, unsigned i) const { return (all() ? unsigned(port) * words : 0) + i; }
 };
 
@@ -33,7 +33,7 @@ inline void write_next(const Descriptor& d, unsigned i) {
         if (!d.writes(port)) continue;
         const unsigned address = d.target + d.place(port, i);
         if (!looking_ahead) cycles::transfer(kMasters + port, address);
-        write(port, address, held[d.all() ? port : int(d.how & 3u)][i], d.how >> 16);
+        write(port, address, held[d.all() ? port : int(d.how & 7u)][i], d.how >> 16);
     }
 }
 
