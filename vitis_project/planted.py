@@ -60,14 +60,14 @@ MISTAKES = (
     Mistake(
         "register moved",
         "src/peelvit.cpp",
-        "port=window_words offset=0x40",
+        "port=window_words offset=0x4c",
         "port=window_words offset=0x38",
         "window_words at 0x38",
     ),
     Mistake(
         "register missing",
         "src/peelvit.cpp",
-        "#pragma HLS interface mode=s_axilite port=status offset=0x50 bundle=control\n",
+        "#pragma HLS interface mode=s_axilite port=status offset=0x5c bundle=control\n",
         "",
         "lacks register status",
     ),

@@ -12,7 +12,8 @@ EXPORT void peelvit_run(void* window, unsigned window_words, unsigned program, u
                         unsigned long long* cycles) {
     peelvit::cycles::reset();
     auto* memory = static_cast<peelvit::word_t*>(window);
-    peelvit_top(memory, memory, memory, memory, memory, window_words, program, &result[0], &result[1], &result[2], &result[3]);
+    peelvit_top(memory, memory, memory, memory, memory, window_words, program, &result[0], &result[1], &result[2],
+                &result[3]);
     peelvit::cycles::settle();
     *cycles = peelvit::cycles::total();
 }

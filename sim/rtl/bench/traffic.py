@@ -93,7 +93,7 @@ async def boundaries(dut: Any, base: int) -> None:
         for behind in (0, 1, 2, bench.config.burst_words):
             source, target = 2 * PAGE - before, 10 * PAGE - behind
             descriptors.append(descriptor(before + behind, source, target, (before % PORTS, behind % PORTS)))
-    descriptors.append(descriptor(3 * PAGE // 2, 3 * PAGE - 5, 9 * PAGE + 3))
+    descriptors.append(descriptor(5 * PAGE // 4, 3 * PAGE - 5, 9 * PAGE + 3))
     await obey(bench, descriptors, base)
     bench.check()
 
