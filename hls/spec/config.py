@@ -134,6 +134,11 @@ class HardwareConfig:
         return max(1, min(self.panel_rows // self.row_tile // 2, self.step_tiles, fit))
 
     @property
+    def kept_pairs(self) -> int:
+        """Pairs of contraction steps of column tiles that stay on chip over panels: at least those of a block RAM."""
+        return max(self.chunk // 2, LINE_WORDS)
+
+    @property
     def panel_groups(self) -> int:
         """Groups of a word for each port that hold a panel's rows."""
         return self._last_group(self.panel_rows // self.row_tile - 1) + 1

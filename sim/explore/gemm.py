@@ -56,6 +56,7 @@ class Sizes(NamedTuple):
     step_buffers: int
     panel_rows: int
     chunk: int
+    kept_pairs: int
     sum_rows: int
     ports: int
     read_latency: int
@@ -206,7 +207,7 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
     """From the outermost loop: panels of rows, groups of column tiles, chunks, column tiles, blocks of row tiles."""
     chunks = [length for part in shape.segments for length in _chunks(part, sizes.chunk)]
     tiles = math.ceil(shape.columns / sizes.column_tile)
-    keeps_columns = len(chunks) == 1 and tiles * _pairs(chunks[0]) <= _pairs(sizes.chunk)
+    keeps_columns = len(chunks) == 1 and tiles * _pairs(chunks[0]) <= sizes.kept_pairs
     holds_both = any(length > sizes.chunk for length in shape.segments[1:])
     sums_rows = shape.op == "gemm_tn" and "BIAS" in shape.flags
     is_first = True

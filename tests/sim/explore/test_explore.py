@@ -25,7 +25,15 @@ from sim.perf.run import Run
 
 TOY = load("toy")
 SIZES = sizes_of(TOY)._replace(
-    row_tile=8, column_tile=24, step_tiles=2, panel_rows=24, chunk=48, sum_rows=24, read_latency=48, write_latency=32
+    row_tile=8,
+    column_tile=24,
+    step_tiles=2,
+    panel_rows=24,
+    chunk=48,
+    kept_pairs=24,
+    sum_rows=24,
+    read_latency=48,
+    write_latency=32,
 )
 
 

@@ -20,7 +20,7 @@ namespace peelvit {
 constexpr int kUpdateBlocks = 2;  // passes whose master weights and momenta their FIFOs hold
 
 inline void gemm_steps(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const SgdUpdate& by, int steps, GemmWalk& walk, RowPanel& panel,
-                       ColumnBuffer& column_tile, WaitingSums& waiting0, WaitingSums& waiting1, PartialRowSums& row_partial, TotalRowSums& row_total,
+                       KeptColumns& column_tile, WaitingSums& waiting0, WaitingSums& waiting1, PartialRowSums& row_partial, TotalRowSums& row_total,
                        BiasWord& open_bias, GemmStatistics& statistics, Renewal& renewal) {
 #pragma HLS inline off
 gemm_steps:
@@ -92,7 +92,7 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& made, 
     RowPanel panel;
 #pragma HLS array_partition variable=panel type=complete dim=1
 #pragma HLS array_partition variable=panel type=complete dim=2
-    ColumnBuffer column_tile;
+    KeptColumns column_tile;
 #pragma HLS array_reshape variable=column_tile type=complete dim=2
 #pragma HLS array_reshape variable=column_tile type=complete dim=3
 #pragma HLS array_reshape variable=column_tile type=complete dim=4

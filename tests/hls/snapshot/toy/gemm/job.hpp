@@ -23,6 +23,7 @@ constexpr int kPortWords = kColumnTile / kLanes / kPorts;  // words of a row of 
 // The array takes contraction steps in pairs, two a cycle; buffers are cut by the place of a step in its pair.
 constexpr int kPair = 2;
 constexpr int kChunkPairs = kChunk / kPair;
+constexpr int kKeptPairs = 512;  // of column tiles that stay over all panels
 
 // Rows of the first operand are held as words of eight, counted from the panel's first row. A row tile may begin inside
 // of a word; it lies in kTileWords. Word w of contraction step c is kept in bank (w + c) % kPorts: what is written
@@ -349,7 +350,7 @@ inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmSt
     step.sum_beat = walk.sum_beat + sum_beats(job, walk.column_tile, step.panel_row);
     step.loads_rows = job.has_products && walk.column_tile == walk.group;
     const int pairs = pairs_of(step.chunk.count);
-    const bool keeps_columns = job.chunks == 1 && short_product(job.column_tiles, pairs) <= kChunkPairs;
+    const bool keeps_columns = job.chunks == 1 && short_product(job.column_tiles, pairs) <= kKeptPairs;
     step.loads_columns = job.has_products && walk.tile == 0 && (walk.row == 0 || !keeps_columns);
     step.kept_column = keeps_columns ? short_product(walk.column_tile, pairs) : 0;
     step.waits = job.chunks > 1;

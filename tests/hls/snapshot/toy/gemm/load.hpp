@@ -18,6 +18,7 @@ using RowBuffer = word_t[kPorts][kPair][kStepGroups * kChunkPairs];
 using RowPanel = word_t[kPorts][kPair][kPanelGroups * kChunkPairs];
 // Columns of the second operand, in words of eight: by pair of contraction steps, place there, port and word of the port.
 using ColumnBuffer = word_t[kChunkPairs][kPair][kPorts][kPortWords];
+using KeptColumns = word_t[kKeptPairs][kPair][kPorts][kPortWords];
 // Words of bias (or a class row) and residuals, and of saved values, by port. Weight gradients are in both, one word of
 // two in each.
 using ExtraBuffer = word_t[kPorts][(kLineRows + 1) * kPortWords];

@@ -128,7 +128,7 @@ inline void read_rows(const GemmStep& step, const TilePlace& tile, int first_ban
 }
 
 // The factors of the column tile at the steps of pair `pair`: new ones from `columns`, and kept in `column_tile`.
-inline void read_columns(const GemmStep& step, int pair, const ColumnBuffer& columns, ColumnBuffer& column_tile, ColumnFactors& b) {
+inline void read_columns(const GemmStep& step, int pair, const ColumnBuffer& columns, KeptColumns& column_tile, ColumnFactors& b) {
 #pragma HLS inline
     for (int place = 0; place < kPair; ++place) {
 #pragma HLS unroll
@@ -150,7 +150,7 @@ inline void read_columns(const GemmStep& step, int pair, const ColumnBuffer& col
 
 // One loop over row tiles and pairs of contraction steps. A tile's sums are handed on while the next tile is summed. New
 // rows and columns are used as they arrive and kept in `panel` and `column_tile` for the passes that follow.
-inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBuffer& columns, RowPanel& panel, ColumnBuffer& column_tile,
+inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBuffer& columns, RowPanel& panel, KeptColumns& column_tile,
                      SumBuffer& sums, RowSumBuffer& row_sums) {
     chunk_t acc[kRowTile][kColumnTile];
     chunk_t finished[kRowTile * kPortWords][kPortsLanes];
