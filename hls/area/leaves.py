@@ -21,7 +21,6 @@ FUNCTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rsqrt": (("rsqrt",), ()),
     "gelu_value": (("gelu_value",), ()),
     "gelu_slope": (("gelu_slope",), ()),
-    "look_at_bits": (("look_at_bits",), ()),
     "finished_element": (("epilogue",), ("gelu_value", "gelu_slope")),
     "store": (("requantise16", "requantise32"), ()),
     "fit16": (("probability", "normalise"), ()),  # of 64 bits and of 48, with what stands before them
