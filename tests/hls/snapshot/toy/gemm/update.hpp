@@ -23,11 +23,13 @@ pass_on:
     for (int i = 0; i < words; ++i) {
 #pragma HLS loop_tripcount max = 120
         PIPELINE(i == 0, 1, kPassDepth);
+        const word_t first = made[i][0];
+        const word_t second = made[i][1];
         for (int p = 0; p < kPorts; ++p) {
 #pragma HLS unroll
             if (p == port) {
-                results[p][place] = made[i][0];
-                if (has_seconds) seconds[p][place] = made[i][1];
+                results[p][place] = first;
+                if (has_seconds) seconds[p][place] = second;
             }
         }
         ++port;
@@ -43,7 +45,9 @@ inline void update_weights(const GemmStep& step, const SgdUpdate& update, int wo
                            const StateBuffer& momenta, ResultBuffer& new_masters, ResultBuffer& new_momenta, WeightBuffer& weights,
                            Renewal& renewal) {
 #pragma HLS inline
+    word_t gradients[2];  // taken from their FIFO at once
     i16 first_half[kWideLanes];
+#pragma HLS array_partition variable=gradients type=complete
 #pragma HLS array_partition variable=first_half type=complete
     const int row_words = words_of(step);
     int port = 0;
@@ -58,7 +62,11 @@ update_words:
             const int lanes = step.columns - kLanes * (start_of(step, port) + w) - kWideLanes * half;
             const word_t old_masters = masters[port][2 * place + half];
             const word_t old_momenta = momenta[port][2 * place + half];
-            const word_t gradient = made[i][half];
+            if (half == 0) {
+                gradients[0] = made[i][0];
+                gradients[1] = made[i][1];
+            }
+            const word_t gradient = gradients[half];
             word_t master = zero_word();
             word_t momentum = zero_word();
             word_t weight = zero_word();
