@@ -114,7 +114,7 @@ async def low_address_bits_count_as_zero(dut: Any) -> None:
     data = window([descriptor(20, 300, 2100)])
     bench.use_memory(data)
     for port in range(PORTS):
-        await bench.write(f"mem{port}", ABOVE_4G + 5 * port)
+        await bench.write(f"mem{port}", ABOVE_4G + 3 * port)
     await bench.write("window_words", WORDS)
     await bench.write("gie", 1)
     await bench.write("ier", 1)
