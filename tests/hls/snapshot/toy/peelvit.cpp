@@ -207,8 +207,7 @@ inline int run_program(word_t* mem0, word_t* mem1, word_t* mem2, word_t* mem3, w
     progress.status = kStatusOk;
     progress.has_ended = false;
     progress.has_attention = false;
-    AttentionJob job;
-    job.runs = false;
+    AttentionJob job = AttentionJob();  // none yet: it does not run
     AttentionStatistics statistics;
 sides:
     for (int i = 0; i < 2 * instructions; ++i) {  // an instruction of the attention unit takes two

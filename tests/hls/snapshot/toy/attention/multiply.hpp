@@ -409,8 +409,9 @@ multiply_steps:
 #pragma HLS unroll
                 const int place = around(turn + lane);
                 const i16 own_weight = block.pass == kScores && !job.sparse ? i16(1) : found[place];
-                const int token = job.sparse ? int(tokens[entry][lane]) : natural<8>(unsigned(step));
                 const bool exists = place < group_queries && (outer || step < narrow<10>(at.keys));
+                const int listed = exists ? int(tokens[entry][lane]) : 0;  // nobody wrote others
+                const int token = job.sparse ? listed : natural<8>(unsigned(step));
                 const factor_t weight = exists ? own_weight : i16(0);
                 if (outer && place == class_of_group) class_weight[lane] = own_weight;
                 if (outer && ends && has_class) class_query.weight[tiles_of + index][lane] = class_weight[lane];
