@@ -35,12 +35,13 @@ class TensorMemory:
         return self._device.read(self._layout.addresses[name], shape, _TYPES[tensor.element])[:, :columns]
 
     def write(self, name: str, values: NDArray[np.integer[Any]]) -> None:
-        """Replace a whole tensor by integers of its shape."""
+        """Replace a whole tensor by integers of its shape, that of `read`; `ValueError` for another one."""
         tensor = self._layout.tensors[name]
+        shape = (tensor.rows, 2, tensor.columns) if tensor.element == STATE else (tensor.rows, tensor.columns)
+        if values.shape != shape:
+            raise ValueError(f"{name} is {'x'.join(map(str, shape))}, not {'x'.join(map(str, values.shape))}")
         if tensor.element == STATE:
             return self._write_state(self._layout.addresses[name], values)
-        if values.shape != (tensor.rows, tensor.columns):
-            raise ValueError(f"{name} is {tensor.rows}x{tensor.columns}, not {'x'.join(map(str, values.shape))}")
         element = _TYPES[tensor.element]
         if _padded(tensor.columns) == tensor.columns and values.dtype == element:  # as it lies in memory
             return self._device.write(self._layout.addresses[name], np.ascontiguousarray(values))

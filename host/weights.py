@@ -54,7 +54,7 @@ class Weights:
         """Exact values of a parameter's master weights; of its 16-bit weights where there are no others."""
         fraction = int(table["f"][self._layout.slot(name)])
         if self._layout.use.training:
-            return dequantise_master(self.master(name), fraction)
+            return dequantise_master(self._read_state(name)["master"], fraction)
         return np.ldexp(self._memory.read(name).astype(np.float64), -fraction)
 
     def store_matrix(self, name: str, matrix: FloatArray, table: SlotTable) -> None:
@@ -72,7 +72,8 @@ class Weights:
 
     def state(self) -> dict[str, Int32Array]:
         """Master weights and the state of the optimizer on the fabric as they are."""
-        return {f"{kind}.{p.name}": self._read_state(kind, p.name) for kind in self._kinds() for p in self.parameters}
+        found = {p.name: self._read_state(p.name) for p in self.parameters}
+        return {f"{kind}.{name}": arrays[kind] for kind in self._kinds() for name, arrays in found.items()}
 
     def load_state(self, state: Mapping[str, Int32Array]) -> None:
         """Put back what `state` gave."""
@@ -85,18 +86,16 @@ class Weights:
         """Names and shapes of `state`."""
         return {f"{kind}.{p.name}": (p.rows, p.columns) for kind in self._kinds() for p in self.parameters}
 
-    def master(self, name: str) -> Int32Array:
-        """A parameter's master weights."""
-        return self._read_state("master", name)
-
     def _kinds(self) -> tuple[str, ...]:
+        """What there is of a parameter from step to step, as checkpoints call it."""
         state = self._layout.use.state
         return ("master",) if state is None else ("master", state)
 
-    def _read_state(self, kind: str, name: str) -> Int32Array:
+    def _read_state(self, name: str) -> dict[str, Int32Array]:
+        """Arrays [rows, columns] of a parameter by kind."""
         if self._layout.use.state is None:
-            return self._memory.read(f"master.{name}")
-        return self._memory.read(f"state.{name}")[:, self._kinds().index(kind)]
+            return {"master": self._memory.read(f"master.{name}")}
+        return dict(zip(self._kinds(), self._memory.read(f"state.{name}").swapaxes(0, 1), strict=True))
 
     def _write_state(self, name: str, master: Int32Array, state: Int32Array | None = None) -> None:
         if state is None or self._layout.use.state is None:

@@ -11,8 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from hls.spec.config import HardwareConfig
-from hls.spec.formats import STATE
+from hls.spec.formats import LANES
 from hls.spec.instruction import MAX_DIMENSIONS, MAX_OPERANDS
+from hls.spec.legality import words_per_row
 from hls.spec.ops import Access, Op, Operand, Slot
 
 CONSTANTS = (0, 3, 8)
@@ -29,7 +30,6 @@ EXISTS, IN_MEMORY, HAS_SLOT = (1 << FLAG_BITS + i for i in range(3))
 SPAN_SHIFT = FLAG_BITS + 3
 SPAN_BY_SEGMENTS = 7
 WIDTH_SHIFT = SPAN_SHIFT + 3
-WIDTHS = {"i16": 0, "u16": 0, "i32": 1, STATE: 2}
 HAS_GAP = 1 << WIDTH_SHIFT + 2
 """Use of an operand: its flag, the three bits above, its slots (this many are two for each segment), log2 of the words
 that eight elements take, and whether its rows have a gap."""
@@ -70,10 +70,15 @@ def uses(op: Op) -> list[int]:
     return found + [0] * (MAX_OPERANDS - len(found))
 
 
+def _width(operand: Operand) -> int:
+    """log2 of the words that eight elements take."""
+    return words_per_row(operand.element, LANES).bit_length() - 1
+
+
 def _use(operand: Operand, op: Op) -> int:
     by_segments = operand.slot is Slot.THREE_GRADIENTS and "segments" in op.dimensions
     span = SPAN_BY_SEGMENTS if by_segments else operand.slot.value
-    use = EXISTS | span << SPAN_SHIFT | WIDTHS[operand.element] << WIDTH_SHIFT
+    use = EXISTS | span << SPAN_SHIFT | _width(operand) << WIDTH_SHIFT
     use |= op.flag_bits[operand.flag] if operand.flag else 0
     use |= HAS_GAP if operand.rows.startswith(_GAP) else 0
     return use | (IN_MEMORY if operand.access is not Access.NONE else 0) | (HAS_SLOT if span else 0)

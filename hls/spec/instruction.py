@@ -24,6 +24,7 @@ BESIDE_FIELD = 1
 """Of an op of the attention unit: instructions behind it that may run beside it, since they neither read nor write what
 it writes, nor write what it reads. Zero for others."""
 MAX_BESIDE = 255
+"""Most of them."""
 ADDRESS_FIELD = 2
 LAYOUT_FIELD = ADDRESS_FIELD + MAX_OPERANDS
 """Bits 0-15: pitch in words; bits 16-31: slot."""

@@ -36,30 +36,33 @@ def _overlapping(e: Emitter, index: int) -> Iterator[int]:
 
 
 def _in_halves(e: Emitter, blocks: list[int]) -> None:
+    """Blocks of equally many tokens: each half's attention beside what the other does before or behind its own."""
     halves = range(e.batch // 2), range(e.batch // 2, e.batch)
-    _between(e, None, blocks[0], halves[0])
+    first, second = (_rows_of(e, blocks[0], images) for images in halves)
+    before = None
+    _between(e, before, blocks[0], first)
     for index, behind in zip(blocks, [*blocks[1:], None], strict=True):
         attention(e, index, halves[0])
         with e.beside():
-            _between(e, index - 1 if index != blocks[0] else None, index, halves[1])
+            _between(e, before, index, second)
         attention(e, index, halves[1])
         with e.beside():
-            _between(e, index, behind, halves[0])
-    _between(e, blocks[-1], None, halves[1])
+            _between(e, index, behind, first)
+        before = index
+    _between(e, before, None, second)
 
 
-def _between(e: Emitter, before: int | None, behind: int | None, images: range) -> None:
-    """Of some images, what comes behind the attention of block `before` and in front of that of `behind`."""
-    for rows in _rows_of(e, before if behind is None else behind, images):
+def _between(e: Emitter, before: int | None, behind: int | None, parts: tuple[Rows, ...]) -> None:
+    """Of some rows, what comes behind the attention of block `before` and in front of that of block `behind`."""
+    for rows in parts:
         if before is not None:
             behind_attention(e, before, rows)
         if behind is not None:
             before_attention(e, behind, rows)
 
 
-def _rows_of(e: Emitter, index: int | None, images: range) -> tuple[Rows, Rows]:
-    """Class and patch rows of some images."""
-    assert index is not None
+def _rows_of(e: Emitter, index: int, images: range) -> tuple[Rows, ...]:
+    """Class and patch rows of some images in block `index`."""
     patches = e.block(index).patches
     return (
         Rows(len(images), len(images), images.start),

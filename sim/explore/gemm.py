@@ -24,8 +24,6 @@ FINISH_DEPTH = 28
 PASS_DEPTH = 2
 UPDATE_DEPTH = 40
 """Cycles from a word to where it is written, as it is or with the weight that it updates."""
-UPDATE_BLOCKS = 2
-"""Passes whose states are on chip at once."""
 STORE_DEPTH = 4
 HANDSHAKE = 2
 WIDE_LANES = LANES // 2

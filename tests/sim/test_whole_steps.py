@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,19 @@ import pytest
 from numpy.typing import NDArray
 
 from hls.spec.config import BOARDS, HardwareConfig, load
+from hls.spec.instruction import assemble
+from hls.spec.status import Status
+from host.compiler import compile_program, forward
 from host.device import Device
 from host.devices.csim import CsimDevice
-from host.model import PRESETS, Sparsity, ViTConfig, parse_model
+from host.layout import plan_layout
+from host.model import PRESETS, Sparsity, ViTConfig, dense_plan, parse_model
 from host.runtime import Session, SessionOptions
+from host.tensor_memory import TensorMemory
+from host.tensors import Use
 from sim.csim import build
 from sim.golden.device import GoldenDevice
-from sim.workload import Batch, random_batch, random_parameters
+from sim.workload import Batch, load_model, random_batch, random_parameters, write_program
 
 State = dict[str, NDArray[Any]]
 
@@ -96,6 +102,41 @@ def test_small_models_of_odd_sizes(shape: str, sparsity: Sparsity) -> None:
     seed = int(np.random.SeedSequence().generate_state(1)[0])
     batch = int(np.random.default_rng(seed).choice([1, 2, 4]))
     Case(load("toy"), parse_model(shape), sparsity, batch, 2, seed).assert_same(["fast", "fidelity"])
+
+
+@pytest.mark.parametrize("sparsity", SPARSITIES.values(), ids=SPARSITIES)
+@pytest.mark.parametrize("shape", [ODD[0], ODD[2]])
+def test_halves_of_a_batch_give_the_bits_of_the_whole(
+    shape: str, sparsity: Sparsity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attention of one half beside the rest of the other: on the C simulation, and as a program without halves."""
+    case = Case(load("zcu102"), parse_model(shape), sparsity, 16, 1, 3)
+    case.assert_same(["fast"])
+    in_halves = case.trained("golden", None)
+    monkeypatch.setattr(forward, "_overlapping", lambda e, index: iter(()))
+    whole = case.trained("golden", None)
+    assert all(np.array_equal(whole[name], array) for name, array in in_halves.items())
+
+
+def test_what_depends_on_attention_and_runs_beside_it_shows() -> None:
+    """The C simulation runs attention behind what is beside it, golden before."""
+    config, model = load("toy"), parse_model(ODD[0])
+    layout = plan_layout(config, model, Use(2, training=False))
+    program = compile_program(layout, dense_plan(model), mode="forward")
+    index = program.names.index("blocks.0.attn forward")
+    logits = []
+    for beside in (0, 1):
+        instructions = list(program.instructions)
+        instructions[index] = replace(instructions[index], beside=beside)
+        data = assemble(instructions, config.hash, program.slot_table.address, layout.slots.count)
+        for device in (executor("golden", config), executor("fast", config)):
+            load_model(device, layout, 0)
+            assert device.run(write_program(device, layout, replace(program, data=data))).status is Status.OK
+            logits.append(TensorMemory(device, layout).read("logits"))
+    golden, fast, wrong_golden, wrong_fast = logits
+    assert np.array_equal(golden, fast)
+    assert np.array_equal(golden, wrong_golden)
+    assert not np.array_equal(golden, wrong_fast)
 
 
 @pytest.mark.parametrize("config, shape", [("toy", ODD[0]), ("toy", ODD[1]), ("zcu102", ODD[2])])

@@ -130,6 +130,11 @@ def test_a_bad_instruction_is_refused_when_it_is_reached(field: int, value: int,
     assert run(with_field(PLAIN, field, value, index=1)) == (status, 1)
 
 
+@pytest.mark.parametrize("beside, status", [(0, Status.OK), (255, Status.OK), (256, Status.BAD_FIELD)])
+def test_instructions_beside_attention_are_counted_in_a_byte(beside: int, status: Status) -> None:
+    assert _attention((), 0, 0, beside) is status
+
+
 def test_the_first_reason_is_told() -> None:
     bad = with_field(with_field(PLAIN, ADDRESS_FIELD, WINDOW), LAYOUT_FIELD, 2 | SLOTS << 16)
     assert run(bad)[0] is Status.OUTSIDE_WINDOW
@@ -161,7 +166,7 @@ def test_what_ran_before_a_refusal_stays() -> None:
     assert [slot.peak != EMPTY for slot in slots] == [False, True, False, False, False, False]
 
 
-def _attention(flags: tuple[str, ...], key_count: int, map_rows: int) -> Status:
+def _attention(flags: tuple[str, ...], key_count: int, map_rows: int, beside: int = 0) -> Status:
     operands = {"qkv": Matrix(0, 3, 0), "probability": Matrix(30, 1, 1), "y": Matrix(20, 1, 2)}
     if "SPARSE" in flags:
         operands["keys"] = Matrix(40, 1, 0)
@@ -170,6 +175,7 @@ def _attention(flags: tuple[str, ...], key_count: int, map_rows: int) -> Status:
     dimensions = {"batch": 1, "patches": 3, "heads": 1, "head_dim": 8, "queries": 4}
     dimensions |= {"key_count": key_count, "map_rows": map_rows, "gap": 0}
     instruction = make("attention", flags=flags, dimensions=dimensions, immediates={"scale": 1}, **operands)
+    instruction = replace(instruction, beside=beside)
     return check(fields_of(assemble([instruction], 0, 0, 0)), TOY, WINDOW, SLOTS)
 
 

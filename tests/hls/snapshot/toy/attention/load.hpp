@@ -111,7 +111,7 @@ inline void advance(const PortLoad& load, int port, bool is_class, PortWalk& wal
     walk.word = narrow<7>(walk.word) + 1;
     if (walk.word < words) return;
     walk.word = 0;
-    walk.row = narrow<9>(walk.row) + (kind < kMatrixRows ? int(kSides) : 1);
+    walk.row = narrow<9>(walk.row) + (kind < kMatrixRows ? int(kAttentionPorts) : 1);
     if (walk.row < load.rows[kind]) return;
     begin_kind(load, kind + 1, port, walk);
 }

@@ -188,18 +188,18 @@ inline int half_of(bool buffer) { return buffer ? int(kMaxTokens) : 0; }
 
 // Rows that come in, word by word, to the other half of the own rows, or of those kept.
 inline void take_rows(const AttentionJob& job, const Block& block, int c, const ComingWords& coming0,
-                      const ComingWords& coming1, Arrival (&at)[kSides], KeptRows& kept, OwnRows& own) {
+                      const ComingWords& coming1, Arrival (&at)[kAttentionPorts], KeptRows& kept, OwnRows& own) {
 #pragma HLS inline
-    bool brings[kSides];
-    word_t word[kSides];
-    int place[kSides];
+    bool brings[kAttentionPorts];
+    word_t word[kAttentionPorts];
+    int place[kAttentionPorts];
 #pragma HLS array_partition variable = brings type = complete
 #pragma HLS array_partition variable = word type = complete
 #pragma HLS array_partition variable = place type = complete
     const bool own_are_kept = is_outer(block.own_pass);
     const int own_place = (own_are_kept ? half_of(block.own_buffer) : 0) + (block.parity ? 0 : int(kQueryBlock));
     const int next_place = half_of(!block.buffer) + narrow<10>(block.next_first);
-    for (int port = 0; port < kSides; ++port) {
+    for (int port = 0; port < kAttentionPorts; ++port) {
 #pragma HLS unroll
         const int row = narrow<9>(at[port].row);
         const bool exists = at[port].is_next ? row < block.next_rows : row < block.own_rows;
@@ -233,12 +233,12 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
         if (takes[w] && keeps[w]) kept[to[w]][w] = taken[w];
         if (takes[w] && !keeps[w]) own[narrow<7>(to[w])][w] = taken[w];
     }
-    for (int port = 0; port < kSides; ++port) {
+    for (int port = 0; port < kAttentionPorts; ++port) {
 #pragma HLS unroll
         at[port].word = narrow<6>(at[port].word) + 1;
         if (at[port].word == kHeadWords) {
             at[port].word = 0;
-            if (!waits(c, port)) at[port].row = narrow<9>(at[port].row) + kSides;
+            if (!waits(c, port)) at[port].row = narrow<9>(at[port].row) + kAttentionPorts;
             if (!at[port].is_next && at[port].row >= block.own_rows) {
                 at[port].is_next = true;
                 at[port].row = port;
@@ -288,7 +288,7 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     gathered_t done[kLaneCount][kMaxHeadDim];
     dot_t most[kLaneCount];
     i16 class_weight[kLaneCount];
-    Arrival arrival[kSides];
+    Arrival arrival[kAttentionPorts];
 #pragma HLS array_partition variable = vector type = complete dim = 0
 #pragma HLS array_partition variable = coming_vector type = complete dim = 0
 #pragma HLS array_partition variable = acc type = complete dim = 0
@@ -296,7 +296,7 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
 #pragma HLS array_partition variable = most type = complete
 #pragma HLS array_partition variable = class_weight type = complete
 #pragma HLS array_partition variable = arrival type = complete
-    for (int port = 0; port < kSides; ++port) {
+    for (int port = 0; port < kAttentionPorts; ++port) {
 #pragma HLS unroll
         arrival[port] = first_arrival(block, port);
     }

@@ -33,11 +33,11 @@ inline AttentionPlace first_place() {
 
 // Rows come in through both ports, every second one through each. The second port is a word behind, so that the two are
 // never at the same word of a row.
-constexpr int kSides = 2;
+constexpr int kAttentionPorts = 2;
 static_assert(kHeadWords > 1, "rows of one word leave no place for the port behind");
 
 // How many of so many rows come in through a port.
-inline int through(int rows, int port) { return natural<9>(unsigned(rows + kSides - 1 - port)) / kSides; }
+inline int through(int rows, int port) { return natural<9>(unsigned(rows + kAttentionPorts - 1 - port)) / kAttentionPorts; }
 
 // A block: what is computed now; which rows come in for later; which sums over queries leave.
 struct Block {

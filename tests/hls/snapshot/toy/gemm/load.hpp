@@ -6,6 +6,7 @@
 // what they bring.
 #pragma once
 
+#include "../update/weight.hpp"
 #include "job.hpp"
 
 namespace peelvit {
@@ -23,9 +24,7 @@ using KeptColumns = word_t[kKeptPairs][kPair][kPorts][kPortWords];
 // two in each.
 using ExtraBuffer = word_t[kPorts][(kLineRows + 1) * kPortWords];
 using SavedBuffer = word_t[kPorts][kLineRows * kPortWords];
-// Words of master weights or momenta. In memory two of the one lie before two of the other.
-constexpr int kStateWords = 4;
-inline bool is_master(int word) { return (word & 2) == 0; }
+// Words of master weights or momenta.
 using StateBuffer = word_t[kPorts][kUpdateRows * 2 * kPortWords];
 // Words of a panel's bias gradients, or of the first operand's class row at its rows.
 using BiasBuffer = word_t[kPanelRows / kWideLanes];

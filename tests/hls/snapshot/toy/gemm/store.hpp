@@ -47,7 +47,7 @@ store_rows:
                 PortWords word;
 #pragma HLS array_partition variable=word type=complete
                 const bool is_first = is_wide ? (job.updates ? is_master(beat) : beat % 2 == 0) : pass == 0;
-                const int w = !is_wide ? place + beat : (job.updates ? 2 * (place + beat / 4) + beat % 2 : place + beat / 2);
+                const int w = !is_wide ? place + beat : (job.updates ? 2 * place + place_of_state(beat) : place + beat / 2);
                 for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
                     word[port] = is_weight ? weights[port][w] : (is_first ? results[port][w] : seconds[port][w]);

@@ -22,7 +22,7 @@ inline void adamw_update(word_t* mem0, word_t* mem1, word_t* mem2, const Instruc
     const int f_master = scale.f_weight + kMasterShift;
     const int mantissa_mask = (1 << 17) - 1;
     const int whole_share = 1 << kShareBits;
-    Update update;
+    AdamwUpdate update;
     update.scale = scale;
     update.adamw.rate = i18(int(get32(first, 0)) & mantissa_mask);
     update.adamw.exp_avg_share = i18(smaller(int(get32(first, 2)) & mantissa_mask, whole_share));

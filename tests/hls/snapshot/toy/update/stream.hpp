@@ -14,14 +14,15 @@ constexpr int kGroupBits = 19;  // of a tensor's groups
 constexpr int kAdamwDepth = 96;
 
 // What a tensor's update computes with, looked up once.
-struct Update {
+struct AdamwUpdate {
     Scale scale;
     AdamwFactors adamw;
     int words, columns;  // of a row: int16 words, elements
 };
 
-struct UpdateState {
-    u16 word;  // of its row, where the walk over the tensor stands
+// Where the walk over the tensor stands, and what was seen on it.
+struct AdamwWalk {
+    u16 word;  // of its row
     Renewal seen;
 };
 
@@ -39,12 +40,12 @@ inline int groups_in(int all, int b) {
 inline void load_states(const word_t* mem0, unsigned address, int all, int b, word_t masters[kUpdateWords], word_t states[kUpdateWords]) {
     const unsigned start = address + unsigned(2 * b * kUpdateWords);
 load_states:
-    for (int w = 0; w < 4 * groups_in(all, b); ++w) {
+    for (int w = 0; w < kStateWords * groups_in(all, b); ++w) {
 #pragma HLS loop_tripcount max = 1024
         PIPELINE(w == 0, 1, kReadLatency);
         const word_t word = read_word<0>(mem0, start + unsigned(w));
-        const int place = w / 4 * 2 + w % 2;
-        if ((w & 2) == 0)
+        const int place = place_of_state(w);
+        if (is_master(w))
             masters[place] = word;
         else
             states[place] = word;
@@ -65,11 +66,11 @@ inline void store_states(word_t* mem0, unsigned address, int all, int b, const w
                          const word_t states[kUpdateWords]) {
     const unsigned start = address + unsigned(2 * b * kUpdateWords);
 store_states:
-    for (int w = 0; w < 4 * groups_in(all, b); ++w) {
+    for (int w = 0; w < kStateWords * groups_in(all, b); ++w) {
 #pragma HLS loop_tripcount max = 1024
         PIPELINE(w == 0, 1, kCopyDepth);
-        const int place = w / 4 * 2 + w % 2;
-        write_word<0>(mem0, start + unsigned(w), (w & 2) == 0 ? masters[place] : states[place]);
+        const int place = place_of_state(w);
+        write_word<0>(mem0, start + unsigned(w), is_master(w) ? masters[place] : states[place]);
     }
 }
 
@@ -83,15 +84,15 @@ store_weights:
     }
 }
 
-inline void next_group(const Update& update, UpdateState& walk) {
+inline void next_group(const AdamwUpdate& update, AdamwWalk& walk) {
     walk.word = walk.word + 1 == update.words ? u16(0) : u16(walk.word + 1);
 }
 
 // An element a cycle.
 inline void update_groups(const word_t masters[kUpdateWords], const word_t states[kUpdateWords],
-                          const word_t gradients[kUpdateWords], const Update& update, int all, int b,
+                          const word_t gradients[kUpdateWords], const AdamwUpdate& update, int all, int b,
                           word_t new_masters[kUpdateWords], word_t new_states[kUpdateWords],
-                          word_t weights[kUpdateGroups], UpdateState& walk) {
+                          word_t weights[kUpdateGroups], AdamwWalk& walk) {
     word_t held[3];  // a word of each, while its lanes are taken
     i32 made[2][kWideLanes];  // master weights and states, shifted in
     i16 rounded[kLanes];
@@ -150,8 +151,8 @@ update_groups:
     }
 }
 
-inline void update_line(word_t* mem0, word_t* mem1, word_t* mem2, const Line& line, int all, int blocks, const Update& update,
-                        UpdateState& walk) {
+inline void update_line(word_t* mem0, word_t* mem1, word_t* mem2, const Line& line, int all, int blocks, const AdamwUpdate& update,
+                        AdamwWalk& walk) {
 update_blocks:
     for (int b = 0; b < blocks; ++b) {
 #pragma HLS loop_tripcount max = 4096
@@ -178,12 +179,12 @@ update_blocks:
 
 // Update a tensor of `rows` rows.
 inline void update_tensor(word_t* mem0, word_t* mem1, word_t* mem2, const Matrix& state, const Matrix& gradient,
-                          const Matrix& weight, int rows, const Update& update, Slots& slots) {
-    UpdateState walk;
+                          const Matrix& weight, int rows, const AdamwUpdate& update, Slots& slots) {
+    AdamwWalk walk;
     walk.word = 0;
     walk.seen = no_renewal();
     const int words = update.words;
-    const bool is_dense = state.pitch == 4 * words && gradient.pitch == 2 * words && weight.pitch == words;
+    const bool is_dense = state.pitch == kStateWords * words && gradient.pitch == 2 * words && weight.pitch == words;
     const int lines = is_dense ? 1 : rows;
     Line line;
     const int all = narrow<kGroupBits>(is_dense ? rows * update.words : update.words);

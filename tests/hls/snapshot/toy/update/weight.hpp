@@ -15,6 +15,12 @@ struct Change {
     bool is_at_end;  // a part of the state reached the end of its range
 };
 
+// In memory two words of master weights lie before two of the optimizer's state: how many that are for eight elements,
+// which a word of them is, and its place among those of its kind.
+constexpr int kStateWords = 4;
+inline bool is_master(int word) { return (word & 2) == 0; }
+inline int place_of_state(int word) { return word / kStateWords * 2 + word % 2; }
+
 struct Element {
     i32 master;
     i32 state;
