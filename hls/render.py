@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jinja2
 
-from hls.spec import checks, instruction, ops, registers, slots, tables
+from hls.spec import checks, instruction, ops, pieces, registers, slots, tables
 from hls.spec.config import SHIPPED, ConfigError, HardwareConfig, load
 from hls.spec.status import SENTENCES, Status
 from hls.spec.system import MEMORY_PORTS
@@ -53,6 +53,7 @@ def sources(config: HardwareConfig) -> dict[str, str]:
     context = {
         "config": config,
         "checks": checks,
+        "column_parts": pieces.PARTS,
         "check_rules": checks.rules(config.operations),
         "check_tables": checks.tables(config),
         "instruction": instruction,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hls.spec.instruction import Instruction
-from hls.spec.ops import Access, Slot, evaluate
+from hls.spec.ops import Access, Slot
+from hls.spec.pieces import pieces
 from host.compiler import compile_program
 from host.layout import Layout
 from host.model import TokenPlan
@@ -17,7 +18,7 @@ def stored_values(layout: Layout, plan: TokenPlan) -> int:
 def _stored_by(instruction: Instruction) -> int:
     names = instruction.dimensions | {name: int(name in instruction.flags) for name in instruction.op.flags}
     return sum(
-        evaluate(operand.rows, names) * evaluate(operand.columns, names)
+        sum(map(len, pieces(operand.rows, names))) * sum(map(len, pieces(operand.columns, names)))
         for operand in instruction.op.operands
         if operand.access in (Access.WRITE, Access.UPDATE)
         and operand.slot is not Slot.NONE

@@ -1,8 +1,9 @@
 """The op table as numbers: what the accelerator's legality unit looks up by opcode instead of holding a circuit an op.
 
-A shape expression is a product of up to three factors, each a dimension, a dimension plus one, or a small integer; rows
-may have a gap in addition. A factor's code is an index into the sizes of an instruction (its dimensions, then
-`CONSTANTS`), with `PLUS_ONE` for one more. Rules are written over positions (``d[1] <= d[0]``), so that ops share them.
+A shape expression is a product of up to three factors, each a dimension, a dimension plus one, or a small integer; a
+dimension may be added to it (`hls/spec/pieces.py`). A factor's code is an index into the sizes of an instruction (its
+dimensions, then `CONSTANTS`), with `PLUS_ONE` for one more. Rules are written over positions (``d[1] <= d[0]``), so
+that ops share them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from hls.spec.formats import LANES
 from hls.spec.instruction import MAX_DIMENSIONS, MAX_OPERANDS
 from hls.spec.legality import words_per_row
 from hls.spec.ops import Access, Op, Operand, Slot
+from hls.spec.pieces import addend
 
 CONSTANTS = (0, 3, 8)
 """Sizes behind the dimensions."""
@@ -30,10 +32,9 @@ EXISTS, IN_MEMORY, HAS_SLOT = (1 << FLAG_BITS + i for i in range(3))
 SPAN_SHIFT = FLAG_BITS + 3
 SPAN_BY_SEGMENTS = 7
 WIDTH_SHIFT = SPAN_SHIFT + 3
-HAS_GAP = 1 << WIDTH_SHIFT + 2
+ADDEND_SHIFTS = (WIDTH_SHIFT + 2, WIDTH_SHIFT + 6)
 """Use of an operand: its flag, the three bits above, its slots (this many are two for each segment), log2 of the words
-that eight elements take, and whether its rows have a gap."""
-_GAP = "gap + "
+that eight elements take, and which sizes are added to its rows and to its columns."""
 
 
 def factor(text: str, dimensions: Sequence[str]) -> int:
@@ -60,12 +61,18 @@ def shapes(op: Op) -> list[int]:
 
 
 def _shape(operand: Operand, op: Op) -> int:
-    rows, columns = (product(text.removeprefix(_GAP), op.dimensions) for text in (operand.rows, operand.columns))
+    rows, columns = (product(_split(text)[1], op.dimensions) for text in (operand.rows, operand.columns))
     return rows | columns << FACTORS * FACTOR_BITS
 
 
+def _split(expression: str) -> tuple[str | None, str]:
+    """The addend of a shape expression, and its product."""
+    name = addend(expression)
+    return name, expression.removeprefix(f"{name} + ")
+
+
 def uses(op: Op) -> list[int]:
-    """Flag, presence, slots, width and gap of each operand; 0 for those that the op does not have."""
+    """Flag, presence, slots, width and addends of each operand; 0 for those that the op does not have."""
     found = [_use(operand, op) for operand in op.operands]
     return found + [0] * (MAX_OPERANDS - len(found))
 
@@ -80,7 +87,8 @@ def _use(operand: Operand, op: Op) -> int:
     span = SPAN_BY_SEGMENTS if by_segments else operand.slot.value
     use = EXISTS | span << SPAN_SHIFT | _width(operand) << WIDTH_SHIFT
     use |= op.flag_bits[operand.flag] if operand.flag else 0
-    use |= HAS_GAP if operand.rows.startswith(_GAP) else 0
+    for text, shift in zip((operand.rows, operand.columns), ADDEND_SHIFTS, strict=True):
+        use |= factor(_split(text)[0] or "0", op.dimensions) << shift
     return use | (IN_MEMORY if operand.access is not Access.NONE else 0) | (HAS_SLOT if span else 0)
 
 

@@ -2,7 +2,8 @@
 
 Operands are matrices in DDR. A matrix has `rows` x `columns` elements of one type; a row starts at a word boundary, is
 padded with zeros to a multiple of eight elements, and `pitch` words lie between two rows. Shapes are expressions over
-the op's dimensions (only names, integers, ``+`` and ``*``: valid Python and C++; rows may begin with ``gap +``).
+the op's dimensions (only names, integers, ``+`` and ``*``: valid Python and C++; they may begin with ``gap +`` or
+``skipped +``, which stand for rows or columns that belong to others: `hls/spec/pieces.py`).
 
 Token tensors hold the class-token rows of all images first (row b is image b), then the patch rows image by image (row
 ``batch + b * patches + i``). `split` is the number of class-token rows at the front of an operand. A gradient has two
@@ -118,6 +119,13 @@ def _inner(name: str, slot: Slot) -> Operand:
 _G = Slot.GRADIENT
 _GEMM_LIMITS = {"rows": (1, "max_rows"), "split": (0, "max_split"), "n": (1, "max_rows"), "k": (1, "max_contraction")}
 _VECTOR_LIMITS = {"rows": (1, "max_rows"), "split": (0, "max_rows"), "n": (1, "max_columns")}
+_SKIPPED_WORDS = "skipped % 16 == 0"
+_PARTS = (
+    "n == part || n == 3 * part",
+    "n == part || part % 8 == 0",
+    "skipped == 0 || n == 3 * part",
+    _SKIPPED_WORDS,
+)
 _NORMALISED = "n < 1024 || n < 2048 && n % 4 == 0"
 """Columns of a layer norm: n times an inverse deviation is a factor of 26 bits."""
 _TOKENS = "batch * (1 + patches)"
@@ -154,20 +162,23 @@ OPS: tuple[Op, ...] = (
         "gemm_nt",
         1,
         "gemm",
-        ("rows", "split", "n", "k", "period"),
+        ("rows", "split", "n", "k", "period", "part", "skipped"),
         (
             _read("x", "rows", "k"),
-            _read("w", "n", "k"),
-            _read("bias", "1", "n", flag="BIAS"),
-            _read("residual", "period", "n", flag="RESIDUAL"),
-            _write("y", "rows", "n"),
-            _write("pre", "rows", "n", flag="GELU"),
+            _read("w", "skipped + n", "k"),
+            _read("bias", "1", "skipped + n", flag="BIAS"),
+            _read("residual", "period", "skipped + n", flag="RESIDUAL"),
+            _write("y", "rows", "skipped + n"),
+            _write("pre", "rows", "skipped + n", flag="GELU"),
         ),
-        _GEMM_LIMITS | {"period": (1, "max_rows")},
+        _GEMM_LIMITS | {"period": (1, "max_rows"), "part": (1, "max_rows"), "skipped": (0, "max_rows")},
         "acc[i][j] = sum_k x[i][k] * w[j][k] + bias[j] + residual[i % period][j]; y = round(acc), or with GELU "
-        "pre = round(acc), y = GELU(pre). A linear layer forward; with a residual of `period` rows patch embedding.",
-        flags=("BIAS", "RESIDUAL", "GELU"),
-        rules=("split <= rows", "period <= rows"),
+        "pre = round(acc), y = GELU(pre). A linear layer forward; with a residual of `period` rows patch embedding. "
+        "The n columns are one part or three of `part` columns, between which `skipped` columns belong to others. "
+        "SAME_X: x is that of the gemm_nt before, and nothing has written it since, so rows still on chip need not be "
+        "read.",
+        flags=("BIAS", "RESIDUAL", "GELU", "SAME_X"),
+        rules=("split <= rows", "period <= rows", *_PARTS),
         macs="rows * n * k",
     ),
     Op(
@@ -319,18 +330,19 @@ OPS: tuple[Op, ...] = (
         "attention",
         12,
         "attention",
-        ("batch", "patches", "heads", "head_dim", "key_count", "queries", "map_rows", "gap"),
+        ("batch", "patches", "heads", "head_dim", "key_count", "queries", "map_rows", "gap", "skipped"),
         (
-            _read("qkv", f"gap + {_TOKENS}", "3 * heads * head_dim"),
+            _read("qkv", f"gap + {_TOKENS}", "skipped + 3 * heads * head_dim"),
             _read("keys", "batch * patches", "key_count", Slot.NONE, "u16", flag="SPARSE"),
             _write("probability", _QUERIES, "1 + patches"),
             _write("y", "gap + batch * queries", "heads * head_dim"),
             _write("map", "batch * map_rows", "1 + patches", Slot.NONE, "i32", flag="MAP"),
         ),
-        _ATTENTION_LIMITS | {"gap": (0, "max_rows")},
+        _ATTENTION_LIMITS | {"gap": (0, "max_rows"), "skipped": (0, "max_rows")},
         "per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its "
         "`key_count` listed patch keys; with MAP probabilities of the first `map_rows` queries are summed over heads. "
-        "Images may be some of a batch that follow each other: `gap` rows of others lie between class and patch rows.",
+        "Images may be some of a batch that follow each other: `gap` rows of others lie between class and patch rows. "
+        "Heads may be some of a model: `skipped` columns of others lie between queries, keys and values.",
         flags=("SPARSE", "MAP"),
         rules=(
             "head_dim % 8 == 0",
@@ -340,6 +352,7 @@ OPS: tuple[Op, ...] = (
             "SPARSE == (key_count > 0)",
             "MAP == (map_rows > 0)",
             "gap == 0 || queries > 1",
+            _SKIPPED_WORDS,
         ),
         immediates=("scale",),
         macs="2 * batch * queries * (1 + patches) * heads * head_dim",

@@ -5,15 +5,28 @@ from __future__ import annotations
 import math
 
 from hls.spec.formats import EXPONENTIAL_BITS, scale_mantissa
+from hls.spec.pieces import PARTS
 from host.compiler.emitter import Emitter, Rows
-from host.compiler.layers import linear, linear_input_gradient, linear_weight_gradient, norm, norm_backward
-from host.layout import skip_rows
+from host.compiler.heads import AttentionShape, head_groups
+from host.compiler.layers import (
+    linear,
+    linear_input_gradient,
+    linear_of_heads,
+    linear_weight_gradient,
+    norm,
+    norm_backward,
+)
+from host.layout import skip_columns, skip_rows
 
 
 def block_forward(e: Emitter, index: int) -> None:
     """Norm, attention, residual; norm, MLP with GELU, residual."""
-    before_attention(e, index, e.rows(index))
-    attention(e, index)
+    groups = _groups(e, index)
+    if len(groups) > 1:
+        _attention_by_heads(e, index, groups)
+    else:
+        before_attention(e, index, e.rows(index))
+        attention(e, index)
     behind_attention(e, index, e.rows_after(index))
 
 
@@ -22,6 +35,26 @@ def before_attention(e: Emitter, index: int, rows: Rows) -> None:
     block = f"blocks.{index}."
     norm(e, block + "norm1", e.input_of(index), rows)
     linear(e, block + "attn.qkv", e.matrix(block + "norm1"), e.matrix(block + "attn.qkv"), rows)
+
+
+def _project_heads(e: Emitter, index: int, heads: range) -> None:
+    """Queries, keys and values of some heads, of all rows."""
+    block, width = f"blocks.{index}.", e.model.padded_head_dim
+    own = range(heads.start * width, heads.stop * width)
+    linear_of_heads(e, block + "attn.qkv", e.matrix(block + "norm1"), e.matrix(block + "attn.qkv"), e.rows(index), own)
+
+
+def _groups(e: Emitter, index: int) -> tuple[range, ...]:
+    """Heads of block `index` that go together: all, or of a single image some, since its heads lie side by side. A map
+    is a sum over all heads."""
+    if e.batch > 1 or _map_rows(e, index):
+        return (range(e.model.heads),)
+    shape = _attention_shape(e, index)
+    tokens, keys = 1 + shape["patches"], 1 + shape["key_count"] if shape["key_count"] else 1 + shape["patches"]
+    width = e.model.padded_head_dim
+    return head_groups(
+        e.layout.config, e.model.heads, AttentionShape(tokens, shape["queries"], keys, e.model.dim, width)
+    )
 
 
 def behind_attention(e: Emitter, index: int, rows: Rows) -> None:
@@ -80,14 +113,31 @@ def _map_rows(e: Emitter, index: int) -> int:
 
 def attention(e: Emitter, index: int, images: range | None = None) -> None:
     """Attention of block `index`, of all images or of some that follow each other."""
-    patches, name = e.block(index).patches, f"blocks.{index}.attn"
-    own = images or range(e.batch)
-    shape, map_rows = _attention_shape(e, index) | {"batch": len(own)}, _map_rows(e, index)
-    softmax_rows = own.start * shape["heads"] * shape["queries"]
+    _attention(e, index, images or range(e.batch), range(e.model.heads))
+
+
+def _attention_by_heads(e: Emitter, index: int, groups: tuple[range, ...]) -> None:
+    """Norm, projections and attention of block `index`: while some heads are at attention, queries, keys and values of
+    the next ones are made."""
+    norm(e, f"blocks.{index}.norm1", e.input_of(index), e.rows(index))
+    _project_heads(e, index, groups[0])
+    for heads, behind in zip(groups, [*groups[1:], None], strict=True):
+        _attention(e, index, range(1), heads)
+        if behind is not None:
+            with e.beside():
+                _project_heads(e, index, behind)
+
+
+def _attention(e: Emitter, index: int, own: range, heads: range) -> None:
+    """Attention of some images and, where that is one, of some heads."""
+    patches, name, width = e.block(index).patches, f"blocks.{index}.attn", e.model.padded_head_dim
+    shape, map_rows = _attention_shape(e, index) | {"batch": len(own), "heads": len(heads)}, _map_rows(e, index)
+    softmax_rows = (own.start * e.model.heads + heads.start) * shape["queries"]
+    first = heads.start * width
     operands = {
-        "qkv": skip_rows(e.matrix(f"{name}.qkv"), own.start),
+        "qkv": skip_columns(skip_rows(e.matrix(f"{name}.qkv"), own.start), first),
         "probability": skip_rows(e.matrix(f"{name}.softmax", 1 + patches), softmax_rows),
-        "y": skip_rows(e.matrix(f"{name}.context"), own.start),
+        "y": skip_columns(skip_rows(e.matrix(f"{name}.context"), own.start), first),
     }
     flags: tuple[str, ...] = ()
     if e.uses_keys(index):
@@ -100,7 +150,7 @@ def attention(e: Emitter, index: int, images: range | None = None) -> None:
     gap = e.batch - own.stop + own.start * patches
     e.emit(
         f"{name} forward", "attention", operands, flags=flags, immediates={"scale": _softmax_scale(e)},
-        **shape, map_rows=map_rows, gap=gap,
+        **shape, map_rows=map_rows, gap=gap, skipped=(PARTS - 1) * width * (e.model.heads - len(heads)),
     )  # fmt: skip
     if e.train and index == e.model.depth - 1:
         variance = {"map": operands["map"], "variance": e.matrix("variance")}

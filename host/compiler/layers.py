@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hls.spec.formats import scale_mantissa
 from hls.spec.instruction import Matrix
+from hls.spec.pieces import PARTS
 from host.compiler.emitter import Emitter, Rows
 from host.layout import skip_columns, skip_rows
 
@@ -24,8 +25,7 @@ def linear(
     """y = x w^T + bias of the layer `name`, + `residual`; with `pre`, y = GELU(pre). With `period` the residual has so
     many rows and repeats; else all are matrices of the whole tensor, of which these rows are taken."""
     weight = e.layout.tensors[f"{name}.weight"]
-    x, y = skip_rows(x, rows.first), skip_rows(y, rows.first)
-    operands = {"x": x, "w": e.matrix(f"{name}.weight"), "bias": e.matrix(f"{name}.bias"), "y": y}
+    operands = _layer_operands(e, name, x, y, rows)
     flags: tuple[str, ...] = ("BIAS",)
     if residual is not None:
         operands["residual"] = residual if period else skip_rows(residual, rows.first)
@@ -36,7 +36,31 @@ def linear(
     e.emit(
         f"{name} forward", "gemm_nt", operands, flags=flags,
         rows=rows.count, split=rows.classes, n=weight.rows, k=weight.columns, period=period or rows.count,
+        part=weight.rows, skipped=0,
     )  # fmt: skip
+
+
+def linear_of_heads(e: Emitter, name: str, x: Matrix, y: Matrix, rows: Rows, own: range) -> None:
+    """The layer `name` for columns `own` of each of the three parts of y: queries, keys and values of some heads.
+
+    Those behind the first ones come behind them with nothing but attention between, so they find x on chip.
+    """
+    weight = e.layout.tensors[f"{name}.weight"]
+    operands = _layer_operands(e, name, x, y, rows)
+    operands["w"] = skip_rows(operands["w"], own.start)
+    operands |= {what: skip_columns(operands[what], own.start) for what in ("bias", "y")}
+    skipped = (PARTS - 1) * (weight.rows // PARTS - len(own))
+    e.emit(
+        f"{name} forward", "gemm_nt", operands, flags=("BIAS", "SAME_X") if own.start else ("BIAS",),
+        rows=rows.count, split=rows.classes, n=PARTS * len(own), k=weight.columns, period=rows.count,
+        part=len(own), skipped=skipped,
+    )  # fmt: skip
+
+
+def _layer_operands(e: Emitter, name: str, x: Matrix, y: Matrix, rows: Rows) -> dict[str, Matrix]:
+    """Those that every linear layer has, at some rows of the whole tensors."""
+    x, y = skip_rows(x, rows.first), skip_rows(y, rows.first)
+    return {"x": x, "w": e.matrix(f"{name}.weight"), "bias": e.matrix(f"{name}.bias"), "y": y}
 
 
 def linear_input_gradient(

@@ -41,6 +41,10 @@ class Shape:
     flags: frozenset[str]
     adds_class_row: bool = False
     """Its products are addends, not a part of the contraction."""
+    parts: int = 1
+    """Equal parts of the columns, which no column tile crosses."""
+    has_rows: bool = False
+    """Of the first operand: they may be on chip from the instruction before."""
 
 
 class Sizes(NamedTuple):
@@ -120,10 +124,12 @@ def shape_of(op: str, d: dict[str, int], flags: frozenset[str]) -> Shape:
     """From an instruction's dimensions."""
     if op == "gemm_tn":
         adds_class_row = d["split"] == 1 and d["rows"] > 1 and "ACCUMULATE" not in flags
-        parts = (d["rows"] - d["split"], 0 if adds_class_row else d["split"])  # class rows last
-        return Shape(op, d["n"], d["k"], tuple(part for part in parts if part), flags, adds_class_row)
+        kinds = (d["rows"] - d["split"], 0 if adds_class_row else d["split"])  # class rows last
+        return Shape(op, d["n"], d["k"], tuple(rows for rows in kinds if rows), flags, adds_class_row)
     segments = d.get("segments", 1) if op == "gemm_nn" else 1
-    return Shape(op, d["rows"], d["n"], (d["k"] // segments,) * segments, flags)
+    parts = d["n"] // d["part"] if op == "gemm_nt" else 1
+    lengths = (d["k"] // segments,) * segments
+    return Shape(op, d["rows"], d["n"], lengths, flags, parts=parts, has_rows="SAME_X" in flags)
 
 
 def sizes_of(config: HardwareConfig) -> Sizes:
@@ -204,29 +210,30 @@ def steps(shape: Shape, sizes: Sizes) -> tuple[Step, ...]:
 def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
     """From the outermost loop: panels of rows, groups of column tiles, chunks, column tiles, blocks of row tiles."""
     chunks = [length for part in shape.segments for length in _chunks(part, sizes.chunk)]
-    tiles = math.ceil(shape.columns / sizes.column_tile)
-    keeps_columns = len(chunks) == 1 and tiles * _pairs(chunks[0]) <= sizes.kept_pairs
+    widths = _widths(shape, sizes)
+    keeps_columns = len(chunks) == 1 and len(widths) * _pairs(chunks[0]) <= sizes.kept_pairs
     holds_both = any(length > sizes.chunk for length in shape.segments[1:])
     sums_rows = shape.op == "gemm_tn" and "BIAS" in shape.flags
-    is_first = True
+    has_rows = shape.has_rows and len(chunks) == 1 and shape.rows <= sizes.panel_rows
+    is_first = not has_rows
     for panel in range(0, shape.rows, sizes.panel_rows):
         rows = min(sizes.panel_rows, shape.rows - panel)
         of_panel = math.ceil(rows / sizes.row_tile)
-        for start, end in _groups(shape, sizes, rows, len(chunks) > 1, holds_both):
+        for start, end in _groups(widths, sizes, rows, len(chunks) > 1, holds_both):
             for place, count in enumerate(chunks):
                 closes = place == len(chunks) - 1
                 for tile in range(start, end):
-                    columns = _columns(shape, sizes, tile)
+                    brings_rows = tile == start and not has_rows
                     done = 0
                     while done < of_panel:
-                        most = _most_tiles(shape, sizes, closes, tile == start, of_panel)
+                        most = _most_tiles(shape, sizes, closes, brings_rows, of_panel)
                         size = 1 if is_first else min(most, of_panel - done)
                         is_first = False
                         row = panel + done * sizes.row_tile
                         reached = min((done + size) * sizes.row_tile, rows)
                         new_columns = done == 0 and (panel == 0 or not keeps_columns)
                         yield Block(
-                            size, row, panel + reached - row, reached, columns, count, tile == start,
+                            size, row, panel + reached - row, reached, widths[tile], count, brings_rows,
                             new_columns, closes, sums_rows and tile == 0 and closes,
                         )  # fmt: skip
                         done += size
@@ -242,22 +249,23 @@ def _most_tiles(shape: Shape, sizes: Sizes, closes: bool, brings_rows: bool, of_
     return sizes.line_tiles if closes and reads_lines else of_panel
 
 
-def _columns(shape: Shape, sizes: Sizes, tile: int) -> int:
-    return min(sizes.column_tile, shape.columns - tile * sizes.column_tile)
+def _widths(shape: Shape, sizes: Sizes) -> list[int]:
+    """Columns of each column tile; the last one of a part may be narrow."""
+    part, tile = shape.columns // shape.parts, sizes.column_tile
+    return [min(tile, part - first) for first in range(0, part, tile)] * shape.parts
 
 
-def _groups(shape: Shape, sizes: Sizes, rows: int, waits: bool, holds_both: bool) -> Iterator[tuple[int, int]]:
+def _groups(widths: list[int], sizes: Sizes, rows: int, waits: bool, holds_both: bool) -> Iterator[tuple[int, int]]:
     """First column tile of each group and of the next: as many as find room for their sums, or all."""
-    tiles = math.ceil(shape.columns / sizes.column_tile)
     room = (1 if holds_both else 2) * sizes.sum_rows * sizes.column_tile // LANES
     start = taken = 0
-    for tile in range(tiles):
-        words = rows * sizes.ports * _port_words(sizes, _columns(shape, sizes, tile))
+    for tile, columns in enumerate(widths):
+        words = rows * sizes.ports * _port_words(sizes, columns)
         if waits and tile > start and taken + words > room:
             yield start, tile
             start, taken = tile, 0
         taken += words
-    yield start, tiles
+    yield start, len(widths)
 
 
 def _pairs(steps: int) -> int:

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from hls.spec.instruction import Instruction, slot_span
+from hls.spec.legality import words_per_row
 from hls.spec.ops import Access, Operand, evaluate
+from hls.spec.pieces import pieces
 from sim.golden.fixed import Results
 from sim.golden.memory import Memory
 from sim.golden.ops import FUNCTIONS
@@ -46,17 +48,14 @@ def _slots(operand: Operand, table: Sequence[Slot], instruction: Instruction) ->
 
 
 def _read(memory: Memory, operand: Operand, instruction: Instruction) -> Tensor:
-    """The operand's rows; those in a gap are of others."""
+    """The operand's own rows and columns."""
     rows, columns = (evaluate(shape, instruction.dimensions) for shape in (operand.rows, operand.columns))
     matrix = memory.matrix(instruction.operand(operand.name), operand.element, rows, columns)
-    if not (gap := _gap(operand, instruction)):
-        return matrix
-    batch = instruction.dimensions["batch"]
-    return torch.cat([matrix[:batch], matrix[batch + gap :]])
-
-
-def _gap(operand: Operand, instruction: Instruction) -> int:
-    return instruction.dimensions["gap"] if operand.rows.startswith("gap + ") else 0
+    for dimension, shape in enumerate((operand.rows, operand.columns)):
+        own = pieces(shape, instruction.dimensions)
+        if len(own) > 1:
+            matrix = torch.cat([matrix.narrow(dimension, piece.start, len(piece)) for piece in own], dimension)
+    return matrix
 
 
 def _write(
@@ -68,13 +67,24 @@ def _write(
         if operand.name not in results:
             continue
         place, result = instruction.operand(operand.name), results[operand.name]
-        if result.values is not None and (gap := _gap(operand, instruction)):
-            batch = instruction.dimensions["batch"]
-            behind = replace(place, address=place.address + (batch + gap) * place.pitch)
-            memory.write(place, operand.element, result.values[:batch])
-            memory.write(behind, operand.element, result.values[batch:])
-        elif result.values is not None:
-            memory.write(place, operand.element, result.values, result.columns)
+        if result.values is not None:
+            _write_pieces(memory, operand, instruction, result.values, result.columns)
         for slot, change in enumerate(result.slots, place.slot):
             table[slot] = change.applied_to(table[slot])
     return table
+
+
+def _write_pieces(
+    memory: Memory, operand: Operand, instruction: Instruction, values: Tensor, used: Sequence[int] | None
+) -> None:
+    """Values to the operand's own rows and columns, of which `used` tells how many a row has."""
+    place = instruction.operand(operand.name)
+    rows, columns = (pieces(shape, instruction.dimensions) for shape in (operand.rows, operand.columns))
+    if len(rows) == len(columns) == 1:
+        memory.write(place, operand.element, values, used)
+        return
+    for own_rows, part in zip(rows, torch.split(values, [len(piece) for piece in rows]), strict=True):
+        for own_columns, block in zip(columns, torch.split(part, [len(piece) for piece in columns], 1), strict=True):
+            words = words_per_row(operand.element, own_columns.start)
+            behind = replace(place, address=place.address + own_rows.start * place.pitch + words)
+            memory.write(behind, operand.element, block)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,8 @@ from hls.spec.config import load
 from hls.spec.formats import WORD_BYTES
 from hls.spec.instruction import INSTRUCTION_BYTES, checksum, decode
 from hls.spec.legality import words_per_row
-from hls.spec.ops import Access, evaluate
+from hls.spec.ops import Access
+from hls.spec.pieces import pieces
 from host.compiler import compile_exponent_update, compile_program
 from host.errors import PeelVitError
 from host.layout import plan_layout
@@ -22,6 +24,7 @@ from host.tensors import Group, Use
 
 ZCU102, TOY = load("zcu102"), load("toy")
 SMALL = ViTConfig("small", 8, 2, 3, 24, 4, 3, 40, 7)
+TINY = PRESETS["deit_tiny_patch16_224"]
 BOTH = Sparsity(0.7, 0.5, (2, 4))
 
 
@@ -242,22 +245,20 @@ def places(instruction, accesses):
         place = instruction.operand(operand.name)
         if operand.access not in accesses or (operand.flag is not None and operand.flag not in instruction.flags):
             continue
-        rows, columns = (evaluate(shape, instruction.dimensions) for shape in (operand.rows, operand.columns))
-        gap = instruction.dimensions["gap"] if operand.rows.startswith("gap") else 0
-        batch = instruction.dimensions.get("batch", 0)
-        for row in range(rows):
-            if not batch <= row < batch + gap:
-                start = place.address + row * place.pitch
-                yield from range(start, start + words_per_row(operand.element, columns))
+        columns = pieces(operand.columns, instruction.dimensions)
+        for row in chain(*pieces(operand.rows, instruction.dimensions)):
+            for own in columns:
+                start = place.address + row * place.pitch + words_per_row(operand.element, own.start)
+                yield from range(start, start + words_per_row(operand.element, len(own)))
 
 
 WRITES, ALL = (Access.WRITE, Access.UPDATE), (Access.READ, Access.WRITE, Access.UPDATE)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 16, 32])
+@pytest.mark.parametrize("model, batch", [(SMALL, 1), (SMALL, 2), (SMALL, 16), (SMALL, 32), (TINY, 1)])
 @pytest.mark.parametrize("mode", ["train", "eval"])
-def test_nothing_runs_beside_what_it_depends_on(mode, batch):
-    _, program = compiled(batch=batch, mode=mode, update_images=batch if mode == "train" else None)
+def test_nothing_runs_beside_what_it_depends_on(mode, model, batch):
+    _, program = compiled(model, batch=batch, mode=mode, update_images=batch if mode == "train" else None)
     beside = 0
     for index, instruction in enumerate(program.instructions):
         written, used = set(places(instruction, WRITES)), set(places(instruction, ALL))
@@ -267,7 +268,41 @@ def test_nothing_runs_beside_what_it_depends_on(mode, batch):
             assert written.isdisjoint(places(other, ALL))
             assert used.isdisjoint(places(other, WRITES))
             beside += 1
-    assert beside > 0 or (mode == "eval" and batch % 16)
+    assert beside > 0 or (mode == "eval" and model is SMALL and batch % 16)
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize("sparsity", [Sparsity(), BOTH])
+def test_what_is_said_to_be_on_chip_is(mode, sparsity):
+    """Behind a gemm_nt of the same rows come only instructions of the attention unit, which do not write them."""
+    _, program = compiled(TINY, sparsity, batch=1, mode=mode)
+    last, claims = None, 0
+    for instruction in program.instructions:
+        if "SAME_X" in instruction.flags:
+            assert instruction.operand("x") == last.operand("x")
+            assert all(instruction.dimensions[name] == last.dimensions[name] for name in ("rows", "k"))
+            claims += 1
+        if instruction.op.unit != "attention":
+            last = instruction if instruction.op.name == "gemm_nt" else None
+        elif last is not None:
+            x = set(places(last, (Access.READ,)))
+            last = last if x.isdisjoint(places(instruction, WRITES)) else None
+    assert claims >= TINY.depth // 2
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_groups_of_heads_cover_all_of_them(mode):
+    """Of a single image, blocks in front of a selector take all heads at once: their map is a sum over all."""
+    _, program = compiled(TINY, batch=1, mode=mode)
+    for index in range(TINY.depth):
+        wanted = f"blocks.{index}.attn forward"
+        found = [i for i, name in zip(program.instructions, program.names, strict=True) if name == wanted]
+        assert sum(i.dimensions["heads"] for i in found) == TINY.heads
+        starts = [i.operand("y").address - found[0].operand("y").address for i in found]
+        ends = [start + i.dimensions["heads"] * 8 for start, i in zip(starts, found, strict=True)]  # of 64 elements
+        assert starts == [0, *ends[:-1]]
+        assert len(found) == 1 or not found[0].dimensions["map_rows"]
+        assert len(found) > 1 or found[0].dimensions["map_rows"] or index == TINY.depth - 1
 
 
 @pytest.mark.parametrize("mode", ["train", "eval", "forward"])

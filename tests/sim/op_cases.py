@@ -129,11 +129,10 @@ class _Draw:
             d["period"] = min(d["rows"], d["period"])
             if self.op.name == "column_sum":
                 d["period"], d["split"] = (1, d["split"]) if self.chance(0.5) else (d["period"], 0)
+        if "part" in d:
+            self.draw_parts()
         if "segments" in d:
-            d["segments"] = int(self.rng.choice([1, 3]))
-            d["k"] = d["k"] if d["segments"] == 1 else 24 * self.integer(1, min(4, limits["max_contraction"] // 24))
-            if d["segments"] > 1:
-                self.flags.discard("GELU_BACKWARD")
+            self.draw_segments()
         if "heads" in d:
             self.draw_attention()
         if "keep" in d:
@@ -144,6 +143,21 @@ class _Draw:
             d["count"] = self.integer(1, 20)
             d["first"], d["bits"], d["margin"] = self.integer(0, 9), int(self.rng.choice([15, 31])), self.integer(0, 8)
 
+    def draw_segments(self) -> None:
+        d = self.dimensions
+        d["segments"] = int(self.rng.choice([1, 3]))
+        if d["segments"] > 1:
+            d["k"] = 24 * self.integer(1, min(4, self.config.limits["max_contraction"] // 24))
+            self.flags.discard("GELU_BACKWARD")
+
+    def draw_parts(self) -> None:
+        """Columns in three parts now and then, with or without others between them."""
+        d = self.dimensions
+        d["part"], d["skipped"] = d["n"], 0
+        if self.chance(0.4):
+            d["part"] = 8 * self.integer(1, max(1, d["n"] // 8))
+            d["n"], d["skipped"] = 3 * d["part"], 16 * self.integer(0, 5)
+
     def draw_attention(self) -> None:
         d = self.dimensions
         d["batch"], d["patches"] = min(d["batch"], 5), min(d["patches"], 40)
@@ -153,6 +167,8 @@ class _Draw:
         d["key_count"] = self.integer(1, d["patches"]) if "SPARSE" in self.flags else 0
         if "gap" in d:
             d["gap"] = self.integer(1, 60) if d["queries"] > 1 and self.chance(0.4) else 0
+        if "skipped" in d:
+            d["skipped"] = 16 * self.integer(1, 12) if self.chance(0.4) else 0
         if "map_rows" in d:
             largest = d["queries"]
             d["map_rows"] = int(self.rng.choice([1, largest, self.integer(1, largest)])) if "MAP" in self.flags else 0

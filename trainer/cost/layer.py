@@ -45,6 +45,7 @@ class Row:
 def linear(name: str, rows: int, inputs: int, outputs: int, *, input_gradient: bool = True) -> Layer:
     """A linear layer over `rows` rows of `inputs` values."""
     dimensions = {"rows": rows, "split": 0, "n": outputs, "k": inputs, "period": rows}
+    dimensions |= {"part": outputs, "skipped": 0}
     return Layer(name, _instruction("gemm_nt", dimensions), input_gradient)
 
 
@@ -60,7 +61,7 @@ def sparse_attention(name: str, batch: int, patches: int, heads: int, head_dim: 
 
 def _attention(name: str, batch: int, patches: int, heads: int, head_dim: int, queries: int, key_count: int) -> Layer:
     dimensions = {"batch": batch, "patches": patches, "heads": heads, "head_dim": head_dim, "key_count": key_count}
-    dimensions |= {"queries": queries, "map_rows": 0, "gap": 0}
+    dimensions |= {"queries": queries, "map_rows": 0, "gap": 0, "skipped": 0}
     return Layer(name, _instruction("attention", dimensions, ("SPARSE",) if key_count else ()))
 
 

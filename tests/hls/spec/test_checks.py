@@ -29,9 +29,11 @@ def test_products_are_the_shapes(op: Op, dimensions: list[int]) -> None:
     sizes = [*dimensions, *checks.CONSTANTS]
     names = dict(zip(op.dimensions, dimensions, strict=False))
     for operand, shape, use in zip(op.operands, checks.shapes(op), checks.uses(op), strict=False):
-        gap = names["gap"] if use & checks.HAS_GAP else 0
-        assert gap + looked_up(shape, sizes) == evaluate(operand.rows, names)
-        assert looked_up(shape >> checks.FACTORS * checks.FACTOR_BITS, sizes) == evaluate(operand.columns, names)
+        rows, columns = (sizes[use >> shift & 15] for shift in checks.ADDEND_SHIFTS)
+        assert rows + looked_up(shape, sizes) == evaluate(operand.rows, names)
+        assert columns + looked_up(shape >> checks.FACTORS * checks.FACTOR_BITS, sizes) == evaluate(
+            operand.columns, names
+        )
         assert 1 << (use >> checks.WIDTH_SHIFT & 3) == words_per_row(operand.element, LANES)
 
 

@@ -172,14 +172,26 @@ class Reference:
         operand, place = self.operand(name), self.instruction.operand(name)
         words = words_per_row(operand.element, evaluate(operand.columns, self.d))
         gap = self.d["gap"] if operand.rows.startswith("gap") else 0
-        rows = [r for r in range(evaluate(operand.rows, self.d)) if not 0 <= r - self.d.get("batch", 0) < gap]
+        rows = [r for r in self.own(operand.rows) if not 0 <= r - self.d.get("batch", 0) < gap]
         starts = [16 * (place.address + r * place.pitch) for r in rows]
         return [slice(start, start + 16 * words) for start in starts]
+
+    def own(self, shape: str) -> list[int]:
+        """Rows or columns but those that are skipped, half behind the first third of the rest, half behind the next."""
+        count, skipped = evaluate(shape, self.d), self.d["skipped"] if shape.startswith("skipped") else 0
+        part, between = (count - skipped) // 3, skipped // 2
+        return [
+            i
+            for i in range(count)
+            if not (skipped and (part <= i < part + between or 0 <= i - 2 * part - between < between))
+        ]
 
     def read(self, name: str) -> Rows:
         operand = self.operand(name)
         element, width = stored_as(operand.element, evaluate(operand.columns, self.d))
-        return [self.memory[span].view(DTYPES[element])[:width].tolist() for span in self.spans(name)]
+        rows = [self.memory[span].view(DTYPES[element])[:width].tolist() for span in self.spans(name)]
+        own = self.own(operand.columns) if operand.columns.startswith("skipped") else range(width)
+        return [[row[i] for i in own] for row in rows]
 
     def states(self) -> tuple[Rows, Rows]:
         """Master weights, and what the optimizer keeps of them: in memory by eight elements in turn."""
@@ -202,6 +214,12 @@ class Reference:
         """Write rows, each as long as it is; what lies behind a row's padding stays."""
         spans, element = self.spans(name), self.operand(name).element
         assert len(spans) == len(rows)
+        shape = self.operand(name).columns
+        if shape.startswith("skipped") and self.d["skipped"]:
+            own = self.own(shape)
+            for span, row in zip(spans, rows, strict=True):
+                self.memory[span].view(DTYPES[element])[own] = row
+            return
         for span, row in zip(spans, rows, strict=True):
             element = "i32" if element == STATE else element
             padded = np.zeros(16 * words_per_row(element, len(row)), np.uint8)

@@ -12,28 +12,27 @@ constexpr int kOpcodes = 23;
 constexpr int kDimensionStride = 16;
 constexpr int kSizes = 16;  // the dimensions, then constants
 constexpr int kFactorBits = 5;
-constexpr int kGapDimension = 7;
 constexpr int kSegmentsDimension = 4;
 constexpr int kShapeDepth = 16;    // cycles of a product of three factors and an address
 constexpr int kShapeInterval = 4;  // of an operand: its six products share multipliers
 
 static const int kOpFlags[23] = {
     // clang-format off
-    0, 7, 3, 31, 1, 0, 1, 3, 0, 0, 0, 0, 3, 1, 0, 0,
+    0, 15, 3, 31, 1, 0, 1, 3, 0, 0, 0, 0, 3, 1, 0, 0,
     0, 0, 0, 1, 1, 0, 1,
     // clang-format on
 };
 
 static const int kOpRules[23] = {
     // clang-format off
-    0, 3, 29, 97, 385, 0, 512, 1025, 0, 1, 0, 1, 260096, 55296, 262144, 1572864,
-    524288, 524288, 0, 0, 0, 0, 0,
+    0, 63, 449, 1537, 6145, 0, 8192, 16385, 0, 1, 0, 1, 8355840, 884736, 8388608, 50331648,
+    16777216, 16777216, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
 static const int kOpDimensions[23] = {
     // clang-format off
-    0, 5, 5, 4, 4, 2, 2, 3, 2, 3, 2, 3, 8, 6, 4, 4,
+    0, 7, 5, 4, 4, 2, 2, 3, 2, 3, 2, 3, 9, 6, 4, 4,
     4, 4, 3, 2, 2, 4, 2,
     // clang-format on
 };
@@ -48,7 +47,7 @@ static const int kOpImmediates[23] = {
 static const int kDimensionLow[368] = {
     // clang-format off
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    1, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    1, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     1, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -76,7 +75,7 @@ static const int kDimensionLow[368] = {
 static const int kDimensionHigh[368] = {
     // clang-format off
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    4096, 8, 4096, 512, 4096, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    4096, 8, 4096, 512, 4096, 4096, 4096, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     4096, 8, 4096, 512, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     512, 8, 4096, 4096, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     4096, 4096, 256, 4096, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -87,7 +86,7 @@ static const int kDimensionHigh[368] = {
     4096, 4096, 256, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     4096, 256, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     4096, 4096, 256, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    8, 80, 4, 32, 80, 81, 81, 4096, 0, 0, 0, 0, 0, 0, 0, 0,
+    8, 80, 4, 32, 80, 81, 81, 4096, 4096, 0, 0, 0, 0, 0, 0, 0,
     8, 80, 4, 32, 80, 81, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     8, 80, 81, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     8, 80, 80, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -120,18 +119,18 @@ static const int kOperandShape[184] = {
 
 static const int kOperandUse[184] = {
     // clang-format off
-    0, 0, 0, 0, 0, 0, 0, 0, 480, 480, 481, 482, 480, 484, 0, 0,
-    2016, 480, 737, 482, 736, 0, 0, 0, 736, 480, 2528, 2530, 4196, 484, 2148, 0,
-    736, 2528, 0, 0, 0, 0, 0, 0, 480, 480, 480, 0, 0, 0, 0, 0,
-    480, 480, 480, 416, 480, 97, 2145, 0, 736, 480, 2528, 480, 737, 736, 2528, 2528,
-    480, 480, 0, 0, 0, 0, 0, 0, 736, 480, 736, 0, 0, 0, 0, 0,
-    480, 480, 0, 0, 0, 0, 0, 0, 736, 480, 736, 0, 0, 0, 0, 0,
-    8672, 97, 480, 8672, 2146, 0, 0, 0, 480, 97, 480, 736, 736, 1760, 0, 0,
-    2144, 96, 0, 0, 0, 0, 0, 0, 2144, 96, 96, 0, 0, 0, 0, 0,
-    96, 96, 96, 0, 0, 0, 0, 0, 96, 96, 96, 0, 0, 0, 0, 0,
-    2528, 2144, 0, 0, 0, 0, 0, 0, 480, 2144, 737, 2144, 0, 0, 0, 0,
-    2528, 4192, 480, 2144, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    2528, 4192, 480, 2144, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 1393120, 1360352, 868833, 868834, 868832, 868836, 0, 0,
+    1394656, 1393120, 1393377, 1393122, 1393376, 0, 0, 0, 1393376, 1393120, 1395168, 1395170, 1396836, 1393124, 1394788, 0,
+    1393376, 1395168, 0, 0, 0, 0, 0, 0, 1393120, 1393120, 1393120, 0, 0, 0, 0, 0,
+    1393120, 1393120, 1393120, 1393056, 1393120, 1392737, 1394785, 0, 1393376, 1393120, 1395168, 1393120, 1393377, 1393376, 1395168, 1395168,
+    1393120, 1393120, 0, 0, 0, 0, 0, 0, 1393376, 1393120, 1393376, 0, 0, 0, 0, 0,
+    1393120, 1393120, 0, 0, 0, 0, 0, 0, 1393376, 1393120, 1393376, 0, 0, 0, 0, 0,
+    1106400, 1392737, 1393120, 1368544, 1394786, 0, 0, 0, 1393120, 1392737, 1393120, 1393376, 1393376, 1394400, 0, 0,
+    1394784, 1392736, 0, 0, 0, 0, 0, 0, 1394784, 1392736, 1392736, 0, 0, 0, 0, 0,
+    1392736, 1392736, 1392736, 0, 0, 0, 0, 0, 1392736, 1392736, 1392736, 0, 0, 0, 0, 0,
+    1395168, 1394784, 0, 0, 0, 0, 0, 0, 1393120, 1394784, 1393377, 1394784, 0, 0, 0, 0,
+    1395168, 1396832, 1393120, 1394784, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    1395168, 1396832, 1393120, 1394784, 0, 0, 0, 0,
     // clang-format on
 };
 
@@ -199,25 +198,30 @@ inline void check_rules(const Instruction& in, int slot_count, Legality& legalit
     }
     if ((rules >> 0 & 1) != 0 && !(d[1] <= d[0])) legality.is_shape = false;
     if ((rules >> 1 & 1) != 0 && !(d[4] <= d[0])) legality.is_shape = false;
-    if ((rules >> 2 & 1) != 0 && !(d[4] == 1 || d[3] % 24 == 0)) legality.is_shape = false;
-    if ((rules >> 3 & 1) != 0 && !(d[4] != 2)) legality.is_shape = false;
-    if ((rules >> 4 & 1) != 0 && !(f[1] == 0 || d[4] == 1)) legality.is_shape = false;
-    if ((rules >> 5 & 1) != 0 && !(f[3] <= f[2])) legality.is_shape = false;
-    if ((rules >> 6 & 1) != 0 && !(f[4] <= f[2])) legality.is_shape = false;
-    if ((rules >> 7 & 1) != 0 && !(d[3] <= d[0])) legality.is_shape = false;
-    if ((rules >> 8 & 1) != 0 && !(d[3] == 1 || d[1] == 0)) legality.is_shape = false;
-    if ((rules >> 9 & 1) != 0 && !(d[1] < 1024 || d[1] < 2048 && d[1] % 4 == 0)) legality.is_shape = false;
-    if ((rules >> 10 & 1) != 0 && !(d[2] < 1024 || d[2] < 2048 && d[2] % 4 == 0)) legality.is_shape = false;
-    if ((rules >> 11 & 1) != 0 && !(d[3] % 8 == 0)) legality.is_shape = false;
-    if ((rules >> 12 & 1) != 0 && !(d[5] == 1 || d[5] == 1 + d[1])) legality.is_shape = false;
-    if ((rules >> 13 & 1) != 0 && !(d[6] <= d[5])) legality.is_shape = false;
-    if ((rules >> 14 & 1) != 0 && !(d[4] <= d[1])) legality.is_shape = false;
-    if ((rules >> 15 & 1) != 0 && !(f[0] == (d[4] > 0))) legality.is_shape = false;
-    if ((rules >> 16 & 1) != 0 && !(f[1] == (d[6] > 0))) legality.is_shape = false;
-    if ((rules >> 17 & 1) != 0 && !(d[7] == 0 || d[5] > 1)) legality.is_shape = false;
-    if ((rules >> 18 & 1) != 0 && !(d[3] <= d[1])) legality.is_shape = false;
-    if ((rules >> 19 & 1) != 0 && !(d[2] <= d[1])) legality.is_shape = false;
-    if ((rules >> 20 & 1) != 0 && !(d[3] <= d[2])) legality.is_shape = false;
+    if ((rules >> 2 & 1) != 0 && !(d[2] == d[5] || d[2] == 3 * d[5])) legality.is_shape = false;
+    if ((rules >> 3 & 1) != 0 && !(d[2] == d[5] || d[5] % 8 == 0)) legality.is_shape = false;
+    if ((rules >> 4 & 1) != 0 && !(d[6] == 0 || d[2] == 3 * d[5])) legality.is_shape = false;
+    if ((rules >> 5 & 1) != 0 && !(d[6] % 16 == 0)) legality.is_shape = false;
+    if ((rules >> 6 & 1) != 0 && !(d[4] == 1 || d[3] % 24 == 0)) legality.is_shape = false;
+    if ((rules >> 7 & 1) != 0 && !(d[4] != 2)) legality.is_shape = false;
+    if ((rules >> 8 & 1) != 0 && !(f[1] == 0 || d[4] == 1)) legality.is_shape = false;
+    if ((rules >> 9 & 1) != 0 && !(f[3] <= f[2])) legality.is_shape = false;
+    if ((rules >> 10 & 1) != 0 && !(f[4] <= f[2])) legality.is_shape = false;
+    if ((rules >> 11 & 1) != 0 && !(d[3] <= d[0])) legality.is_shape = false;
+    if ((rules >> 12 & 1) != 0 && !(d[3] == 1 || d[1] == 0)) legality.is_shape = false;
+    if ((rules >> 13 & 1) != 0 && !(d[1] < 1024 || d[1] < 2048 && d[1] % 4 == 0)) legality.is_shape = false;
+    if ((rules >> 14 & 1) != 0 && !(d[2] < 1024 || d[2] < 2048 && d[2] % 4 == 0)) legality.is_shape = false;
+    if ((rules >> 15 & 1) != 0 && !(d[3] % 8 == 0)) legality.is_shape = false;
+    if ((rules >> 16 & 1) != 0 && !(d[5] == 1 || d[5] == 1 + d[1])) legality.is_shape = false;
+    if ((rules >> 17 & 1) != 0 && !(d[6] <= d[5])) legality.is_shape = false;
+    if ((rules >> 18 & 1) != 0 && !(d[4] <= d[1])) legality.is_shape = false;
+    if ((rules >> 19 & 1) != 0 && !(f[0] == (d[4] > 0))) legality.is_shape = false;
+    if ((rules >> 20 & 1) != 0 && !(f[1] == (d[6] > 0))) legality.is_shape = false;
+    if ((rules >> 21 & 1) != 0 && !(d[7] == 0 || d[5] > 1)) legality.is_shape = false;
+    if ((rules >> 22 & 1) != 0 && !(d[8] % 16 == 0)) legality.is_shape = false;
+    if ((rules >> 23 & 1) != 0 && !(d[3] <= d[1])) legality.is_shape = false;
+    if ((rules >> 24 & 1) != 0 && !(d[2] <= d[1])) legality.is_shape = false;
+    if ((rules >> 25 & 1) != 0 && !(d[3] <= d[2])) legality.is_shape = false;
     if (in.opcode == kOpExponentUpdate && d[0] + d[1] > slot_count) legality.has_slots = false;
 }
 
@@ -237,9 +241,9 @@ check_operands:
         const unsigned slot = in.layout[i] >> 16;
         if ((!is_in_memory && (address != 0 || pitch != 0)) || (!has_slot && slot != 0)) legality.is_clean = false;
 
-        const u20 gap = (use & 8192) != 0 ? u20(sizes.of[kGapDimension]) : u20(0);
-        const u20 rows = u20(product_of(sizes, shape) + gap);
-        const u20 columns = product_of(sizes, shape >> (3 * kFactorBits));
+        const u20 rows = u20(product_of(sizes, shape) + sizes.of[use >> 13 & (kSizes - 1)]);
+        const u20 columns = u20(product_of(sizes, shape >> (3 * kFactorBits)) +
+                                sizes.of[use >> 17 & (kSizes - 1)]);
         const unsigned narrow_words = (unsigned(columns) + kLanes - 1) / kLanes;
         const unsigned words = narrow_words << natural<2>(unsigned(use >> 11 & 3));
         const uwide_t end = uwide_t(address) + uwide_t(multiply(u20(rows - 1), u17(pitch))) + words;

@@ -46,7 +46,7 @@ struct AttentionJob {
     bool runs;  // or there is no job
     bool backward, sparse, has_map;
     int gap;  // rows of other images between class and patch rows
-    int batch, patches, tokens, heads, head_words, key_count, queries, map_rows;
+    int batch, patches, tokens, heads, head_words, part_words, key_count, queries, map_rows;
     int patch_keys, class_keys;  // keys of a query
     int passes, pass_blocks;     // of an image
     int scale;                   // of scores; backward, of their gradients
@@ -145,16 +145,22 @@ inline BlockRows rows_of(const Matrix& matrix, int row, int class_at, int class_
     return rows;
 }
 
-// Rows of an image's tokens from a patch on, at a column of so many heads. The image may be the one behind the last.
+// Rows of an image's tokens from a patch on, from a word of them on. The image may be the one behind the last.
 inline BlockRows token_rows(const AttentionJob& job, const Matrix& matrix, int image, int first_patch, int class_row,
-                            int column) {
+                            int word) {
 #pragma HLS inline
     const int row = job.batch + job.gap + short_product(image, job.patches) + first_patch;
     BlockRows rows = rows_of(matrix, row, image, class_row);
-    const unsigned word = unsigned(short_product(column, job.head_words));
-    rows.base += word;
-    rows.class_base += word;
+    rows.base += unsigned(word);
+    rows.class_base += unsigned(word);
     return rows;
+}
+
+// Where a head of queries (part 0), keys or values begins in a row of them.
+inline int head_word(const AttentionJob& job, int part, int head) {
+#pragma HLS inline
+    const int before = narrow<10>(job.part_words);
+    return short_product(head, job.head_words) + (part == 0 ? 0 : (part == 1 ? before : 2 * before));
 }
 
 // Rows over keys of the queries from `first` on.

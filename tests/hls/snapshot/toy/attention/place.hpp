@@ -121,7 +121,7 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
     const int most_rows = place.leads ? int(kLeadRows) : int(kQueryBlock);
     block.next_rows = place_t(part == 0 ? 0 : clamp_to(job.tokens - place.first, most_rows));
     block.next = token_rows(job, job.qkv, next_image, place.first - 1, place.first == 0 ? 0 : kNoQuery,
-                            short_product(part, job.heads) + next_head);
+                            head_word(job, part, next_head));
 
     block.out_pass = place_t(is_outer(place.out_pass) && (ended || !idle) ? int(place.out_pass) : int(kNoPass));
     block.out_first = place.first;
@@ -134,7 +134,7 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
     const int class_token = place.first == 0 ? 0 : int(kNoQuery);
     block.sums_out = token_rows(job, job.out, sums_image, int(place.first) - (by_token ? 1 : 0),
                                 by_token ? class_token : class_place(job, first),
-                                short_product(sums_part, job.heads) + sums_head);
+                                head_word(job, sums_part, sums_head));
 
     const bool of_dscore = pass == kQueryGradients || pass == kKeyGradients;
     block.matrix_in = matrix_rows(job, of_dscore ? job.dscore : job.probability, image, head, first);
@@ -152,7 +152,7 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
     block.own_rows = place_t(has_own_rows(block.own_pass) ? block_queries(job, block.own_first) : 0);
     const bool of_dy = block.own_pass == kScoreGradients || block.own_pass == kValueGradients;
     block.own = token_rows(job, of_dy ? job.dy : job.qkv, place.image, place.first, class_place(job, block.own_first),
-                           place.head);
+                           head_word(job, 0, int(place.head)));
 }
 
 // Keys of the head before whose sums leave with this block.

@@ -161,6 +161,7 @@ inline AttentionJob attention_job(int batch, int patches, int heads, int head_di
     job.tokens = 1 + patches;
     job.heads = heads;
     job.head_words = head_dim / kLanes;
+    job.part_words = short_product(heads, job.head_words);
     job.key_count = key_count;
     job.queries = queries;
     job.map_rows = 0;

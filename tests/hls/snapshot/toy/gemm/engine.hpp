@@ -85,13 +85,15 @@ gemm_steps:
 }
 
 // Run a job whose shapes, places and fractions are set.
-inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& made, const SgdUpdate& update, Slots& slots) {
+inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& made, const SgdUpdate& update, RowPanel& panel, HeldRows& held,
+                 Slots& slots) {
 #pragma HLS inline off
     GemmJob job = made;
-    job.column_tiles = column_tiles_of(job.columns);
-    RowPanel panel;
-#pragma HLS array_partition variable=panel type=complete dim=1
-#pragma HLS array_partition variable=panel type=complete dim=2
+    job.has_rows = job.may_have_rows && holds_rows_of(held, job);
+    held = held_by(job);
+    job.part_tiles = column_tiles_of(job.columns);
+    job.last_columns = job.columns - (job.part_tiles - 1) * kColumnTile;
+    job.column_tiles = job.parts == 1 ? int(job.part_tiles) : int(kColumnParts * job.part_tiles);
     KeptColumns column_tile;
 #pragma HLS array_reshape variable=column_tile type=complete dim=2
 #pragma HLS array_reshape variable=column_tile type=complete dim=3
@@ -126,6 +128,8 @@ inline GemmJob plain_job(GemmForm form, int rows, int columns, int split, const 
     job.form = form;
     job.rows = rows;
     job.columns = columns;
+    job.parts = 1;
+    job.between = 0;
     job.split = split;
     job.first = first;
     job.second = second;
@@ -135,6 +139,7 @@ inline GemmJob plain_job(GemmForm form, int rows, int columns, int split, const 
     job.pre = out;
     job.state = out;
     job.weight = out;
+    job.may_have_rows = false;
     job.has_products = true;
     job.has_bias = false;
     job.has_residual = false;

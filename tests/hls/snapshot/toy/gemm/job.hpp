@@ -12,6 +12,7 @@ enum GemmForm { kNt, kNn, kTn };
 
 constexpr int kPatchRows = 0;
 constexpr int kClassRows = 1;
+constexpr int kColumnParts = 3;
 
 constexpr int kPanelTiles = kPanelRows / kRowTile;
 constexpr int kLineRows = kLineTiles * kRowTile;
@@ -37,6 +38,25 @@ struct Segment {
     i20 count;
 };
 
+// What the row panel holds when a job has ended: whole rows of its first operand, if they are of use to the next one.
+struct HeldRows {
+    bool are_whole;
+    unsigned address;
+    u17 pitch;
+    i20 rows;
+    i20 length;
+};
+
+inline HeldRows no_held_rows() {
+    HeldRows held;
+    held.are_whole = false;
+    held.address = 0;
+    held.pitch = 0;
+    held.rows = 0;
+    held.length = 0;
+    return held;
+}
+
 // A part of a segment that the buffers of both operands hold at once.
 struct Chunk {
     i20 start;
@@ -49,10 +69,14 @@ struct Chunk {
 struct GemmJob {
     GemmForm form;
     i20 rows;         // output rows
-    i20 columns;      // output columns
+    i20 columns;      // output columns of a part
+    i4 parts;         // of them: 1, or kColumnParts between which columns of others lie
+    i20 between;      // columns of others between two parts
     i20 split;        // class-token rows: output rows of kNt and kNn, contraction steps of kTn
     Matrix first, second, bias, residual, pre, out;
     Matrix state, weight;
+    bool may_have_rows; // the first operand is that of the job before, and nothing has written it since
+    bool has_rows;      // and it is on chip
     bool has_products;  // or there are no operands, and all sums are 0
     bool has_bias, has_residual, has_gelu, has_gelu_backward, accumulates;
     bool updates;         // the output is a gradient that is not stored: it updates a weight
@@ -60,6 +84,8 @@ struct GemmJob {
     bool sums_rows;   // `bias` is a gradient: the sums of the first operand over the contraction
     i20 residual_period;
     i16 column_tiles;
+    i16 part_tiles;   // of a part
+    i16 last_columns; // of a part's last column tile
     i16 chunks;       // of all segments
     bool holds_both;  // sums of closed segments wait while those of an open one do
     i4 segments;
@@ -92,13 +118,36 @@ struct GemmStep {
     bool ends_panel;    // its last row is that of the panel
 };
 
+inline HeldRows held_by(const GemmJob& job) {
+    HeldRows held;
+    held.are_whole = job.form == kNt && job.chunks == 1 && job.rows <= kPanelRows;
+    held.address = job.first.address;
+    held.pitch = u17(unsigned(job.first.pitch));
+    held.rows = job.rows;
+    held.length = job.segment[0].count;
+    return held;
+}
+
+inline bool holds_rows_of(const HeldRows& held, const GemmJob& job) {
+    const HeldRows wanted = held_by(job);
+    const bool is_same_place = held.address == wanted.address && held.pitch == wanted.pitch;
+    return wanted.are_whole && held.are_whole && is_same_place && held.rows == wanted.rows && held.length == wanted.length;
+}
+
+// Where a column tile is.
+struct ColumnPlace {
+    i16 tile;     // of all
+    i16 in_part;  // of those of its part
+    i20 column;   // first one
+};
+
 // The place of the next step. From the outermost loop: panels of rows, groups of column tiles, chunks, column tiles, blocks.
 struct GemmWalk {
-    i20 row;    // first row of the panel
-    i16 group;  // first column tile of the group
+    i20 row;  // first row of the panel
+    ColumnPlace group;  // first column tile of the group
     i4 segment;
     i20 done;   // of the segment, in the chunks before
-    i16 column_tile;
+    ColumnPlace columns;
     i16 tile;     // in the panel
     i20 sum_beat;  // words of sums that wait for further chunks, of the group's column tiles before
 };
@@ -164,13 +213,37 @@ inline Chunk chunk_at(const GemmJob& job, const GemmWalk& walk) {
     return chunk;
 }
 
+inline ColumnPlace first_columns() {
+    ColumnPlace place;
+    place.tile = 0;
+    place.in_part = 0;
+    place.column = 0;
+    return place;
+}
+
+inline bool ends_part(const GemmJob& job, const ColumnPlace& place) { return place.in_part == job.part_tiles - 1; }
+
+// Columns of a column tile.
+inline int columns_of(const GemmJob& job, const ColumnPlace& place) {
+    return ends_part(job, place) ? int(job.last_columns) : int(kColumnTile);
+}
+
+inline ColumnPlace next_columns(const GemmJob& job, const ColumnPlace& place) {
+    ColumnPlace next;
+    const bool ends = ends_part(job, place);
+    next.tile = place.tile + 1;
+    next.in_part = ends ? 0 : int(place.in_part + 1);
+    next.column = place.column + columns_of(job, place) + (ends ? int(job.between) : 0);
+    return next;
+}
+
 inline GemmWalk start_of_walk() {
     GemmWalk walk;
     walk.row = 0;
-    walk.group = 0;
+    walk.group = first_columns();
     walk.segment = 0;
     walk.done = 0;
-    walk.column_tile = 0;
+    walk.columns = first_columns();
     walk.tile = 0;
     walk.sum_beat = 0;
     return walk;
@@ -185,12 +258,17 @@ inline bool closes_sum(const GemmJob& job, const GemmWalk& walk, const Chunk& ch
 // Whether the epilogue reads a line beside each row of sums.
 inline bool reads_lines(const GemmJob& job) { return job.has_residual || job.has_gelu_backward || job.accumulates; }
 
+// Whether the step is of a group's first column tile, and its rows are not on chip yet.
+inline bool brings_rows(const GemmJob& job, const GemmWalk& walk) {
+    return !job.has_rows && walk.columns.tile == walk.group.tile;
+}
+
 // Most row tiles of a step. Those of a group's first column tile bring rows, those that end with an epilogue may read
 // lines, or with an update master weights and momenta, all into buffers; others take what there is.
 inline int most_tiles(const GemmJob& job, const GemmWalk& walk, const Chunk& chunk) {
     const bool closes = closes_sum(job, walk, chunk);
     if (job.updates && closes) return kUpdateTiles;
-    if (walk.column_tile == walk.group) return kStepTiles;
+    if (brings_rows(job, walk)) return kStepTiles;
     return reads_lines(job) && closes ? int(kLineTiles) : int(kPanelTiles);
 }
 
@@ -207,13 +285,13 @@ inline bool updates_weights(const GemmJob& job, const GemmStep& step) { return j
 
 // Row tiles of the next step. The job's first step is a short one, as nothing overlaps with its loads.
 inline int step_tiles(const GemmJob& job, const GemmWalk& walk, const Chunk& chunk) {
-    const bool is_first = (walk.row | walk.group | walk.segment | walk.done | walk.column_tile | walk.tile) == 0;
+    const bool is_first = !job.has_rows && (walk.row | walk.segment | walk.done | walk.columns.tile | walk.tile) == 0;
     return is_first ? 1 : smaller(most_tiles(job, walk, chunk), tiles_of(panel_rows(job, walk)) - walk.tile);
 }
 
 // Words of sums of so many rows of a column tile.
-inline int sum_beats(const GemmJob& job, int column_tile, int rows) {
-    return short_product(rows, kPorts * port_words(job.columns - column_tile * kColumnTile));
+inline int sum_beats(const GemmJob& job, const ColumnPlace& place, int rows) {
+    return short_product(rows, kPorts * port_words(columns_of(job, place)));
 }
 
 // Whether a further column tile finds no room for so many words of sums where others wait. All columns are one group
@@ -228,13 +306,13 @@ inline void advance(const GemmJob& job, const Chunk& chunk, GemmWalk& walk) {
     if (walk.tile < tiles_of(panel_rows(job, walk))) return;
     const int rows = panel_rows(job, walk);
     walk.tile = 0;
-    walk.sum_beat += sum_beats(job, walk.column_tile, rows);
-    ++walk.column_tile;
-    const bool ends_group = is_full(job, walk.sum_beat, sum_beats(job, walk.column_tile, rows));
-    const int end = walk.column_tile;
-    if (end < job.column_tiles && !ends_group) return;
+    walk.sum_beat += sum_beats(job, walk.columns, rows);
+    walk.columns = next_columns(job, walk.columns);
+    const bool ends_group = is_full(job, walk.sum_beat, sum_beats(job, walk.columns, rows));
+    const ColumnPlace end = walk.columns;
+    if (end.tile < job.column_tiles && !ends_group) return;
     walk.sum_beat = 0;
-    walk.column_tile = walk.group;
+    walk.columns = walk.group;
     walk.done += chunk.count;
     if (!chunk.closes) return;
     walk.done = 0;
@@ -242,11 +320,11 @@ inline void advance(const GemmJob& job, const Chunk& chunk, GemmWalk& walk) {
     if (walk.segment < job.segments) return;
     walk.segment = 0;
     walk.group = end;
-    if (end == job.column_tiles) {
-        walk.group = 0;
+    if (end.tile == job.column_tiles) {
+        walk.group = first_columns();
         walk.row += kPanelRows;
     }
-    walk.column_tile = walk.group;
+    walk.columns = walk.group;
 }
 
 // Passes over the row tiles of a panel for one column tile and one chunk, of at most kMost tiles each.
@@ -258,11 +336,13 @@ inline int passes_of(int tiles) {
 // Groups of column tiles of a panel of so many rows.
 inline int count_groups(const GemmJob& job, int rows) {
     int groups = 1;
-    int waiting = sum_beats(job, 0, rows);
+    ColumnPlace place = first_columns();
+    int waiting = sum_beats(job, place, rows);
 count_groups:
     for (int tile = 1; tile < job.column_tiles; ++tile) {
 #pragma HLS loop_tripcount max = 170
-        const int more = sum_beats(job, tile, rows);
+        place = next_columns(job, place);
+        const int more = sum_beats(job, place, rows);
         const bool begins = is_full(job, waiting, more);
         waiting = begins ? more : waiting + more;
         groups += begins ? 1 : 0;
@@ -275,8 +355,8 @@ inline int count_steps_of_panel(const GemmJob& job, int rows) {
     const int tiles = tiles_of(rows);
     const int groups = count_groups(job, rows);
     const int of_update = passes_of<kUpdateTiles>(tiles);
-    const int of_rows = passes_of<kStepTiles>(tiles);
     const int of_lines = reads_lines(job) ? passes_of<kLineTiles>(tiles) : 1;
+    const int of_rows = job.has_rows ? of_lines : passes_of<kStepTiles>(tiles);
     const int with_rows = short_product(of_rows, job.chunks - 1) + (job.updates ? of_update : of_rows);
     const int without = job.chunks - 1 + (job.updates ? of_update : of_lines);
     return int(multiply(i27(groups), u17(with_rows))) + int(multiply(i27(job.column_tiles - groups), u17(without)));
@@ -289,7 +369,8 @@ inline int passes_of_first_rows(const GemmJob& job, int tiles) {
 
 inline int count_steps(const GemmJob& job) {
     const int of_first = tiles_of(smaller(kPanelRows, job.rows));
-    int steps = 1 + passes_of_first_rows(job, of_first - 1) - passes_of_first_rows(job, of_first);  // by the short first step
+    int steps = 0;
+    if (!job.has_rows) steps = 1 + passes_of_first_rows(job, of_first - 1) - passes_of_first_rows(job, of_first);  // by the short first step
     int panels = 0;
     int rest = job.rows;
 count_panels:
@@ -340,22 +421,22 @@ inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmSt
     step.panel_row = narrow<7>(walk.tile) * kRowTile;
     step.row = walk.row + step.panel_row;
     step.rows = smaller(step.tiles * kRowTile, job.rows - step.row);
-    step.column = walk.column_tile * kColumnTile;
-    step.columns = smaller(kColumnTile, job.columns - step.column);
+    step.column = walk.columns.column;
+    step.columns = columns_of(job, walk.columns);
     step.port_words = port_words(step.columns);
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
         step.port_start[port] = port_start(port, step.columns);
     }
-    step.sum_beat = walk.sum_beat + sum_beats(job, walk.column_tile, step.panel_row);
-    step.loads_rows = job.has_products && walk.column_tile == walk.group;
+    step.sum_beat = walk.sum_beat + sum_beats(job, walk.columns, step.panel_row);
+    step.loads_rows = job.has_products && brings_rows(job, walk);
     const int pairs = pairs_of(step.chunk.count);
     const bool keeps_columns = job.chunks == 1 && short_product(job.column_tiles, pairs) <= kKeptPairs;
     step.loads_columns = job.has_products && walk.tile == 0 && (walk.row == 0 || !keeps_columns);
-    step.kept_column = keeps_columns ? short_product(walk.column_tile, pairs) : 0;
+    step.kept_column = keeps_columns ? short_product(walk.columns.tile, pairs) : 0;
     step.waits = job.chunks > 1;
     step.closes_sum = closes_sum(job, walk, step.chunk);
-    step.sums_rows = job.sums_rows && walk.column_tile == 0;
+    step.sums_rows = job.sums_rows && walk.columns.tile == 0;
     step.ends_panel = walk.tile + step.tiles == tiles_of(panel_rows(job, walk));
     advance(job, step.chunk, walk);
     load = step;

@@ -1,4 +1,4 @@
-// per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its `key_count` listed patch keys; with MAP probabilities of the first `map_rows` queries are summed over heads. Images may be some of a batch that follow each other: `gap` rows of others lie between class and patch rows.
+// per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its `key_count` listed patch keys; with MAP probabilities of the first `map_rows` queries are summed over heads. Images may be some of a batch that follow each other: `gap` rows of others lie between class and patch rows. Heads may be some of a model: `skipped` columns of others lie between queries, keys and values.
 #pragma once
 
 #include "../attention/unit.hpp"
@@ -19,6 +19,7 @@ inline AttentionJob attention(const Instruction& in, const Slots& slots) {
     const int queries = natural<7>(in.dimension[5]);
     const int map_rows = natural<7>(in.dimension[6]);
     const int gap = natural<13>(in.dimension[7]);
+    const int skipped = natural<13>(in.dimension[8]);
     const bool has_sparse = (in.flags & 1u) != 0;
     const bool has_map = (in.flags & 2u) != 0;
     const int scale = int(in.immediate[0]);
@@ -26,6 +27,7 @@ inline AttentionJob attention(const Instruction& in, const Slots& slots) {
     AttentionJob job = attention_job(batch, patches, heads, head_dim, key_count, queries, scale, has_sparse, qkv, keys, probability,
                                      y, slots);
     job.gap = gap;
+    job.part_words += skipped / (2 * kLanes);
     job.has_map = has_map;
     job.map_rows = map_rows;
     job.map = map;
