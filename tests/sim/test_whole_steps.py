@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hls.spec.config import BOARDS, HardwareConfig, load
 from hls.spec.instruction import assemble
 from hls.spec.status import Status
-from host.compiler import compile_program, forward
+from host.compiler import block, compile_program, forward
 from host.device import Device
 from host.devices.csim import CsimDevice
 from host.layout import plan_layout
@@ -116,6 +116,23 @@ def test_halves_of_a_batch_give_the_bits_of_the_whole(
     monkeypatch.setattr(forward, "_overlapping", lambda e, index: iter(()))
     whole = case.trained("golden", None)
     assert all(np.array_equal(whole[name], array) for name, array in in_halves.items())
+
+
+@pytest.mark.parametrize("sparsity", SPARSITIES.values(), ids=SPARSITIES)
+@pytest.mark.parametrize("shape", ODD)
+def test_heads_in_groups_give_the_bits_of_the_whole(
+    shape: str, sparsity: Sparsity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attention of a head beside the projections of the next one, whose rows are on chip."""
+    case = Case(load("toy"), parse_model(shape), sparsity, 1, 1, 4)
+    monkeypatch.setattr(block, "head_groups", lambda config, heads, shape: (range(heads),))
+    whole = case.trained("golden", None)
+    monkeypatch.setattr(
+        block, "head_groups", lambda config, heads, shape: tuple(range(head, head + 1) for head in range(heads))
+    )
+    case.assert_same(["fast", "fidelity"])
+    in_groups = case.trained("golden", None)
+    assert all(np.array_equal(whole[name], array) for name, array in in_groups.items())
 
 
 def test_what_depends_on_attention_and_runs_beside_it_shows() -> None:
