@@ -175,8 +175,8 @@ OPS: tuple[Op, ...] = (
         "acc[i][j] = sum_k x[i][k] * w[j][k] + bias[j] + residual[i % period][j]; y = round(acc), or with GELU "
         "pre = round(acc), y = GELU(pre). A linear layer forward; with a residual of `period` rows patch embedding. "
         "The n columns are one part or three of `part` columns, between which `skipped` columns belong to others. "
-        "SAME_X: x is that of the gemm_nt before, and nothing has written it since, so rows still on chip need not be "
-        "read.",
+        "SAME_X: x is what the instruction before read as x or, a layernorm, wrote as y, and nothing has written it "
+        "since, so rows still on chip need not be read.",
         flags=("BIAS", "RESIDUAL", "GELU", "SAME_X"),
         rules=("split <= rows", "period <= rows", *_PARTS),
         macs="rows * n * k",

@@ -50,7 +50,7 @@ def head_groups(config: HardwareConfig, heads: int, shape: AttentionShape) -> tu
     ways = []
     for size in range(1, heads + 1):
         cycles, groups = best(0, size)
-        ways.append((cycles + rows_load(config, shape) + projections(config, size, shape), groups))
+        ways.append((cycles + projections(config, size, shape), groups))
     return min(ways, key=lambda way: (way[0], len(way[1])))[1]
 
 
@@ -69,8 +69,3 @@ def projections(config: HardwareConfig, heads: int, shape: AttentionShape) -> fl
     turn = max(-(-shape.dim // 2), config.row_tile * config.column_tile // LANES)
     first_columns = shape.dim * config.column_tile / LANES / config.ports
     return GEMM_FILL + first_columns + column_tiles * -(-shape.tokens // config.row_tile) * turn
-
-
-def rows_load(config: HardwareConfig, shape: AttentionShape) -> float:
-    """Cycles in which the first group's rows come."""
-    return shape.tokens * shape.dim / LANES / config.ports

@@ -21,9 +21,11 @@ def linear(
     residual: Matrix | None = None,
     period: int | None = None,
     pre: Matrix | None = None,
+    behind_norm: bool = False,
 ) -> None:
     """y = x w^T + bias of the layer `name`, + `residual`; with `pre`, y = GELU(pre). With `period` the residual has so
-    many rows and repeats; else all are matrices of the whole tensor, of which these rows are taken."""
+    many rows and repeats; else all are matrices of the whole tensor, of which these rows are taken. `behind_norm`: the
+    instruction before has made them, so they may still be on chip."""
     weight = e.layout.tensors[f"{name}.weight"]
     operands = _layer_operands(e, name, x, y, rows)
     flags: tuple[str, ...] = ("BIAS",)
@@ -33,6 +35,8 @@ def linear(
     if pre is not None:
         operands["pre"] = skip_rows(pre, rows.first)
         flags += ("GELU",)
+    if behind_norm:
+        flags += ("SAME_X",)
     e.emit(
         f"{name} forward", "gemm_nt", operands, flags=flags,
         rows=rows.count, split=rows.classes, n=weight.rows, k=weight.columns, period=period or rows.count,
@@ -43,7 +47,8 @@ def linear(
 def linear_of_heads(e: Emitter, name: str, x: Matrix, y: Matrix, rows: Rows, own: range) -> None:
     """The layer `name` for columns `own` of each of the three parts of y: queries, keys and values of some heads.
 
-    Those behind the first ones come behind them with nothing but attention between, so they find x on chip.
+    The first ones come behind the norm that makes x, the others behind them with nothing but attention between, so they
+    find x on chip.
     """
     weight = e.layout.tensors[f"{name}.weight"]
     operands = _layer_operands(e, name, x, y, rows)
@@ -51,7 +56,7 @@ def linear_of_heads(e: Emitter, name: str, x: Matrix, y: Matrix, rows: Rows, own
     operands |= {what: skip_columns(operands[what], own.start) for what in ("bias", "y")}
     skipped = (PARTS - 1) * (weight.rows // PARTS - len(own))
     e.emit(
-        f"{name} forward", "gemm_nt", operands, flags=("BIAS", "SAME_X") if own.start else ("BIAS",),
+        f"{name} forward", "gemm_nt", operands, flags=("BIAS", "SAME_X"),
         rows=rows.count, split=rows.classes, n=PARTS * len(own), k=weight.columns, period=rows.count,
         part=len(own), skipped=skipped,
     )  # fmt: skip

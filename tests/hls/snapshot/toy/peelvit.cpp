@@ -57,7 +57,7 @@ inline void execute(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
             embed_class(mem0, mem1, mem2, in, slots);
             break;
         case kOpLayernorm:
-            layernorm(mem0, mem1, mem2, in, slots);
+            layernorm(mem0, mem1, mem2, in, panel, held, slots);
             break;
         case kOpLayernormBackward:
             layernorm_backward(mem0, mem1, mem2, in, slots);
@@ -212,6 +212,8 @@ inline int run_program(word_t* mem0, word_t* mem1, word_t* mem2, word_t* mem3, w
     RowPanel panel;  // on chip from one instruction to the next
 #pragma HLS array_partition variable=panel type=complete dim=1
 #pragma HLS array_partition variable=panel type=complete dim=2
+#pragma HLS array_partition variable=panel type=complete dim=4
+#pragma HLS bind_storage variable=panel type=ram_t2p impl=bram
     HeldRows held = no_held_rows();
 sides:
     for (int i = 0; i < 2 * instructions; ++i) {  // an instruction of the attention unit takes two

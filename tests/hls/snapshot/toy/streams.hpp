@@ -44,20 +44,25 @@ inline Part part_of(const Blocks& blocks, int b) {
 struct Shares {
     Blocks blocks;
     bool in_thirds;
+    bool in_lanes;    // the parts' rows that come at once are never the same place in words of eight rows
     int two_thirds;  // of a full block
 };
 
-inline Shares shares_of(const Blocks& blocks, bool in_thirds) {
+inline Shares shares_of(const Blocks& blocks, bool in_thirds, bool in_lanes) {
     Shares shares;
     shares.blocks = blocks;
     shares.in_thirds = in_thirds;
+    shares.in_lanes = in_lanes;
     shares.two_thirds = natural<8>((171u >> (kStreamRowBits - natural<4>(unsigned(blocks.row_bits)))) + 1);
     return shares;
 }
 
 inline int second_rows(const Shares& shares, int b) {
     const int rows = natural<9>(unsigned(rows_in(shares.blocks, b)));
-    return natural<8>(unsigned(shares.in_thirds ? larger(0, rows - shares.two_thirds) : rows >> 1));
+    if (shares.in_thirds) return natural<8>(unsigned(larger(0, rows - shares.two_thirds)));  // never a multiple of eight
+    const int half = rows >> 1;
+    const bool is_even = ((rows ^ half) & 1) == 0;  // the first part
+    return natural<8>(unsigned(half - (shares.in_lanes && is_even ? 1 : 0)));
 }
 
 inline Part first_part_of(const Shares& shares, int b) {

@@ -38,25 +38,6 @@ struct Segment {
     i20 count;
 };
 
-// What the row panel holds when a job has ended: whole rows of its first operand, if they are of use to the next one.
-struct HeldRows {
-    bool are_whole;
-    unsigned address;
-    u17 pitch;
-    i20 rows;
-    i20 length;
-};
-
-inline HeldRows no_held_rows() {
-    HeldRows held;
-    held.are_whole = false;
-    held.address = 0;
-    held.pitch = 0;
-    held.rows = 0;
-    held.length = 0;
-    return held;
-}
-
 // A part of a segment that the buffers of both operands hold at once.
 struct Chunk {
     i20 start;
@@ -117,22 +98,6 @@ struct GemmStep {
     bool sums_rows;     // the sums of the first operand are taken
     bool ends_panel;    // its last row is that of the panel
 };
-
-inline HeldRows held_by(const GemmJob& job) {
-    HeldRows held;
-    held.are_whole = job.form == kNt && job.chunks == 1 && job.rows <= kPanelRows;
-    held.address = job.first.address;
-    held.pitch = u17(unsigned(job.first.pitch));
-    held.rows = job.rows;
-    held.length = job.segment[0].count;
-    return held;
-}
-
-inline bool holds_rows_of(const HeldRows& held, const GemmJob& job) {
-    const HeldRows wanted = held_by(job);
-    const bool is_same_place = held.address == wanted.address && held.pitch == wanted.pitch;
-    return wanted.are_whole && held.are_whole && is_same_place && held.rows == wanted.rows && held.length == wanted.length;
-}
 
 // Where a column tile is.
 struct ColumnPlace {

@@ -14,9 +14,8 @@ namespace peelvit {
 constexpr int kColumnBits = 13;  // of a column of an output
 constexpr int kBurst = 8;  // words of a row read at once in a strip
 
-// Rows of the first operand: the words of a pass that are new, and those of a panel; by bank and place in a pair.
+// Rows of the first operand: the words of a pass that are new, by bank and place in a pair.
 using RowBuffer = word_t[kPorts][kPair][kStepGroups * kChunkPairs];
-using RowPanel = word_t[kPorts][kPair][kPanelGroups * kChunkPairs];
 // Columns of the second operand, in words of eight: by pair of contraction steps, place there, port and word of the port.
 using ColumnBuffer = word_t[kChunkPairs][kPair][kPorts][kPortWords];
 using KeptColumns = word_t[kKeptPairs][kPair][kPorts][kPortWords];

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "load.hpp"
+#include "panel.hpp"
 
 namespace peelvit {
 
@@ -103,9 +104,17 @@ inline void read_rows(const GemmStep& step, const TilePlace& tile, int first_ban
         const bool is_used = ahead < kTileWords;
         const int group = is_used && tile.slot + ahead >= kPorts ? tile_group + 1 : tile_group;
         const bool is_new = step.loads_rows && is_used && tile.word + ahead >= fresh.word;
-        word_t& kept = panel[bank][kPlace][group * kChunkPairs + pair];
+        const int index = group * kChunkPairs + pair;
+        word_t kept = zero_word();
+        for (int l = 0; l < kLanes; ++l) {
+#pragma HLS unroll
+            put16(kept, l, panel[bank][kPlace][index][l]);
+        }
         const word_t word = is_new ? rows[bank][kPlace][natural<kPanelGroupBits>(unsigned(group - fresh_group)) * kChunkPairs + pair] : kept;
-        if (is_new) kept = word;
+        for (int l = 0; l < kLanes; ++l) {
+#pragma HLS unroll
+            if (is_new) panel[bank][kPlace][index][l] = get16(word, l);
+        }
         read[bank] = word;
     }
     const int first = kRowGrain == kLanes ? 0 : kRowGrain * natural<2>(tile.grain);

@@ -1,4 +1,4 @@
-// acc[i][j] = sum_k x[i][k] * w[j][k] + bias[j] + residual[i % period][j]; y = round(acc), or with GELU pre = round(acc), y = GELU(pre). A linear layer forward; with a residual of `period` rows patch embedding. The n columns are one part or three of `part` columns, between which `skipped` columns belong to others. SAME_X: x is that of the gemm_nt before, and nothing has written it since, so rows still on chip need not be read.
+// acc[i][j] = sum_k x[i][k] * w[j][k] + bias[j] + residual[i % period][j]; y = round(acc), or with GELU pre = round(acc), y = GELU(pre). A linear layer forward; with a residual of `period` rows patch embedding. The n columns are one part or three of `part` columns, between which `skipped` columns belong to others. SAME_X: x is what the instruction before read as x or, a layernorm, wrote as y, and nothing has written it since, so rows still on chip need not be read.
 #pragma once
 
 #include "../gemm/engine.hpp"

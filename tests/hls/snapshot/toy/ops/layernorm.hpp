@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../functions.hpp"
+#include "../gemm/panel.hpp"
 #include "../streams.hpp"
 
 namespace peelvit {
@@ -36,6 +37,7 @@ struct LayerNormJob {
     Shares shares;
     bool lifts;  // by two bits, where n is a multiple of 4: n * mantissa then has two bits less
     bool saves;
+    bool keeps;  // y on chip as well: the next GEMM may read it
     wide_t epsilon;
     int f_normalised, f_gamma, f_y;
 };
@@ -131,19 +133,27 @@ inline void layernorm_rows(const word_t kept_first[kStreamWords], const word_t k
                            const Moments moments_first[kStreamRows], const Moments moments_second[kStreamRows],
                            const LayerNormJob& job, int b, const word_t gammas[kMaxWords], const MovedBetas& betas,
                            word_t y_first[kStreamWords], word_t y_second[kStreamWords], word_t saved_first[kStreamWords],
-                           word_t saved_second[kStreamWords], Observed& normalised_observed, Statistics& y_statistics) {
-    const int words = short_product(first_part_of(job.shares, b).rows, job.blocks.words);
-    const int second_words = short_product(second_rows(job.shares, b), job.blocks.words);
+                           word_t saved_second[kStreamWords], RowPanel& panel, Observed& normalised_observed,
+                           Statistics& y_statistics) {
+    const Part first_part = first_part_of(job.shares, b);
+    const Part second_part = second_part_of(job.shares, b);
+    const int words = short_product(first_part.rows, job.blocks.words);
+    const int second_words = short_product(second_part.rows, job.blocks.words);
     const Fit16 to_y = fit16_of(narrow<11>(job.f_gamma + job.f_normalised - job.f_y));
     Cursor at = start_of_block();
     Moments row[kNormWays];
     acc_t row_bits[kNormWays];
+    PanelPlace kept[kNormWays];
+#pragma HLS array_partition variable=kept type=complete
 #pragma HLS array_partition variable=row type=complete
 #pragma HLS array_partition variable=row_bits type=complete
 layernorm_rows:
     for (int i = 0; i < words; ++i) {
 #pragma HLS loop_tripcount max = 256
         PIPELINE(i == 0, 1, 2 * kVectorDepth);
+// Two steps of a word that are in one memory lie apart there.
+#pragma HLS dependence variable=panel type=intra dependent=false
+#pragma HLS dependence variable=panel type=inter dependent=false
         const bool has_second = i < second_words;
         word_t x[kNormWays];
         word_t normalised[kNormWays];
@@ -158,6 +168,8 @@ layernorm_rows:
             if (has_second) row[1] = moments_second[at.row];
             row_bits[0] = 0;
             row_bits[1] = 0;
+            kept[0] = place_of_row(first_part.first + at.row);
+            kept[1] = place_of_row(second_part.first + at.row);
         }
         const word_t gamma = gammas[at.word];
         const int all_lanes = lanes_in(job.blocks, at.word);
@@ -192,6 +204,9 @@ layernorm_rows:
         add(y_statistics, y_seen);
         y_first[i] = y[0];
         if (has_second) y_second[i] = y[1];
+        if (job.keeps) keep_rows(panel, y, kept, has_second);
+        advance(kept[0]);
+        advance(kept[1]);
         if (job.saves) {
             saved_first[i] = normalised[0];
             if (has_second) saved_second[i] = normalised[1];
@@ -259,8 +274,8 @@ store_kinds:
 }
 
 inline void layernorm_blocks(word_t* mem0, word_t* mem1, word_t* mem2, const LayerNormJob& job, int blocks,
-                             const word_t gammas[kMaxWords], const MovedBetas& betas, Observed& normalised_observed,
-                             Statistics& y_statistics) {
+                             const word_t gammas[kMaxWords], const MovedBetas& betas, RowPanel& panel,
+                             Observed& normalised_observed, Statistics& y_statistics) {
     RstdLine line;
     line.word = zero_word();
 layernorm_blocks:
@@ -308,7 +323,7 @@ layernorm_blocks:
         PROCESS(layernorm_moments(sums_first, sums_second, job, b, moments_first, moments_second, rstd_first,
                                   rstd_second));
         PROCESS(layernorm_rows(kept_first, kept_second, moments_first, moments_second, job, b, gammas, betas, y_first,
-                               y_second, saved_first, saved_second, normalised_observed, y_statistics));
+                               y_second, saved_first, saved_second, panel, normalised_observed, y_statistics));
         PROCESS(store_first<1>(mem1, job.y, job.shares, b, y_first));
         BESIDE(store_saved(mem0, job, b, saved_first));
         BESIDE(store_second(mem2, job, b, y_second, saved_second, rstd_first, rstd_second, line));
@@ -328,7 +343,8 @@ move_betas:
     }
 }
 
-inline void layernorm(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+inline void layernorm(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, RowPanel& panel, HeldRows& held,
+                      Slots& slots) {
     const Matrix x = operand(in, 0);
     const Matrix gamma = operand(in, 1);
     const Matrix beta = operand(in, 2);
@@ -351,8 +367,9 @@ inline void layernorm(word_t* mem0, word_t* mem1, word_t* mem2, const Instructio
     job.rstd = rstd;
     job.lifts = n % 4 == 0;
     job.saves = has_save;
+    job.keeps = fits_panel(rows, n);
     job.blocks = cut_streams(rows, n);
-    job.shares = shares_of(job.blocks, has_save);
+    job.shares = shares_of(job.blocks, has_save, job.keeps);
     job.epsilon = rounded > 1 ? rounded : wide_t(1);
     job.f_normalised = slots.f[normalised.slot];
     job.f_gamma = slots.f[gamma.slot];
@@ -365,7 +382,8 @@ inline void layernorm(word_t* mem0, word_t* mem1, word_t* mem2, const Instructio
     move_betas(betas, job.blocks.words, slots.f[beta.slot] - job.f_gamma - job.f_normalised, moved);
     Observed normalised_observed = nothing_observed();
     Statistics y_statistics = no_statistics();
-    layernorm_blocks(mem0, mem1, mem2, job, job.blocks.count, gammas, moved, normalised_observed, y_statistics);
+    layernorm_blocks(mem0, mem1, mem2, job, job.blocks.count, gammas, moved, panel, normalised_observed, y_statistics);
+    held = held_rows(job.keeps, y, rows, n);
     record(slots, normalised.slot, normalised_observed);
     record(slots, y.slot, y_statistics, job.f_gamma + job.f_normalised);
 }

@@ -1,0 +1,115 @@
+// Rows of the first operand on chip: a panel of them, and what it holds from one instruction to the next.
+//
+// What is kept word by word of eight rows (multiply) can also come row by row, eight contraction steps a word, from who
+// makes the rows (layernorm): every lane is a memory of its own.
+#pragma once
+
+#include "job.hpp"
+
+namespace peelvit {
+
+// By bank, place in a pair, and lane of a word of eight rows.
+using RowPanel = i16[kPorts][kPair][kPanelGroups * kChunkPairs][kLanes];
+
+// What the panel holds when an instruction has ended: whole rows, if they are of use to the next one.
+struct HeldRows {
+    bool are_whole;
+    unsigned address;
+    u17 pitch;
+    i20 rows;
+    i20 length;
+};
+
+inline HeldRows held_rows(bool are_whole, const Matrix& matrix, int rows, int length) {
+    HeldRows held;
+    held.are_whole = are_whole;
+    held.address = matrix.address;
+    held.pitch = u17(unsigned(matrix.pitch));
+    held.rows = rows;
+    held.length = length;
+    return held;
+}
+
+inline HeldRows no_held_rows() { return held_rows(false, Matrix(), 0, 0); }
+
+// What a job leaves there.
+inline HeldRows held_by(const GemmJob& job) {
+    const bool are_whole = job.form == kNt && job.chunks == 1 && job.rows <= kPanelRows;
+    return held_rows(are_whole, job.first, job.rows, job.segment[0].count);
+}
+
+inline bool holds_rows_of(const HeldRows& held, const GemmJob& job) {
+    const HeldRows wanted = held_by(job);
+    const bool is_same_place = held.address == wanted.address && held.pitch == wanted.pitch;
+    return wanted.are_whole && held.are_whole && is_same_place && held.rows == wanted.rows && held.length == wanted.length;
+}
+
+inline bool fits_panel(int rows, int columns) { return rows <= kPanelRows && columns <= kChunk; }
+
+// Where the next word of a row goes, which is eight contraction steps.
+struct PanelPlace {
+    u8 lane;
+    u8 bank;    // of the word's first step
+    i16 index;  // of its first pair of steps
+};
+
+inline PanelPlace place_of_row(int row) {
+    const int word = natural<kPanelPlaceBits>(unsigned(row)) / kLanes;
+    PanelPlace place;
+    place.lane = u8(unsigned(row) % kLanes);
+    place.bank = u8(unsigned(bank_of(word)));
+    place.index = i16(group_of(word) * kChunkPairs);
+    return place;
+}
+
+inline void advance(PanelPlace& place) {
+    place.bank = u8(unsigned(next_of(next_of(natural<2>(place.bank)))));  // eight steps on
+    place.index = i16(place.index + kLanes / kPair);
+}
+
+// The steps of a word that lie in one bank at one place of their pairs: one, and of two banks another one six steps on.
+struct BankSteps {
+    i16 value[2];
+    i16 index[2];
+    bool has_second;
+};
+
+inline BankSteps steps_in_bank(const word_t& word, const PanelPlace& row, int bank, int place) {
+#pragma HLS inline
+    const int first = natural<2>(row.bank);
+    const int own = bank < first ? bank - first + kPorts : bank - first;  // the word's steps are in banks `first` + step
+    const int ahead = own < place ? own - place + kPorts : own - place;
+    const int pair = ahead == 0 ? 0 : kPorts - ahead;  // step `place` + 2 `pair`
+    BankSteps steps;
+    steps.value[0] = ahead == 0 ? get16(word, place) : (ahead == 1 ? get16(word, place + 4) : get16(word, place + 2));
+    steps.index[0] = i16(row.index + pair);
+    steps.value[1] = get16(word, place + 6);
+    steps.index[1] = i16(row.index + 3);
+    steps.has_second = ahead == 0;
+    return steps;
+}
+
+static_assert(kPorts == 3 && kPair == 2, "eight steps lie in six memories, the last two where the first two are");
+
+// A word of each of two rows, in different lanes.
+inline void keep_rows(RowPanel& panel, const word_t (&word)[2], const PanelPlace (&row)[2], bool has_second) {
+#pragma HLS inline
+    for (int bank = 0; bank < kPorts; ++bank) {
+#pragma HLS unroll
+        for (int place = 0; place < kPair; ++place) {
+#pragma HLS unroll
+            const BankSteps first = steps_in_bank(word[0], row[0], bank, place);
+            const BankSteps second = steps_in_bank(word[1], row[1], bank, place);
+            for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+                const bool is_first = lane == natural<3>(row[0].lane);
+                const bool is_second = has_second && lane == natural<3>(row[1].lane);
+                const BankSteps steps = is_first ? first : second;
+                if (is_first || is_second) panel[bank][place][steps.index[0]][lane] = steps.value[0];
+                if ((is_first || is_second) && steps.has_second) panel[bank][place][steps.index[1]][lane] = steps.value[1];
+            }
+        }
+    }
+}
+
+}  // namespace peelvit
