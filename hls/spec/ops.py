@@ -176,8 +176,8 @@ OPS: tuple[Op, ...] = (
         "pre = round(acc), y = GELU(pre). A linear layer forward; with a residual of `period` rows patch embedding. "
         "The n columns are one part or three of `part` columns, between which `skipped` columns belong to others. "
         "SAME_X: x is what the instruction before read as x or, a layernorm, wrote as y, and nothing has written it "
-        "since, so rows still on chip need not be read.",
-        flags=("BIAS", "RESIDUAL", "GELU", "SAME_X"),
+        "since, so rows still on chip need not be read. LOADED_W: the last load_weights was of w, and so on.",
+        flags=("BIAS", "RESIDUAL", "GELU", "SAME_X", "LOADED_W"),
         rules=("split <= rows", "period <= rows", *_PARTS),
         macs="rows * n * k",
     ),
@@ -512,6 +512,16 @@ OPS: tuple[Op, ...] = (
         "code, 0): numerics.md.",
         flags=("DECAY",),
         immediates=("average_shift",),
+    ),
+    Op(
+        "load_weights",
+        23,
+        "gemm",
+        ("n", "k"),
+        (_read("w", "n", "k", Slot.NONE),),
+        {"n": (1, "max_rows"), "k": (1, "max_contraction")},
+        "Writes nothing: the first rows of w come on chip, for a gemm_nt with LOADED_W. Beside attention that costs no "
+        "time.",
     ),
 )
 

@@ -13,6 +13,7 @@ from host.compiler.layers import (
     linear_input_gradient,
     linear_of_heads,
     linear_weight_gradient,
+    load_weights,
     norm,
     norm_backward,
 )
@@ -27,7 +28,11 @@ def block_forward(e: Emitter, index: int) -> None:
     else:
         before_attention(e, index, e.rows(index))
         attention(e, index)
-    behind_attention(e, index, e.rows_after(index))
+        with e.beside():
+            load_weights(e, f"blocks.{index}.attn.proj")
+    if e.train and index == e.model.depth - 1:
+        _attention_variance(e, index)
+    behind_attention(e, index, e.rows_after(index), is_loaded=True)
 
 
 def before_attention(e: Emitter, index: int, rows: Rows) -> None:
@@ -57,10 +62,13 @@ def _groups(e: Emitter, index: int) -> tuple[range, ...]:
     )
 
 
-def behind_attention(e: Emitter, index: int, rows: Rows) -> None:
-    """Projection and residual; norm, MLP with GELU, residual of some rows."""
+def behind_attention(e: Emitter, index: int, rows: Rows, *, is_loaded: bool = False) -> None:
+    """Projection, whose first weights may be on chip, and residual; norm, MLP with GELU, residual of some rows."""
     block, middle = f"blocks.{index}.", e.matrix(f"blocks.{index}.after_attn")
-    linear(e, block + "attn.proj", e.matrix(block + "attn.context"), middle, rows, residual=e.matrix(e.input_of(index)))
+    linear(
+        e, block + "attn.proj", e.matrix(block + "attn.context"), middle, rows,
+        residual=e.matrix(e.input_of(index)), is_loaded=is_loaded,
+    )  # fmt: skip
     norm(e, block + "norm2", block + "after_attn", rows)
     hidden = e.matrix(block + "mlp.gelu")
     linear(
@@ -125,9 +133,11 @@ def _attention_by_heads(e: Emitter, index: int, groups: tuple[range, ...]) -> No
     _project_heads(e, index, groups[0])
     for heads, behind in zip(groups, [*groups[1:], None], strict=True):
         _attention(e, index, range(1), heads)
-        if behind is not None:
-            with e.beside():
+        with e.beside():
+            if behind is not None:
                 _project_heads(e, index, behind)
+            else:
+                load_weights(e, f"blocks.{index}.attn.proj")
 
 
 def _attention(e: Emitter, index: int, own: range, heads: range) -> None:
@@ -154,9 +164,13 @@ def _attention(e: Emitter, index: int, own: range, heads: range) -> None:
         f"{name} forward", "attention", operands, flags=flags, immediates={"scale": _softmax_scale(e)},
         **shape, map_rows=map_rows, gap=gap, skipped=(PARTS - 1) * width * (e.model.heads - len(heads)),
     )  # fmt: skip
-    if e.train and index == e.model.depth - 1:
-        variance = {"map": operands["map"], "variance": e.matrix("variance")}
-        e.emit(f"{name} variance", "class_variance", variance, batch=e.batch, patches=patches, map_rows=map_rows)
+
+
+def _attention_variance(e: Emitter, index: int) -> None:
+    """Of the class query's probabilities in block `index`: what the example level ranks images by."""
+    patches, name = e.block(index).patches, f"blocks.{index}.attn"
+    operands = {"map": e.matrix(f"{name}.map", 1 + patches), "variance": e.matrix("variance")}
+    e.emit(f"{name} variance", "class_variance", operands, batch=e.batch, patches=patches, map_rows=_map_rows(e, index))
 
 
 def _attention_backward(e: Emitter, index: int) -> None:

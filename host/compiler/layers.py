@@ -22,10 +22,11 @@ def linear(
     period: int | None = None,
     pre: Matrix | None = None,
     behind_norm: bool = False,
+    is_loaded: bool = False,
 ) -> None:
     """y = x w^T + bias of the layer `name`, + `residual`; with `pre`, y = GELU(pre). With `period` the residual has so
     many rows and repeats; else all are matrices of the whole tensor, of which these rows are taken. `behind_norm`: the
-    instruction before has made them, so they may still be on chip."""
+    instruction before has made them, so they may still be on chip; `is_loaded`: `load_weights` has brought w."""
     weight = e.layout.tensors[f"{name}.weight"]
     operands = _layer_operands(e, name, x, y, rows)
     flags: tuple[str, ...] = ("BIAS",)
@@ -37,6 +38,8 @@ def linear(
         flags += ("GELU",)
     if behind_norm:
         flags += ("SAME_X",)
+    if is_loaded:
+        flags += ("LOADED_W",)
     e.emit(
         f"{name} forward", "gemm_nt", operands, flags=flags,
         rows=rows.count, split=rows.classes, n=weight.rows, k=weight.columns, period=period or rows.count,
@@ -60,6 +63,12 @@ def linear_of_heads(e: Emitter, name: str, x: Matrix, y: Matrix, rows: Rows, own
         rows=rows.count, split=rows.classes, n=PARTS * len(own), k=weight.columns, period=rows.count,
         part=len(own), skipped=skipped,
     )  # fmt: skip
+
+
+def load_weights(e: Emitter, name: str) -> None:
+    """Bring the first weights of the layer `name` on chip; the next GEMM must be that layer."""
+    weight = e.layout.tensors[f"{name}.weight"]
+    e.emit(f"{name} weights", "load_weights", {"w": e.matrix(f"{name}.weight")}, n=weight.rows, k=weight.columns)
 
 
 def _layer_operands(e: Emitter, name: str, x: Matrix, y: Matrix, rows: Rows) -> dict[str, Matrix]:

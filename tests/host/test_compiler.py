@@ -293,6 +293,25 @@ def test_what_is_said_to_be_on_chip_is(mode, sparsity):
     assert claims >= 2 * TINY.depth
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_weights_said_to_be_on_chip_were_loaded_last(mode, batch):
+    """Behind load_weights the next GEMM is that of the same weights, which nothing writes in between."""
+    _, program = compiled(TINY, batch=batch, mode=mode)
+    last, claims = None, 0
+    for instruction in program.instructions:
+        if "LOADED_W" in instruction.flags:
+            assert last.op.name == "load_weights"
+            assert instruction.operand("w").address == last.operand("w").address
+            assert all(instruction.dimensions[name] == last.dimensions[name] for name in ("n", "k"))
+            claims += 1
+        if instruction.op.unit == "gemm":
+            last = instruction
+        elif last is not None and last.op.name == "load_weights":
+            assert set(places(last, ALL)).isdisjoint(places(instruction, WRITES))
+    assert claims == TINY.depth
+
+
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_groups_of_heads_cover_all_of_them(mode):
     """Of a single image, blocks in front of a selector take all heads at once: their map is a sum over all."""

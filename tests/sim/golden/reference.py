@@ -670,6 +670,9 @@ class Reference:
         weight.peak = longest or EMPTY
         return {"state": self.state_rows(*results[:2]), "weight": results[2]}
 
+    def load_weights(self) -> dict[str, Rows]:
+        return {}
+
     def exponent_update(self) -> dict[str, Rows]:
         for slot in self.slots[self.d["first"] : self.d["first"] + self.d["count"]]:
             slot.f_previous = slot.f

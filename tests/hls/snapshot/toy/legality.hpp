@@ -8,7 +8,7 @@
 
 namespace peelvit {
 
-constexpr int kOpcodes = 23;
+constexpr int kOpcodes = 24;
 constexpr int kDimensionStride = 16;
 constexpr int kSizes = 16;  // the dimensions, then constants
 constexpr int kFactorBits = 5;
@@ -16,35 +16,35 @@ constexpr int kSegmentsDimension = 4;
 constexpr int kShapeDepth = 16;    // cycles of a product of three factors and an address
 constexpr int kShapeInterval = 4;  // of an operand: its six products share multipliers
 
-static const int kOpFlags[23] = {
+static const int kOpFlags[24] = {
     // clang-format off
-    0, 15, 3, 31, 1, 0, 1, 3, 0, 0, 0, 0, 3, 1, 0, 0,
-    0, 0, 0, 1, 1, 0, 1,
+    0, 31, 3, 31, 1, 0, 1, 3, 0, 0, 0, 0, 3, 1, 0, 0,
+    0, 0, 0, 1, 1, 0, 1, 0,
     // clang-format on
 };
 
-static const int kOpRules[23] = {
+static const int kOpRules[24] = {
     // clang-format off
     0, 63, 449, 1537, 6145, 0, 8192, 16385, 0, 1, 0, 1, 8355840, 884736, 8388608, 50331648,
-    16777216, 16777216, 0, 0, 0, 0, 0,
+    16777216, 16777216, 0, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
-static const int kOpDimensions[23] = {
+static const int kOpDimensions[24] = {
     // clang-format off
     0, 7, 5, 4, 4, 2, 2, 3, 2, 3, 2, 3, 9, 6, 4, 4,
-    4, 4, 3, 2, 2, 4, 2,
+    4, 4, 3, 2, 2, 4, 2, 2,
     // clang-format on
 };
 
-static const int kOpImmediates[23] = {
+static const int kOpImmediates[24] = {
     // clang-format off
     0, 0, 0, 1, 0, 0, 2, 0, 1, 0, 0, 0, 1, 2, 0, 0,
-    0, 0, 0, 2, 1, 0, 1,
+    0, 0, 0, 2, 1, 0, 1, 0,
     // clang-format on
 };
 
-static const int kDimensionLow[368] = {
+static const int kDimensionLow[384] = {
     // clang-format off
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     1, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -69,10 +69,11 @@ static const int kDimensionLow[368] = {
     1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 1, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
-static const int kDimensionHigh[368] = {
+static const int kDimensionHigh[384] = {
     // clang-format off
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     4096, 8, 4096, 512, 4096, 4096, 4096, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -97,10 +98,11 @@ static const int kDimensionHigh[368] = {
     4096, 4096, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     512, 512, 31, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     4096, 4096, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    4096, 512, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
-static const int kOperandShape[184] = {
+static const int kOperandShape[192] = {
     // clang-format off
     0, 0, 0, 0, 0, 0, 0, 0, 899803968, 899803970, 899771226, 899771204, 899771200, 899771200, 0, 0,
     899803968, 899771203, 899771200, 899771200, 899771200, 0, 0, 0, 899771200, 899803968, 899803970, 899771226, 899803970, 899803970, 900098906, 0,
@@ -113,11 +115,11 @@ static const int kOperandShape[184] = {
     899803680, 899771200, 899803712, 0, 0, 0, 0, 0, 899803712, 899771200, 899803680, 0, 0, 0, 0, 0,
     900261952, 900098880, 0, 0, 0, 0, 0, 0, 899738432, 899705690, 899738432, 900098880, 0, 0, 0, 0,
     899738432, 899738432, 899738432, 900098906, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    899738432, 899738432, 899738432, 900098906, 0, 0, 0, 0,
+    899738432, 899738432, 899738432, 900098906, 0, 0, 0, 0, 899738432, 0, 0, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
-static const int kOperandUse[184] = {
+static const int kOperandUse[192] = {
     // clang-format off
     0, 0, 0, 0, 0, 0, 0, 0, 1393120, 1360352, 868833, 868834, 868832, 868836, 0, 0,
     1394656, 1393120, 1393377, 1393122, 1393376, 0, 0, 0, 1393376, 1393120, 1395168, 1395170, 1396836, 1393124, 1394788, 0,
@@ -130,7 +132,7 @@ static const int kOperandUse[184] = {
     1392736, 1392736, 1392736, 0, 0, 0, 0, 0, 1392736, 1392736, 1392736, 0, 0, 0, 0, 0,
     1395168, 1394784, 0, 0, 0, 0, 0, 0, 1393120, 1394784, 1393377, 1394784, 0, 0, 0, 0,
     1395168, 1396832, 1393120, 1394784, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    1395168, 1396832, 1393120, 1394784, 0, 0, 0, 0,
+    1395168, 1396832, 1393120, 1394784, 0, 0, 0, 0, 1392736, 0, 0, 0, 0, 0, 0, 0,
     // clang-format on
 };
 

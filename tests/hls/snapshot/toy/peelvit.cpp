@@ -23,6 +23,7 @@
 #include "ops/cross_entropy.hpp"
 #include "ops/sgd_update.hpp"
 #include "ops/adamw_update.hpp"
+#include "ops/load_weights.hpp"
 #include "ops/exponent_update.hpp"
 
 namespace peelvit {
@@ -32,7 +33,7 @@ namespace peelvit {
 constexpr unsigned kDispatchCycles = 32;
 
 // Run one legal instruction that is not one of the attention unit.
-inline void execute(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, RowPanel& panel, HeldRows& held, Slots& slots) {
+inline void execute(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, RowPanel& panel, KeptColumns& kept, Held& held, Slots& slots) {
 #pragma HLS inline off
     // The three GEMM forms and SGD share one array, both selections a unit, and so do the two ways to copy tokens, and
     // whoever stores sums.
@@ -42,13 +43,13 @@ inline void execute(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
 #pragma HLS allocation function instances=store_sums limit=1
     switch (in.opcode) {
         case kOpGemmNt:
-            gemm_nt(mem0, mem1, mem2, in, panel, held, slots);
+            gemm_nt(mem0, mem1, mem2, in, panel, kept, held, slots);
             break;
         case kOpGemmNn:
-            gemm_nn(mem0, mem1, mem2, in, panel, held, slots);
+            gemm_nn(mem0, mem1, mem2, in, panel, kept, held, slots);
             break;
         case kOpGemmTn:
-            gemm_tn(mem0, mem1, mem2, in, panel, held, slots);
+            gemm_tn(mem0, mem1, mem2, in, panel, kept, held, slots);
             break;
         case kOpColumnSum:
             column_sum(mem0, mem1, mem2, in, slots);
@@ -93,13 +94,16 @@ inline void execute(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
             cross_entropy(mem0, mem1, mem2, in, slots);
             break;
         case kOpSgdUpdate:
-            sgd_update(mem0, mem1, mem2, in, panel, held, slots);
+            sgd_update(mem0, mem1, mem2, in, panel, kept, held, slots);
             break;
         case kOpExponentUpdate:
             exponent_update(mem0, mem1, mem2, in, slots);
             break;
         case kOpAdamwUpdate:
             adamw_update(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpLoadWeights:
+            load_weights(mem0, mem1, mem2, in, panel, kept, held, slots);
             break;
         default:
             break;
@@ -160,7 +164,7 @@ struct Progress {
 // Run at most so many instructions, up to the next one of the attention unit. Beside that unit, whose statistics are not
 // entered yet, exponents must wait.
 inline void run_instructions(word_t* mem0, word_t* mem1, word_t* mem2, unsigned window_words, unsigned program, int slot_count,
-                             int most, bool is_beside, const Progress& from, Progress& to, RowPanel& panel, HeldRows& held, Slots& slots) {
+                             int most, bool is_beside, const Progress& from, Progress& to, RowPanel& panel, KeptColumns& kept, Held& held, Slots& slots) {
 #pragma HLS inline off
     to = from;
     to.has_attention = false;
@@ -178,7 +182,7 @@ instructions:
         to.has_attention = !to.has_ended && is_attention(in);
         if (to.has_attention) to.attention = in;
         if (to.has_ended || to.has_attention) break;
-        execute(mem0, mem1, mem2, in, panel, held, slots);
+        execute(mem0, mem1, mem2, in, panel, kept, held, slots);
         MARK_INSTRUCTION();
         ++to.next;
     }
@@ -186,11 +190,11 @@ instructions:
 
 // An instruction of the attention unit, on ports of its own, and beside it those behind it.
 inline void run_sides(word_t* mem0, word_t* mem1, word_t* mem2, word_t* mem3, word_t* mem4, unsigned window_words, unsigned program,
-                      int slot_count, int most, const Progress& from, Progress& to, RowPanel& panel, HeldRows& held, Slots& slots, const AttentionJob& job,
+                      int slot_count, int most, const Progress& from, Progress& to, RowPanel& panel, KeptColumns& kept, Held& held, Slots& slots, const AttentionJob& job,
                       AttentionStatistics& statistics) {
 #pragma HLS inline off
     SIDES();
-    ONE_SIDE(run_instructions(mem0, mem1, mem2, window_words, program, slot_count, most, job.runs, from, to, panel, held, slots));
+    ONE_SIDE(run_instructions(mem0, mem1, mem2, window_words, program, slot_count, most, job.runs, from, to, panel, kept, held, slots));
     OTHER_SIDE(attend(mem3, mem4, job, statistics), job.runs);
 }
 
@@ -214,13 +218,17 @@ inline int run_program(word_t* mem0, word_t* mem1, word_t* mem2, word_t* mem3, w
 #pragma HLS array_partition variable=panel type=complete dim=2
 #pragma HLS array_partition variable=panel type=complete dim=4
 #pragma HLS bind_storage variable=panel type=ram_t2p impl=bram
-    HeldRows held = no_held_rows();
+    KeptColumns kept;
+#pragma HLS array_reshape variable=kept type=complete dim=2
+#pragma HLS array_reshape variable=kept type=complete dim=3
+#pragma HLS array_reshape variable=kept type=complete dim=4
+    Held held = nothing_held();
 sides:
     for (int i = 0; i < 2 * instructions; ++i) {  // an instruction of the attention unit takes two
 #pragma HLS loop_tripcount max = 2048
         const Progress before = progress;
         const int most = job.runs ? int(before.attention.beside) : instructions - before.next;
-        run_sides(mem0, mem1, mem2, mem3, mem4, window_words, program, slot_count, most, before, progress, panel, held, slots, job, statistics);
+        run_sides(mem0, mem1, mem2, mem3, mem4, window_words, program, slot_count, most, before, progress, panel, kept, held, slots, job, statistics);
         if (job.runs && before.attention.opcode == kOpAttention) record_attention(before.attention, job, statistics, slots);
         if (job.runs && before.attention.opcode != kOpAttention) record_attention_backward(before.attention, job, statistics, slots);
         if (progress.has_ended) break;

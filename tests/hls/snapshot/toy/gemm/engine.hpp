@@ -85,19 +85,18 @@ gemm_steps:
 }
 
 // Run a job whose shapes, places and fractions are set.
-inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& made, const SgdUpdate& update, RowPanel& panel, HeldRows& held,
-                 Slots& slots) {
+inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& made, const SgdUpdate& update, RowPanel& panel,
+                 KeptColumns& column_tile, Held& held, Slots& slots) {
 #pragma HLS inline off
     GemmJob job = made;
-    job.has_rows = job.may_have_rows && holds_rows_of(held, job);
-    held = held_by(job);
     job.part_tiles = column_tiles_of(job.columns);
     job.last_columns = job.columns - (job.part_tiles - 1) * kColumnTile;
     job.column_tiles = job.parts == 1 ? int(job.part_tiles) : int(kColumnParts * job.part_tiles);
-    KeptColumns column_tile;
-#pragma HLS array_reshape variable=column_tile type=complete dim=2
-#pragma HLS array_reshape variable=column_tile type=complete dim=3
-#pragma HLS array_reshape variable=column_tile type=complete dim=4
+    if (job.only_columns) job.column_tiles = tiles_that_stay(job);
+    job.has_rows = job.only_columns || (job.may_have_rows && is_same(held.rows, rows_of(job)));
+    job.held_tiles = job.may_have_columns && is_same(held.columns, columns_of(job)) ? tiles_that_stay(job) : 0;
+    if (!job.only_columns) held.rows = rows_of(job);
+    held.columns = job.only_columns ? columns_of(job) : no_matrix();
     WaitingSums waiting0;
     WaitingSums waiting1;
 #pragma HLS array_reshape variable=waiting0 type=complete dim=2
@@ -115,7 +114,7 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& made, 
     GemmWalk walk = start_of_walk();
     gemm_steps(mem0, mem1, mem2, job, update, count_steps(job), walk, panel, column_tile, waiting0, waiting1, row_partial, row_total, open_bias, statistics, renewal);
     const int out_fraction = job.has_gelu ? kGeluBits : int(job.fraction[kPatchRows]);
-    if (job.has_products) record(slots, job.slot[kPatchRows], statistics.out[kPatchRows], out_fraction);
+    if (job.has_products && !job.only_columns) record(slots, job.slot[kPatchRows], statistics.out[kPatchRows], out_fraction);
     if (job.form == kNn) record(slots, job.slot[kClassRows], statistics.out[kClassRows], job.fraction[kClassRows]);
     if (job.sums_rows) record(slots, job.bias.slot, statistics.bias, job.fraction[kPatchRows] - job.f_second);
     if (job.has_gelu) record(slots, job.pre.slot, statistics.pre, job.fraction[kPatchRows]);
@@ -140,6 +139,8 @@ inline GemmJob plain_job(GemmForm form, int rows, int columns, int split, const 
     job.state = out;
     job.weight = out;
     job.may_have_rows = false;
+    job.may_have_columns = false;
+    job.only_columns = false;
     job.has_products = true;
     job.has_bias = false;
     job.has_residual = false;

@@ -58,6 +58,9 @@ struct GemmJob {
     Matrix state, weight;
     bool may_have_rows; // the first operand is that of the job before, and nothing has written it since
     bool has_rows;      // and it is on chip
+    bool may_have_columns;  // a job before has loaded the first column tiles, and nothing has written them since
+    i4 held_tiles;          // of them, on chip
+    bool only_columns;      // nothing but the first column tiles is loaded
     bool has_products;  // or there are no operands, and all sums are 0
     bool has_bias, has_residual, has_gelu, has_gelu_backward, accumulates;
     bool updates;         // the output is a gradient that is not stored: it updates a weight
@@ -132,6 +135,18 @@ inline int next_of(int bank) { return bank == kPorts - 1 ? 0 : bank + 1; }
 inline int pairs_of(int count) { return natural<kPanelPlaceBits>(unsigned(count + kPair - 1)) / kPair; }
 inline int pair_of(int step) { return natural<kPanelPlaceBits>(unsigned(step)) / kPair; }
 inline int place_in_pair(int step) { return step & (kPair - 1); }
+
+// Most column tiles that a job leaves on chip for another one: as many as have room beside each other.
+constexpr int kMostHeldTiles = 4;
+inline int tiles_that_stay(const GemmJob& job) {
+    const int pairs = pairs_of(job.segment[0].count);
+    int tiles = 1;
+    for (int more = 2; more <= kMostHeldTiles; ++more) {
+#pragma HLS unroll
+        if (more * pairs <= kKeptPairs && more <= job.column_tiles) tiles = more;
+    }
+    return tiles;
+}
 
 // Each port moves `port_words` neighbouring words of a row of a column tile. Where these are more than the row has the
 // parts overlap: what is moved twice is the same.
@@ -385,7 +400,7 @@ inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmSt
     step.tiles = step_tiles(job, walk, step.chunk);
     step.panel_row = narrow<7>(walk.tile) * kRowTile;
     step.row = walk.row + step.panel_row;
-    step.rows = smaller(step.tiles * kRowTile, job.rows - step.row);
+    step.rows = job.only_columns ? 0 : smaller(step.tiles * kRowTile, job.rows - step.row);
     step.column = walk.columns.column;
     step.columns = columns_of(job, walk.columns);
     step.port_words = port_words(step.columns);
@@ -397,8 +412,10 @@ inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmSt
     step.loads_rows = job.has_products && brings_rows(job, walk);
     const int pairs = pairs_of(step.chunk.count);
     const bool keeps_columns = job.chunks == 1 && short_product(job.column_tiles, pairs) <= kKeptPairs;
-    step.loads_columns = job.has_products && walk.tile == 0 && (walk.row == 0 || !keeps_columns);
-    step.kept_column = keeps_columns ? short_product(walk.columns.tile, pairs) : 0;
+    const bool is_held = walk.row == 0 && walk.columns.tile < job.held_tiles;
+    step.loads_columns = job.has_products && walk.tile == 0 && !is_held && (walk.row == 0 || !keeps_columns);
+    const bool stays = keeps_columns || is_held || job.only_columns;
+    step.kept_column = stays ? short_product(walk.columns.tile, pairs) : 0;
     step.waits = job.chunks > 1;
     step.closes_sum = closes_sum(job, walk, step.chunk);
     step.sums_rows = job.sums_rows && walk.columns.tile == 0;

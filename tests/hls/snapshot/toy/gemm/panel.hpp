@@ -11,18 +11,18 @@ namespace peelvit {
 // By bank, place in a pair, and lane of a word of eight rows.
 using RowPanel = i16[kPorts][kPair][kPanelGroups * kChunkPairs][kLanes];
 
-// What the panel holds when an instruction has ended: whole rows, if they are of use to the next one.
-struct HeldRows {
-    bool are_whole;
+// A matrix that an operand's memory holds when an instruction has ended, if it is of use to a later one.
+struct HeldMatrix {
+    bool is_there;
     unsigned address;
     u17 pitch;
-    i20 rows;
+    i20 rows;  // of the first operand; columns of the second one
     i20 length;
 };
 
-inline HeldRows held_rows(bool are_whole, const Matrix& matrix, int rows, int length) {
-    HeldRows held;
-    held.are_whole = are_whole;
+inline HeldMatrix held_matrix(bool is_there, const Matrix& matrix, int rows, int length) {
+    HeldMatrix held;
+    held.is_there = is_there;
     held.address = matrix.address;
     held.pitch = u17(unsigned(matrix.pitch));
     held.rows = rows;
@@ -30,18 +30,33 @@ inline HeldRows held_rows(bool are_whole, const Matrix& matrix, int rows, int le
     return held;
 }
 
-inline HeldRows no_held_rows() { return held_rows(false, Matrix(), 0, 0); }
+inline HeldMatrix no_matrix() { return held_matrix(false, Matrix(), 0, 0); }
 
-// What a job leaves there.
-inline HeldRows held_by(const GemmJob& job) {
-    const bool are_whole = job.form == kNt && job.chunks == 1 && job.rows <= kPanelRows;
-    return held_rows(are_whole, job.first, job.rows, job.segment[0].count);
+inline bool is_same(const HeldMatrix& held, const HeldMatrix& wanted) {
+    const bool is_same_place = held.address == wanted.address && held.pitch == wanted.pitch;
+    return held.is_there && wanted.is_there && is_same_place && held.rows == wanted.rows && held.length == wanted.length;
 }
 
-inline bool holds_rows_of(const HeldRows& held, const GemmJob& job) {
-    const HeldRows wanted = held_by(job);
-    const bool is_same_place = held.address == wanted.address && held.pitch == wanted.pitch;
-    return wanted.are_whole && held.are_whole && is_same_place && held.rows == wanted.rows && held.length == wanted.length;
+// Whole rows in the panel; the first column tiles, as many as `tiles_that_stay`.
+struct Held {
+    HeldMatrix rows, columns;
+};
+
+inline Held nothing_held() {
+    Held held;
+    held.rows = no_matrix();
+    held.columns = no_matrix();
+    return held;
+}
+
+inline HeldMatrix rows_of(const GemmJob& job) {
+    const bool are_whole = job.form == kNt && job.chunks == 1 && job.rows <= kPanelRows;
+    return held_matrix(are_whole, job.first, job.rows, job.segment[0].count);
+}
+
+inline HeldMatrix columns_of(const GemmJob& job) {
+    const bool are_whole = job.form == kNt && job.chunks == 1 && job.parts == 1;
+    return held_matrix(are_whole, job.second, job.columns, job.segment[0].count);
 }
 
 inline bool fits_panel(int rows, int columns) { return rows <= kPanelRows && columns <= kChunk; }

@@ -5,7 +5,7 @@
 
 namespace peelvit {
 
-inline void gemm_nn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, RowPanel& panel, HeldRows& held, Slots& slots) {
+inline void gemm_nn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, RowPanel& panel, KeptColumns& kept, Held& held, Slots& slots) {
 #pragma HLS inline  // so that the one engine is shared
     const Matrix dy = operand(in, 0);
     const Matrix w = operand(in, 1);
@@ -47,7 +47,7 @@ groups:
         job.f_out[group] = slots.f[dx.slot + group];
         job.f_residual[group] = has_residual ? slots.f[residual.slot + group] : 0;
     }
-    gemm(mem0, mem1, mem2, job, no_update(), panel, held, slots);
+    gemm(mem0, mem1, mem2, job, no_update(), panel, kept, held, slots);
 }
 
 }  // namespace peelvit

@@ -1,11 +1,11 @@
-// acc[i][j] = sum_k x[i][k] * w[j][k] + bias[j] + residual[i % period][j]; y = round(acc), or with GELU pre = round(acc), y = GELU(pre). A linear layer forward; with a residual of `period` rows patch embedding. The n columns are one part or three of `part` columns, between which `skipped` columns belong to others. SAME_X: x is what the instruction before read as x or, a layernorm, wrote as y, and nothing has written it since, so rows still on chip need not be read.
+// acc[i][j] = sum_k x[i][k] * w[j][k] + bias[j] + residual[i % period][j]; y = round(acc), or with GELU pre = round(acc), y = GELU(pre). A linear layer forward; with a residual of `period` rows patch embedding. The n columns are one part or three of `part` columns, between which `skipped` columns belong to others. SAME_X: x is what the instruction before read as x or, a layernorm, wrote as y, and nothing has written it since, so rows still on chip need not be read. LOADED_W: the last load_weights was of w, and so on.
 #pragma once
 
 #include "../gemm/engine.hpp"
 
 namespace peelvit {
 
-inline void gemm_nt(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, RowPanel& panel, HeldRows& held, Slots& slots) {
+inline void gemm_nt(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, RowPanel& panel, KeptColumns& kept, Held& held, Slots& slots) {
 #pragma HLS inline  // so that the one engine is shared
     const Matrix x = operand(in, 0);
     const Matrix w = operand(in, 1);
@@ -24,12 +24,14 @@ inline void gemm_nt(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
     const bool has_residual = (in.flags & 2u) != 0;
     const bool has_gelu = (in.flags & 4u) != 0;
     const bool has_same_x = (in.flags & 8u) != 0;
+    const bool has_loaded_w = (in.flags & 16u) != 0;
 
     // Activations have one fraction for all rows.
     GemmJob job = plain_job(kNt, rows, part, 0, x, w, y);
     job.parts = n == part ? 1 : int(kColumnParts);
     job.between = skipped / (kColumnParts - 1);
     job.may_have_rows = has_same_x;
+    job.may_have_columns = has_loaded_w;
     add_segment(job, 0, k);
     job.bias = bias;
     job.residual = residual;
@@ -45,7 +47,7 @@ inline void gemm_nt(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
     job.f_residual[kPatchRows] = slots.f[residual.slot];
     job.f_bias = slots.f[bias.slot];
     job.f_pre = slots.f[pre.slot];
-    gemm(mem0, mem1, mem2, job, no_update(), panel, held, slots);
+    gemm(mem0, mem1, mem2, job, no_update(), panel, kept, held, slots);
 }
 
 }  // namespace peelvit

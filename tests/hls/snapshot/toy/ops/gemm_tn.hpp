@@ -5,7 +5,7 @@
 
 namespace peelvit {
 
-inline void gemm_tn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, RowPanel& panel, HeldRows& held, Slots& slots) {
+inline void gemm_tn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, RowPanel& panel, KeptColumns& kept, Held& held, Slots& slots) {
 #pragma HLS inline  // so that the one engine is shared
     const Matrix dy = operand(in, 0);
     const Matrix x = operand(in, 1);
@@ -50,7 +50,7 @@ inline void gemm_tn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
         const Scale scale = scale_of(slots, weight, has_later_part);
         update = sgd_update_of(mem0, hyperparameters.address, slots, dw.slot, scale, average_shift, has_decay);
     }
-    gemm(mem0, mem1, mem2, job, update, panel, held, slots);
+    gemm(mem0, mem1, mem2, job, update, panel, kept, held, slots);
 }
 
 }  // namespace peelvit

@@ -343,7 +343,7 @@ move_betas:
     }
 }
 
-inline void layernorm(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, RowPanel& panel, HeldRows& held,
+inline void layernorm(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, RowPanel& panel, Held& held,
                       Slots& slots) {
     const Matrix x = operand(in, 0);
     const Matrix gamma = operand(in, 1);
@@ -383,7 +383,7 @@ inline void layernorm(word_t* mem0, word_t* mem1, word_t* mem2, const Instructio
     Observed normalised_observed = nothing_observed();
     Statistics y_statistics = no_statistics();
     layernorm_blocks(mem0, mem1, mem2, job, job.blocks.count, gammas, moved, panel, normalised_observed, y_statistics);
-    held = held_rows(job.keeps, y, rows, n);
+    held.rows = held_matrix(job.keeps, y, rows, n);
     record(slots, normalised.slot, normalised_observed);
     record(slots, y.slot, y_statistics, job.f_gamma + job.f_normalised);
 }

@@ -6,7 +6,7 @@
 namespace peelvit {
 
 // The end of a gemm_tn: the gradient is added to sums of no products.
-inline void sgd_update(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, RowPanel& panel, HeldRows& held, Slots& slots) {
+inline void sgd_update(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, RowPanel& panel, KeptColumns& kept, Held& held, Slots& slots) {
 #pragma HLS inline  // so that the one engine is shared
     const Matrix gradient = operand(in, 0);
     const Matrix state = operand(in, 1);
@@ -26,7 +26,7 @@ inline void sgd_update(word_t* mem0, word_t* mem1, word_t* mem2, const Instructi
     set_update(job, state, weight);
     const Scale scale = scale_of(slots, weight, false);
     const SgdUpdate update = sgd_update_of(mem0, hyperparameters.address, slots, gradient.slot, scale, average_shift, has_decay);
-    gemm(mem0, mem1, mem2, job, update, panel, held, slots);
+    gemm(mem0, mem1, mem2, job, update, panel, kept, held, slots);
 }
 
 }  // namespace peelvit
