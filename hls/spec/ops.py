@@ -195,8 +195,9 @@ OPS: tuple[Op, ...] = (
         ),
         _GEMM_LIMITS | {"segments": (1, "max_segments")},
         "acc[i][j] = sum_k dy[i][k] * w[k][j], each of the `segments` equal parts of k with its own fraction; with "
-        "GELU_BACKWARD times GELU'(pre[i][j]); + residual[i][j]; dx = round(acc). A linear layer's input gradient.",
-        flags=("RESIDUAL", "GELU_BACKWARD"),
+        "GELU_BACKWARD times GELU'(pre[i][j]); + residual[i][j]; dx = round(acc). A linear layer's input gradient. "
+        "SAME_X: dy is what the instruction before, a layernorm_backward, wrote as dx.",
+        flags=("RESIDUAL", "GELU_BACKWARD", "SAME_X"),
         # A raised sum of several segments has more bits than a slope multiplies; no layer has both.
         rules=("split <= rows", "segments == 1 || k % 24 == 0", "segments != 2", "GELU_BACKWARD == 0 || segments == 1"),
         macs="rows * n * k",

@@ -39,7 +39,7 @@ def before_attention(e: Emitter, index: int, rows: Rows) -> None:
     """Norm; queries, keys and values of some rows."""
     block = f"blocks.{index}."
     norm(e, block + "norm1", e.input_of(index), rows)
-    linear(e, block + "attn.qkv", e.matrix(block + "norm1"), e.matrix(block + "attn.qkv"), rows, behind_norm=True)
+    linear(e, block + "attn.qkv", e.matrix(block + "norm1"), e.matrix(block + "attn.qkv"), rows)
 
 
 def _project_heads(e: Emitter, index: int, heads: range) -> None:
@@ -71,9 +71,7 @@ def behind_attention(e: Emitter, index: int, rows: Rows, *, is_loaded: bool = Fa
     )  # fmt: skip
     norm(e, block + "norm2", block + "after_attn", rows)
     hidden = e.matrix(block + "mlp.gelu")
-    linear(
-        e, block + "mlp.fc1", e.matrix(block + "norm2"), hidden, rows, pre=e.matrix(block + "mlp.fc1"), behind_norm=True
-    )
+    linear(e, block + "mlp.fc1", e.matrix(block + "norm2"), hidden, rows, pre=e.matrix(block + "mlp.fc1"))
     linear(e, block + "mlp.fc2", hidden, e.matrix(block + "out"), rows, residual=middle)
 
 

@@ -79,6 +79,15 @@ class Emitter:
         count = len(self.instructions) - first
         self.instructions[first - 1] = replace(self.instructions[first - 1], beside=count)
 
+    def has_just_made(self, matrix: Matrix, rows: int, columns: int) -> bool:
+        """Whether the last instruction is a layer norm's that has made this matrix, which may then still be on chip."""
+        last = self.instructions[-1] if self.instructions else None
+        if last is None or last.op.name not in ("layernorm", "layernorm_backward"):
+            return False
+        made = last.operand("y" if last.op.name == "layernorm" else "dx")
+        is_there = (made.address, made.pitch) == (matrix.address, matrix.pitch)
+        return is_there and (last.dimensions["rows"], last.dimensions["n"]) == (rows, columns)
+
     def matrix(self, name: str, columns: int | None = None) -> Matrix:
         """Operand for the tensor `name`."""
         return self.layout.matrix(name, columns)

@@ -21,12 +21,11 @@ def linear(
     residual: Matrix | None = None,
     period: int | None = None,
     pre: Matrix | None = None,
-    behind_norm: bool = False,
     is_loaded: bool = False,
 ) -> None:
     """y = x w^T + bias of the layer `name`, + `residual`; with `pre`, y = GELU(pre). With `period` the residual has so
-    many rows and repeats; else all are matrices of the whole tensor, of which these rows are taken. `behind_norm`: the
-    instruction before has made them, so they may still be on chip; `is_loaded`: `load_weights` has brought w."""
+    many rows and repeats; else all are matrices of the whole tensor, of which these rows are taken. `is_loaded`:
+    `load_weights` has brought w."""
     weight = e.layout.tensors[f"{name}.weight"]
     operands = _layer_operands(e, name, x, y, rows)
     flags: tuple[str, ...] = ("BIAS",)
@@ -36,7 +35,7 @@ def linear(
     if pre is not None:
         operands["pre"] = skip_rows(pre, rows.first)
         flags += ("GELU",)
-    if behind_norm:
+    if e.has_just_made(operands["x"], rows.count, weight.columns):
         flags += ("SAME_X",)
     if is_loaded:
         flags += ("LOADED_W",)
@@ -83,10 +82,14 @@ def linear_input_gradient(
     """dx = dy w; with `pre` times GELU'(pre): the gradient in front of a GELU that feeds the layer."""
     weight = e.layout.tensors[f"{name}.weight"]
     operands = {"dy": dy, "w": e.matrix(f"{name}.weight"), "dx": dx}
+    flags: tuple[str, ...] = ()
     if pre is not None:
         operands["pre"] = pre
+        flags += ("GELU_BACKWARD",)
+    if segments == 1 and e.has_just_made(dy, rows.count, weight.rows):
+        flags += ("SAME_X",)
     e.emit(
-        f"{name} dX", "gemm_nn", operands, flags=("GELU_BACKWARD",) if pre is not None else (),
+        f"{name} dX", "gemm_nn", operands, flags=flags,
         rows=rows.count, split=rows.classes, n=weight.columns, k=weight.rows, segments=segments,
     )  # fmt: skip
 

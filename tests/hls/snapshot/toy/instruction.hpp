@@ -115,6 +115,49 @@ read_fields:
     }
 }
 
+// Instructions of the program that are on chip: the next ones come in one burst.
+constexpr int kMostFetched = 8;
+using FetchedWords = word_t[kMostFetched * kInstructionWords];
+
+struct Fetched {
+    int first;  // instruction
+    int count;
+};
+
+inline Fetched nothing_fetched() {
+    Fetched fetched;
+    fetched.first = 0;
+    fetched.count = 0;
+    return fetched;
+}
+
+// Fetch instructions from `next` on, of a program of so many, unless it is on chip.
+inline void fetch(const word_t* mem, unsigned program, int next, int instructions, FetchedWords& words, Fetched& fetched) {
+    if (next < fetched.first + fetched.count) return;
+    fetched.first = next;
+    fetched.count = smaller(kMostFetched, instructions - next);
+    const unsigned address = program + unsigned(next + 1) * kInstructionWords;  // behind the header
+fetch:
+    for (int w = 0; w < fetched.count * kInstructionWords; ++w) {
+#pragma HLS loop_tripcount max = 64
+        PIPELINE(w == 0, 1, kReadLatency);
+        words[w] = read_word<0>(mem, address + unsigned(w));
+    }
+}
+
+// The fields of a fetched instruction.
+inline void unpack(const FetchedWords& words, int place, unsigned fields[kFields]) {
+unpack:
+    for (int w = 0; w < kInstructionWords; ++w) {
+        PIPELINE(w == 0, 1, 2);
+        const word_t word = words[kInstructionWords * natural<4>(unsigned(place)) + w];
+        for (int lane = 0; lane < kWideLanes; ++lane) {
+#pragma HLS unroll
+            fields[kWideLanes * w + lane] = unsigned(u32(get32(word, lane)));
+        }
+    }
+}
+
 inline Instruction decode(const unsigned fields[kFields]) {
 #pragma HLS inline
     Instruction in;

@@ -18,7 +18,7 @@ constexpr int kShapeInterval = 4;  // of an operand: its six products share mult
 
 static const int kOpFlags[24] = {
     // clang-format off
-    0, 31, 3, 31, 1, 0, 1, 3, 0, 0, 0, 0, 3, 1, 0, 0,
+    0, 31, 7, 31, 1, 0, 1, 3, 0, 0, 0, 0, 3, 1, 0, 0,
     0, 0, 0, 1, 1, 0, 1, 0,
     // clang-format on
 };

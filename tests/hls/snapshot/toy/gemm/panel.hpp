@@ -50,7 +50,7 @@ inline Held nothing_held() {
 }
 
 inline HeldMatrix rows_of(const GemmJob& job) {
-    const bool are_whole = job.form == kNt && job.chunks == 1 && job.rows <= kPanelRows;
+    const bool are_whole = job.form != kTn && job.chunks == 1 && job.rows <= kPanelRows;
     return held_matrix(are_whole, job.first, job.rows, job.segment[0].count);
 }
 
@@ -106,8 +106,30 @@ inline BankSteps steps_in_bank(const word_t& word, const PanelPlace& row, int ba
 
 static_assert(kPorts == 3 && kPair == 2, "eight steps lie in six memories, the last two where the first two are");
 
+inline void keep_steps(RowPanel& panel, int bank, int place, int lane, bool keeps, const BankSteps& steps) {
+#pragma HLS inline
+    if (keeps) panel[bank][place][steps.index[0]][lane] = steps.value[0];
+    if (keeps && steps.has_second) panel[bank][place][steps.index[1]][lane] = steps.value[1];
+}
+
+// A word of a row.
+inline void keep_row(RowPanel& panel, const word_t& word, const PanelPlace& row, bool keeps) {
+#pragma HLS inline
+    for (int bank = 0; bank < kPorts; ++bank) {
+#pragma HLS unroll
+        for (int place = 0; place < kPair; ++place) {
+#pragma HLS unroll
+            const BankSteps steps = steps_in_bank(word, row, bank, place);
+            for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+                keep_steps(panel, bank, place, lane, keeps && lane == natural<3>(row.lane), steps);
+            }
+        }
+    }
+}
+
 // A word of each of two rows, in different lanes.
-inline void keep_rows(RowPanel& panel, const word_t (&word)[2], const PanelPlace (&row)[2], bool has_second) {
+inline void keep_rows(RowPanel& panel, const word_t (&word)[2], const PanelPlace (&row)[2], bool keeps, bool has_second) {
 #pragma HLS inline
     for (int bank = 0; bank < kPorts; ++bank) {
 #pragma HLS unroll
@@ -119,9 +141,7 @@ inline void keep_rows(RowPanel& panel, const word_t (&word)[2], const PanelPlace
 #pragma HLS unroll
                 const bool is_first = lane == natural<3>(row[0].lane);
                 const bool is_second = has_second && lane == natural<3>(row[1].lane);
-                const BankSteps steps = is_first ? first : second;
-                if (is_first || is_second) panel[bank][place][steps.index[0]][lane] = steps.value[0];
-                if ((is_first || is_second) && steps.has_second) panel[bank][place][steps.index[1]][lane] = steps.value[1];
+                keep_steps(panel, bank, place, lane, keeps && (is_first || is_second), is_first ? first : second);
             }
         }
     }

@@ -204,7 +204,7 @@ layernorm_rows:
         add(y_statistics, y_seen);
         y_first[i] = y[0];
         if (has_second) y_second[i] = y[1];
-        if (job.keeps) keep_rows(panel, y, kept, has_second);
+        keep_rows(panel, y, kept, job.keeps, has_second);
         advance(kept[0]);
         advance(kept[1]);
         if (job.saves) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../functions.hpp"
+#include "../gemm/panel.hpp"
 #include "../streams.hpp"
 #include "../sums.hpp"
 
@@ -210,20 +211,25 @@ layernorm_backward_sums:
 inline void layernorm_backward_rows(const word_t gradients[kStreamWords], const word_t normals[kStreamWords],
                                     const word_t residuals[kStreamWords], const word_t rstd_words[kRstdReadWords],
                                     const RowSums row_sums[kStreamRows], const word_t gammas[kMaxWords],
-                                    const Blocks& blocks, int b, int split, bool has_residual,
+                                    const Blocks& blocks, int b, int split, bool has_residual, bool keeps,
                                     const LayerNormBackwardFractions& f, word_t dx_stream[kStreamWords],
-                                    Observed observed[2]) {
+                                    RowPanel& panel, Observed observed[2]) {
     const i18 columns = i18(narrow<13>(blocks.columns));
     const int words = words_in(blocks, b);
     Cursor at = start_of_block();
     Statistics statistics = no_statistics();
     RowSums sums;
     word_t rstd_word = zero_word();
+    PanelPlace kept = place_of_row(0);
 layernorm_backward_rows:
     for (int i = 0; i < words; ++i) {
 #pragma HLS loop_tripcount max = 256
         PIPELINE(i == 0, 1, blocks.words + 2 * kVectorDepth);  // the first row's sums are known after so many words
+// Two steps of a word that are in one memory lie apart there.
+#pragma HLS dependence variable=panel type=intra dependent=false
+#pragma HLS dependence variable=panel type=inter dependent=false
         if (at.word == 0) {
+            kept = place_of_row(first_row(blocks, b) + at.row);
             sums = row_sums[at.row];
             statistics = no_statistics();
             if (at.row % kWideLanes == 0) rstd_word = rstd_words[at.row / kWideLanes];
@@ -250,7 +256,10 @@ layernorm_backward_rows:
             const acc_t centred = low48(wide_t(scaled) - wide_t(projected(get16(normalised, lane), projection)));
             acc[lane] = joined(is_padding ? acc_t(0) : centred, get16(residual, lane), joining);
         }
-        dx_stream[i] = fit_joined(acc, to_dx, statistics);
+        const word_t dx = fit_joined(acc, to_dx, statistics);
+        dx_stream[i] = dx;
+        keep_row(panel, dx, kept, keeps);
+        advance(kept);
         if (ends_row(at, blocks)) observe(observed[kind], statistics, joining.fraction, joining.places);
         advance(at, blocks.words);
     }
@@ -260,13 +269,14 @@ layernorm_backward_rows:
 struct LayerNormBackwardOperands {
     Matrix dy, normalised, rstd, residual, dx;
     bool has_residual;
+    bool keeps;  // dx on chip as well: the next GEMM may read it
 };
 
 // `gammas` are there twice, one copy for each process that reads them.
 inline void layernorm_backward_blocks(word_t* mem0, word_t* mem1, word_t* mem2, const LayerNormBackwardOperands& at,
                                       const Blocks& blocks, int split, const word_t gammas[kMaxWords],
                                       const word_t gammas_again[kMaxWords], const LayerNormBackwardFractions& f,
-                                      ColumnSums& gamma_sums, ColumnSums& beta_sums, Observed observed[2]) {
+                                      RowPanel& panel, ColumnSums& gamma_sums, ColumnSums& beta_sums, Observed observed[2]) {
 layernorm_backward_blocks:
     for (int b = 0; b < blocks.count; ++b) {
 #pragma HLS loop_tripcount max = 4096
@@ -295,12 +305,13 @@ layernorm_backward_blocks:
         PROCESS(layernorm_backward_sums(gradients, normals, gammas, blocks, b, split, f.normalised, kept_gradients,
                                         kept_normals, row_sums, gamma_sums, beta_sums));
         PROCESS(layernorm_backward_rows(kept_gradients, kept_normals, residuals, rstd_words, row_sums, gammas_again,
-                                        blocks, b, split, at.has_residual, f, dx_stream, observed));
+                                        blocks, b, split, at.has_residual, at.keeps, f, dx_stream, panel, observed));
         PROCESS(store_stream<2>(mem2, at.dx, blocks, b, dx_stream));
     }
 }
 
-inline void layernorm_backward(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+inline void layernorm_backward(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, RowPanel& panel, Held& held,
+                               Slots& slots) {
     const Matrix dy = operand(in, 0);
     const Matrix normalised = operand(in, 1);
     const Matrix rstd = operand(in, 2);
@@ -338,6 +349,7 @@ row_kinds:
     streamed.residual = residual;
     streamed.dx = dx;
     streamed.has_residual = has_residual;
+    streamed.keeps = fits_panel(rows, n);
     word_t gammas[kMaxWords];
     word_t gammas_again[kMaxWords];
     load_two_rows(mem0, gamma.address, mem1, gamma.address, blocks.words, gammas, gammas_again);
@@ -347,8 +359,9 @@ row_kinds:
 #pragma HLS array_partition variable=beta_sums type=complete dim=2
     clear(gamma_sums, blocks.words);
     clear(beta_sums, blocks.words);
-    layernorm_backward_blocks(mem0, mem1, mem2, streamed, blocks, split, gammas, gammas_again, f, gamma_sums, beta_sums,
-                              observed);
+    layernorm_backward_blocks(mem0, mem1, mem2, streamed, blocks, split, gammas, gammas_again, f, panel, gamma_sums,
+                              beta_sums, observed);
+    held.rows = held_matrix(streamed.keeps, dx, rows, n);
     record(slots, dx.slot, observed[0]);
     record(slots, dx.slot + 1, observed[1]);
 
