@@ -65,9 +65,9 @@ def _goes_by_passes(e: Emitter, index: int) -> bool:
     if index + 1 == e.model.depth or not e.selects(index + 1):
         return False
     keep = e.block(index + 1).patches
-    choosing = e.batch * selection(e.layout.config, 1 + e.block(index).patches, keep, lists=e.selects_keys(index + 1))
-    shape = _shape_of_image(e, index)
-    return passes_apart(e.layout.config, e.model.heads, e.batch, shape, _map_rows(e, index), choosing)
+    config, shape = e.layout.config, _shape_of_image(e, index)
+    choosing = selection(config, e.batch, shape.tokens, keep, lists=e.selects_keys(index + 1))
+    return passes_apart(config, e.model.heads, e.batch, shape, _map_rows(e, index), choosing)
 
 
 def _shape_of_image(e: Emitter, index: int) -> AttentionShape:

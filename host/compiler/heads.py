@@ -91,10 +91,10 @@ def projections(config: HardwareConfig, heads: int, shape: AttentionShape, *, pa
     return GEMM_FILL + first_columns + column_tiles * -(-shape.tokens // config.row_tile) * turn
 
 
-def selection(config: HardwareConfig, tokens: int, keep: int, *, lists: bool) -> float:
-    """Cycles in which `keep` of an image's patches are chosen and, with `lists`, keys for each of them."""
+def selection(config: HardwareConfig, images: int, tokens: int, keep: int, *, lists: bool) -> float:
+    """Cycles in which `keep` of each image's patches are chosen and, with `lists`, keys for each of them."""
     keys = -(-keep // config.ports) * (keep + KEYS_FILL) if lists else 0
-    return SELECTION_FILL + tokens + keys
+    return SELECTION_FILL + images * (tokens + keys)
 
 
 def rows_load(config: HardwareConfig, shape: AttentionShape) -> float:
