@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hls.spec.instruction import Instruction
-from hls.spec.ops import Access, Slot
+from hls.spec.ops import Slot
 from hls.spec.pieces import pieces
 from host.compiler import compile_program
 from host.layout import Layout
@@ -20,7 +20,5 @@ def _stored_by(instruction: Instruction) -> int:
     return sum(
         sum(map(len, pieces(operand.rows, names))) * sum(map(len, pieces(operand.columns, names)))
         for operand in instruction.op.operands
-        if operand.access in (Access.WRITE, Access.UPDATE)
-        and operand.slot is not Slot.NONE
-        and operand.name in instruction.operands
+        if operand.is_written(instruction.flags) and operand.slot is not Slot.NONE
     )

@@ -120,7 +120,7 @@ def products(instruction: Instruction) -> list[tuple[int, int, int, int]]:
     count, queries, tokens = d["batch"] * d["heads"], d["queries"], 1 + d["patches"]
     scores, values = (count, queries, d["head_dim"], tokens), (count, queries, tokens, d["head_dim"])
     if name == "attention":
-        return [scores, values]
+        return [product for flag, product in (("SCORES", scores), ("VALUES", values)) if flag in instruction.flags]
     by_keys = (count, tokens, queries, d["head_dim"])
     return [scores, values, by_keys, by_keys]
 

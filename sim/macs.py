@@ -9,7 +9,8 @@ from hls.spec.ops import evaluate
 def macs(instruction: Instruction) -> int:
     """Those of the op table, less the keys that sparse attention does not read."""
     d = instruction.dimensions
-    dense = evaluate(instruction.op.macs, d)
+    flags = {flag: int(flag in instruction.flags) for flag in instruction.op.flags}
+    dense = evaluate(instruction.op.macs, d | flags)
     if "SPARSE" not in instruction.flags:
         return dense
     tokens, patch_queries = 1 + d["patches"], d["queries"] - 1

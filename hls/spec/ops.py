@@ -12,7 +12,7 @@ fractions: its `slot` for patch rows and the next one for class-token rows (`Slo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
@@ -27,7 +27,7 @@ class Access(Enum):
     READ = "read"
     WRITE = "write"
     UPDATE = "update"
-    """Read and written, or only written, depending on a flag (ACCUMULATE)."""
+    """Read and written, or one of both, depending on flags (ACCUMULATE; SCORES)."""
     NONE = "none"
     """No memory: a value inside the op that has a fraction (its slot is used)."""
 
@@ -46,7 +46,8 @@ class Slot(Enum):
 class Operand:
     """One operand of an op.
 
-    `flag` names the flag without which the operand is absent: its address, pitch and slot are then zero.
+    `flag` names the flag without which the operand is absent: its address, pitch and slot are then zero. `made_by`
+    names the flag without which one that is updated is only read.
     """
 
     name: str
@@ -56,6 +57,12 @@ class Operand:
     columns: str
     slot: Slot = Slot.ONE
     flag: str | None = None
+    made_by: str | None = None
+
+    def is_written(self, flags: Collection[str]) -> bool:
+        """Whether an instruction with these flags writes it."""
+        missing = {self.flag, self.made_by} - {None, *flags}
+        return self.access in (Access.WRITE, Access.UPDATE) and not missing
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,8 @@ class Op:
 
     `rules` are further conditions on dimensions and flags, where a flag's name is 1 when it is set and else 0 (valid
     C++, and Python once ``||`` and ``&&`` are replaced). `slot_end` is the end of the slots that the op uses by number.
-    `macs` counts multiply-accumulates of the array, `nest` is the loop nest or formula in words, `unit` the part of the
-    accelerator that runs it.
+    `macs` counts multiply-accumulates of the array and may name flags as rules do, `nest` is the loop nest or formula
+    in words, `unit` the part of the accelerator that runs it.
     """
 
     name: str
@@ -335,16 +342,18 @@ OPS: tuple[Op, ...] = (
         (
             _read("qkv", f"gap + {_TOKENS}", "skipped + 3 * heads * head_dim"),
             _read("keys", "batch * patches", "key_count", Slot.NONE, "u16", flag="SPARSE"),
-            _write("probability", _QUERIES, "1 + patches"),
-            _write("y", "gap + batch * queries", "heads * head_dim"),
+            Operand("probability", Access.UPDATE, "i16", _QUERIES, "1 + patches", made_by="SCORES"),
+            _write("y", "gap + batch * queries", "heads * head_dim", flag="VALUES"),
             _write("map", "batch * map_rows", "1 + patches", Slot.NONE, "i32", flag="MAP"),
         ),
         _ATTENTION_LIMITS | {"gap": (0, "max_rows"), "skipped": (0, "max_rows")},
         "per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its "
         "`key_count` listed patch keys; with MAP probabilities of the first `map_rows` queries are summed over heads. "
         "Images may be some of a batch that follow each other: `gap` rows of others lie between class and patch rows. "
-        "Heads may be some of a model: `skipped` columns of others lie between queries, keys and values.",
-        flags=("SPARSE", "MAP"),
+        "Heads may be some of a model: `skipped` columns of others lie between queries, keys and values. "
+        "SCORES makes p (and the map) of q and k, VALUES makes y of p and v; without SCORES p is the stored "
+        "`probability`.",
+        flags=("SPARSE", "MAP", "SCORES", "VALUES"),
         rules=(
             "head_dim % 8 == 0",
             "queries == 1 || queries == 1 + patches",
@@ -352,11 +361,13 @@ OPS: tuple[Op, ...] = (
             "key_count <= patches",
             "SPARSE == (key_count > 0)",
             "MAP == (map_rows > 0)",
+            "SCORES == 1 || VALUES == 1",
+            "SCORES == 1 || map_rows == 0",
             "gap == 0 || queries > 1",
             _SKIPPED_WORDS,
         ),
         immediates=("scale",),
-        macs="2 * batch * queries * (1 + patches) * heads * head_dim",
+        macs="(SCORES + VALUES) * batch * queries * (1 + patches) * heads * head_dim",
     ),
     Op(
         "attention_backward",
@@ -536,5 +547,5 @@ def _compiled(expression: str) -> CodeType:
 
 
 def evaluate(expression: str, names: Mapping[str, int]) -> int:
-    """Value of a shape expression or rule of the table; `names` are the dimensions and, for rules, the flags."""
+    """Value of an expression of the table; `names` are the dimensions and, for rules and `macs`, the flags."""
     return int(eval(_compiled(expression), {"__builtins__": {}}, dict(names)))

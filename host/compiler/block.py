@@ -7,29 +7,36 @@ import math
 from hls.spec.formats import EXPONENTIAL_BITS, scale_mantissa
 from hls.spec.pieces import PARTS
 from host.compiler.emitter import Emitter, Rows
-from host.compiler.heads import AttentionShape, head_groups
+from host.compiler.heads import AttentionShape, head_groups, passes_apart, selection
 from host.compiler.layers import (
     linear,
     linear_input_gradient,
-    linear_of_heads,
+    linear_of_columns,
     linear_weight_gradient,
     load_weights,
     norm,
     norm_backward,
 )
+from host.compiler.selector import choose
 from host.layout import skip_columns, skip_rows
+
+VALUES = 2
+"""Of the three parts of the projections, the one that only sums of values read."""
 
 
 def block_forward(e: Emitter, index: int) -> None:
-    """Norm, attention, residual; norm, MLP with GELU, residual."""
+    """Norm, attention, residual; norm, MLP with GELU, residual. Where its map is, the next block's selector chooses."""
     groups = _groups(e, index)
     if len(groups) > 1:
         _attention_by_heads(e, index, groups)
+    elif _goes_by_passes(e, index):
+        _attention_by_passes(e, index)
     else:
         before_attention(e, index, e.rows(index))
         attention(e, index)
         with e.beside():
             load_weights(e, f"blocks.{index}.attn.proj")
+        choose(e, index + 1)
     if e.train and index == e.model.depth - 1:
         _attention_variance(e, index)
     behind_attention(e, index, e.rows_after(index), is_loaded=True)
@@ -42,11 +49,11 @@ def before_attention(e: Emitter, index: int, rows: Rows) -> None:
     linear(e, block + "attn.qkv", e.matrix(block + "norm1"), e.matrix(block + "attn.qkv"), rows)
 
 
-def _project_heads(e: Emitter, index: int, heads: range) -> None:
-    """Queries, keys and values of some heads, of all rows."""
+def _project(e: Emitter, index: int, heads: range, *, parts: int = 1) -> None:
+    """Columns of the projections, in heads of each of `parts` equal parts of all of them: of all rows."""
     block, width = f"blocks.{index}.", e.model.padded_head_dim
-    own = range(heads.start * width, heads.stop * width)
-    linear_of_heads(e, block + "attn.qkv", e.matrix(block + "norm1"), e.matrix(block + "attn.qkv"), e.rows(index), own)
+    x, y, own = e.matrix(block + "norm1"), e.matrix(block + "attn.qkv"), range(heads.start * width, heads.stop * width)
+    linear_of_columns(e, block + "attn.qkv", x, y, e.rows(index), own, parts=parts)
 
 
 def _groups(e: Emitter, index: int) -> tuple[range, ...]:
@@ -54,12 +61,24 @@ def _groups(e: Emitter, index: int) -> tuple[range, ...]:
     is a sum over all heads."""
     if e.batch > 1 or _map_rows(e, index):
         return (range(e.model.heads),)
+    return head_groups(e.layout.config, e.model.heads, _shape_of_image(e, index))
+
+
+def _goes_by_passes(e: Emitter, index: int) -> bool:
+    """Whether scores and values of block `index` are instructions of their own: the next selector needs its map, and
+    that is estimated to be faster."""
+    if index + 1 == e.model.depth or not e.selects(index + 1):
+        return False
+    keep = e.block(index + 1).patches
+    config, shape = e.layout.config, _shape_of_image(e, index)
+    choosing = selection(config, e.batch, shape.tokens, keep, lists=e.selects_keys(index + 1))
+    return passes_apart(config, e.model.heads, e.batch, shape, _map_rows(e, index), choosing)
+
+
+def _shape_of_image(e: Emitter, index: int) -> AttentionShape:
     shape = _attention_shape(e, index)
-    tokens, keys = 1 + shape["patches"], 1 + shape["key_count"] if shape["key_count"] else 1 + shape["patches"]
-    width = e.model.padded_head_dim
-    return head_groups(
-        e.layout.config, e.model.heads, AttentionShape(tokens, shape["queries"], keys, e.model.dim, width)
-    )
+    keys = shape["key_count"] or shape["patches"]
+    return AttentionShape(1 + shape["patches"], shape["queries"], 1 + keys, e.model.dim, e.model.padded_head_dim)
 
 
 def behind_attention(e: Emitter, index: int, rows: Rows, *, is_loaded: bool = False) -> None:
@@ -128,28 +147,46 @@ def _attention_by_heads(e: Emitter, index: int, groups: tuple[range, ...]) -> No
     """Norm, projections and attention of block `index`: while some heads are at attention, queries, keys and values of
     the next ones are made."""
     norm(e, f"blocks.{index}.norm1", e.input_of(index), e.rows(index))
-    _project_heads(e, index, groups[0])
+    _project(e, index, groups[0], parts=PARTS)
     for heads, behind in zip(groups, [*groups[1:], None], strict=True):
         _attention(e, index, range(1), heads)
         with e.beside():
             if behind is not None:
-                _project_heads(e, index, behind)
+                _project(e, index, behind, parts=PARTS)
             else:
                 load_weights(e, f"blocks.{index}.attn.proj")
 
 
-def _attention(e: Emitter, index: int, own: range, heads: range) -> None:
-    """Attention of some images and, where that is one, of some heads."""
+def _attention_by_passes(e: Emitter, index: int) -> None:
+    """Norm, projections and attention of block `index`: values are made beside the scores; beside the sums of values
+    the next selector chooses."""
+    images, heads = range(e.batch), range(e.model.heads)
+    norm(e, f"blocks.{index}.norm1", e.input_of(index), e.rows(index))
+    _project(e, index, range(VALUES * e.model.heads))
+    _attention(e, index, images, heads, ("SCORES",))
+    with e.beside():
+        _project(e, index, range(VALUES * e.model.heads, PARTS * e.model.heads))
+    _attention(e, index, images, heads, ("VALUES",))
+    with e.beside():
+        choose(e, index + 1)
+        load_weights(e, f"blocks.{index}.attn.proj")
+
+
+def _attention(
+    e: Emitter, index: int, own: range, heads: range, passes: tuple[str, ...] = ("SCORES", "VALUES")
+) -> None:
+    """Attention of some images and, where that is one, of some heads; one or both of its passes."""
     patches, name, width = e.block(index).patches, f"blocks.{index}.attn", e.model.padded_head_dim
-    shape, map_rows = _attention_shape(e, index) | {"batch": len(own), "heads": len(heads)}, _map_rows(e, index)
+    shape, flags = _attention_shape(e, index) | {"batch": len(own), "heads": len(heads)}, passes
+    map_rows = _map_rows(e, index) if "SCORES" in passes else 0
     softmax_rows = (own.start * e.model.heads + heads.start) * shape["queries"]
     first = heads.start * width
     operands = {
         "qkv": skip_columns(skip_rows(e.matrix(f"{name}.qkv"), own.start), first),
         "probability": skip_rows(e.matrix(f"{name}.softmax", 1 + patches), softmax_rows),
-        "y": skip_columns(skip_rows(e.matrix(f"{name}.context"), own.start), first),
     }
-    flags: tuple[str, ...] = ()
+    if "VALUES" in passes:
+        operands["y"] = skip_columns(skip_rows(e.matrix(f"{name}.context"), own.start), first)
     if e.uses_keys(index):
         operands["keys"] = skip_rows(e.keys_of(index), own.start * patches)
         flags += ("SPARSE",)

@@ -8,17 +8,18 @@ from itertools import takewhile
 from hls.spec.formats import LANES
 from host.compiler.block import attention, before_attention, behind_attention, block_forward
 from host.compiler.emitter import Emitter, Rows
-from host.compiler.selector import selector_forward
+from host.compiler.selector import choose, gather
 
 
 def blocks_forward(e: Emitter) -> None:
-    """All blocks with the selectors in front of them."""
+    """All blocks with the selectors between them."""
     index = 0
     while index < e.model.depth:
-        selector_forward(e, index)
+        gather(e, index)
         blocks = list(_overlapping(e, index))
         if blocks:
             _in_halves(e, blocks)
+            choose(e, blocks[-1] + 1)
         else:
             block_forward(e, index)
         index += max(1, len(blocks))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hls.spec.formats import scale_mantissa
 from hls.spec.instruction import Matrix
-from hls.spec.pieces import PARTS
 from host.compiler.emitter import Emitter, Rows
 from host.layout import skip_columns, skip_rows
 
@@ -46,8 +45,8 @@ def linear(
     )  # fmt: skip
 
 
-def linear_of_heads(e: Emitter, name: str, x: Matrix, y: Matrix, rows: Rows, own: range) -> None:
-    """The layer `name` for columns `own` of each of the three parts of y: queries, keys and values of some heads.
+def linear_of_columns(e: Emitter, name: str, x: Matrix, y: Matrix, rows: Rows, own: range, *, parts: int = 1) -> None:
+    """The layer `name` for columns `own` of each of `parts` equal parts of y, as queries, keys and values are.
 
     The first ones come behind the norm that makes x, the others behind them with nothing but attention between, so they
     find x on chip.
@@ -56,10 +55,10 @@ def linear_of_heads(e: Emitter, name: str, x: Matrix, y: Matrix, rows: Rows, own
     operands = _layer_operands(e, name, x, y, rows)
     operands["w"] = skip_rows(operands["w"], own.start)
     operands |= {what: skip_columns(operands[what], own.start) for what in ("bias", "y")}
-    skipped = (PARTS - 1) * (weight.rows // PARTS - len(own))
+    skipped = (parts - 1) * (weight.rows // parts - len(own))
     e.emit(
         f"{name} forward", "gemm_nt", operands, flags=("BIAS", "SAME_X"),
-        rows=rows.count, split=rows.classes, n=PARTS * len(own), k=weight.columns, period=rows.count,
+        rows=rows.count, split=rows.classes, n=parts * len(own), k=weight.columns, period=rows.count,
         part=len(own), skipped=skipped,
     )  # fmt: skip
 

@@ -6,12 +6,12 @@ from host.compiler.emitter import Emitter
 from host.tensors import input_stream
 
 
-def selector_forward(e: Emitter, index: int) -> None:
-    """Choose tokens by the class row of the block before and keys by its patch rows, and gather the tokens.
+def choose(e: Emitter, index: int) -> None:
+    """In front of block `index` choose tokens by the class row of the block before and keys by its patch rows.
 
-    A selector that keeps everything is nothing at all; one that keeps all tokens gathers nothing.
+    A selector that keeps everything is nothing at all.
     """
-    if not e.selects(index):
+    if index == e.model.depth or not e.selects(index):
         return
     block, before, keep = f"blocks.{index}.", e.plan.entering(index), e.block(index).patches
     attention_map, kept = e.matrix(f"blocks.{index - 1}.attn.map", 1 + before), e.matrix(block + "kept", keep)
@@ -26,12 +26,19 @@ def selector_forward(e: Emitter, index: int) -> None:
         e.emit(
             f"{block}select_keys", "select_keys", keys, batch=e.batch, patches=before, keep=keep, key_count=key_count
         )
-    if e.plan.prunes(index):
-        gathered = {"x": e.matrix(input_stream(index)), "kept": kept, "y": e.matrix(block + "in")}
-        e.emit(
-            f"{block}gather_tokens", "gather_tokens", gathered,
-            batch=e.batch, patches=before, keep=keep, n=e.model.dim,
-        )  # fmt: skip
+
+
+def gather(e: Emitter, index: int) -> None:
+    """Gather the tokens that were chosen in front of block `index`; one that keeps all tokens gathers nothing."""
+    if not e.plan.prunes(index):
+        return
+    block, before, keep = f"blocks.{index}.", e.plan.entering(index), e.block(index).patches
+    gathered = {
+        "x": e.matrix(input_stream(index)),
+        "kept": e.matrix(block + "kept", keep),
+        "y": e.matrix(block + "in"),
+    }
+    e.emit(f"{block}gather_tokens", "gather_tokens", gathered, batch=e.batch, patches=before, keep=keep, n=e.model.dim)
 
 
 def selector_backward(e: Emitter, index: int) -> None:

@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 from hls.spec.config import HardwareConfig
 from hls.spec.instruction import Instruction
 
+PASSES = frozenset({"SCORES", "VALUES"})
+
 
 def features(instruction: Instruction, config: HardwareConfig) -> NDArray[np.float64]:
-    """[4] of an instruction: itself, its (image, head) units, their rows to load, their steps in all lanes."""
+    """[4] of an instruction: itself, its (image, head) units, their rows to load, their steps in all lanes.
+
+    An instruction of one pass instead of both has half of each unit.
+    """
     d = instruction.dimensions
+    share = len(instruction.flags & PASSES) / len(PASSES) if instruction.op.name == "attention" else 1.0
     units, tokens = d["batch"] * d["heads"], 1 + d["patches"]
     keys = 1 + d["key_count"] if "SPARSE" in instruction.flags else tokens
     patch_queries = d["queries"] - 1
     steps = tokens + math.ceil(patch_queries / config.lanes) * keys
-    return np.array([1.0, units, units * tokens, units * steps])
+    return np.array([1.0, *(share * units * each for each in (1, tokens, steps))])

@@ -22,7 +22,7 @@ from hls.spec.instruction import (
     disassemble,
 )
 from hls.spec.legality import words_per_row
-from hls.spec.ops import Access, Operand, evaluate
+from hls.spec.ops import Operand, evaluate
 from hls.spec.slots import RECORD_WORDS
 from hls.spec.status import Status
 from host.device import Counters, Device, RunResult
@@ -190,11 +190,7 @@ class LockstepDevice:
 
 def written_operands(instruction: Instruction) -> list[Operand]:
     """The operands in memory that an instruction writes."""
-    return [
-        operand
-        for operand in instruction.op.operands
-        if operand.access in (Access.WRITE, Access.UPDATE) and operand.name in instruction.operands
-    ]
+    return [operand for operand in instruction.op.operands if operand.is_written(instruction.flags)]
 
 
 def _read_matrix(device: Device, place: Matrix, element: str, rows: int, columns: int) -> npt.NDArray[Any]:

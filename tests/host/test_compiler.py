@@ -114,7 +114,7 @@ def test_selectors_emit_what_they_need():
     assert ops_of(program)["select_keys"] == 1
     assert named(program, "blocks.0.attn forward").dimensions["map_rows"] == 17
     assert named(program, "blocks.2.attn forward").dimensions["map_rows"] == 1
-    assert named(program, "blocks.1.attn forward").flags == {"SPARSE"}
+    assert named(program, "blocks.1.attn forward").flags == {"SPARSE", "SCORES", "VALUES"}
     assert named(program, "blocks.2.attn backward").flags == {"SPARSE"}
 
 
@@ -239,20 +239,29 @@ def test_a_model_too_large_for_the_hardware_is_refused_by_name():
         compiled(wide, config=TOY, batch=1)
 
 
-def places(instruction, accesses):
-    """Word ranges of an instruction's operands with one of these accesses, by rows."""
+def own_columns(instruction, operand):
+    """Ranges of columns; of queries, keys and values those that the passes read."""
+    columns, d = pieces(operand.columns, instruction.dimensions), instruction.dimensions
+    if (instruction.op.name, operand.name) != ("attention", "qkv"):
+        return columns
+    width = d["heads"] * d["head_dim"]
+    queries, keys, values = columns if d["skipped"] else (range(i * width, (i + 1) * width) for i in range(3))
+    of_pass = {"SCORES": (queries, keys), "VALUES": (values,)}
+    return tuple(chain(*(of_pass[flag] for flag in of_pass if flag in instruction.flags)))
+
+
+def places(instruction, *, written=False):
+    """Words of an instruction's operands, all or those that it writes."""
     for operand in instruction.op.operands:
         place = instruction.operand(operand.name)
-        if operand.access not in accesses or (operand.flag is not None and operand.flag not in instruction.flags):
+        is_absent = operand.name not in instruction.operands or operand.access is Access.NONE
+        if is_absent or (written and not operand.is_written(instruction.flags)):
             continue
-        columns = pieces(operand.columns, instruction.dimensions)
+        columns = own_columns(instruction, operand)
         for row in chain(*pieces(operand.rows, instruction.dimensions)):
             for own in columns:
                 start = place.address + row * place.pitch + words_per_row(operand.element, own.start)
                 yield from range(start, start + words_per_row(operand.element, len(own)))
-
-
-WRITES, ALL = (Access.WRITE, Access.UPDATE), (Access.READ, Access.WRITE, Access.UPDATE)
 
 
 @pytest.mark.parametrize("model, batch", [(SMALL, 1), (SMALL, 2), (SMALL, 16), (SMALL, 32), (TINY, 1)])
@@ -261,12 +270,12 @@ def test_nothing_runs_beside_what_it_depends_on(mode, model, batch):
     _, program = compiled(model, batch=batch, mode=mode, update_images=batch if mode == "train" else None)
     beside = 0
     for index, instruction in enumerate(program.instructions):
-        written, used = set(places(instruction, WRITES)), set(places(instruction, ALL))
+        written, used = set(places(instruction, written=True)), set(places(instruction))
         for other in program.instructions[index + 1 : index + 1 + instruction.beside]:
             assert other.op.unit != "attention"
             assert other.op.name != "exponent_update"
-            assert written.isdisjoint(places(other, ALL))
-            assert used.isdisjoint(places(other, WRITES))
+            assert written.isdisjoint(places(other))
+            assert used.isdisjoint(places(other, written=True))
             beside += 1
     assert beside > 0 or (mode == "eval" and model is SMALL and batch % 16)
 
@@ -297,8 +306,8 @@ def test_what_is_said_to_be_on_chip_is(mode, sparsity):
         if instruction.op.unit != "attention":
             last = instruction if instruction.op.name in PUT_ON_CHIP else None
         elif last is not None:
-            held = set(places(last, ALL))
-            last = last if held.isdisjoint(places(instruction, WRITES)) else None
+            held = set(places(last))
+            last = last if held.isdisjoint(places(instruction, written=True)) else None
     assert claims >= (4 if mode == "train" else 2) * TINY.depth - 6
 
 
@@ -317,8 +326,28 @@ def test_weights_said_to_be_on_chip_were_loaded_last(mode, batch):
         if instruction.op.unit == "gemm":
             last = instruction
         elif last is not None and last.op.name == "load_weights":
-            assert set(places(last, ALL)).isdisjoint(places(instruction, WRITES))
+            assert set(places(last)).isdisjoint(places(instruction, written=True))
     assert claims == TINY.depth
+
+
+def all_named(program, wanted):
+    return [i for i, name in zip(program.instructions, program.names, strict=True) if name == wanted]
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_in_front_of_a_selector_the_passes_of_attention_go_apart(mode, batch):
+    """Values are projected beside the scores; beside the sums of values the selector chooses."""
+    _, program = compiled(TINY, batch=batch, mode=mode)
+    for index in (0, 2):
+        scores, values = all_named(program, f"blocks.{index}.attn forward")
+        assert (scores.flags - {"SPARSE"}, values.flags - {"SPARSE"}) == ({"SCORES", "MAP"}, {"VALUES"})
+        assert scores.operand("probability") == values.operand("probability")
+        choosing = tuple(f"blocks.{index + 1}.select_{what}" for what in ("tokens", "keys"))
+        beside_values = (*choosing, f"blocks.{index}.attn.proj weights")
+        for one, wanted in (scores, (f"blocks.{index}.attn.qkv forward",)), (values, beside_values):
+            first = program.instructions.index(one) + 1
+            assert program.names[first : first + one.beside] == wanted
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
@@ -326,14 +355,13 @@ def test_groups_of_heads_cover_all_of_them(mode):
     """Of a single image, blocks in front of a selector take all heads at once: their map is a sum over all."""
     _, program = compiled(TINY, batch=1, mode=mode)
     for index in range(TINY.depth):
-        wanted = f"blocks.{index}.attn forward"
-        found = [i for i, name in zip(program.instructions, program.names, strict=True) if name == wanted]
+        found = [i for i in all_named(program, f"blocks.{index}.attn forward") if "VALUES" in i.flags]
         assert sum(i.dimensions["heads"] for i in found) == TINY.heads
         starts = [i.operand("y").address - found[0].operand("y").address for i in found]
         ends = [start + i.dimensions["heads"] * 8 for start, i in zip(starts, found, strict=True)]  # of 64 elements
         assert starts == [0, *ends[:-1]]
-        assert len(found) == 1 or not found[0].dimensions["map_rows"]
-        assert len(found) > 1 or found[0].dimensions["map_rows"] or index == TINY.depth - 1
+        has_map = index in (0, 2) or (index == TINY.depth - 1 and mode == "train")
+        assert len(found) == 1 if has_map else len(found) > 1 or index == TINY.depth - 1
 
 
 @pytest.mark.parametrize("mode", ["train", "eval", "forward"])
@@ -341,6 +369,5 @@ def test_halves_of_a_batch_cover_it(mode):
     """Every block but the last has attention of the first eight images and of the others."""
     _, program = compiled(batch=16, mode=mode)
     for index in range(SMALL.depth):
-        wanted = f"blocks.{index}.attn forward"
-        found = [i for i, name in zip(program.instructions, program.names, strict=True) if name == wanted]
+        found = all_named(program, f"blocks.{index}.attn forward")
         assert [i.dimensions["batch"] for i in found] == ([16] if index == SMALL.depth - 1 else [8, 8])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hls.spec.config import BOARDS, load
-from host.compiler.heads import AttentionShape, attention, head_groups, projections
+from host.compiler.heads import AttentionShape, attention, head_groups, passes_apart, projections, selection
 
 SHAPES = st.builds(
     lambda tokens, part, dim, head_dim: AttentionShape(
@@ -44,3 +44,15 @@ def test_groups_are_all_heads_and_the_fastest_way(config: str, heads: int, shape
 def test_dense_deit_small_takes_a_head_more_each_time() -> None:
     groups = head_groups(load("zcu102"), 6, AttentionShape(197, 197, 197, 384, 64))
     assert [len(group) for group in groups] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("images", [1, 8])
+def test_passes_go_apart_where_what_they_hide_is_longer_than_an_instruction(images: int) -> None:
+    board = load("zcu102")
+    for keep, shape, pays in (
+        (138, AttentionShape(197, 197, 197, 384, 64), True),
+        (68, AttentionShape(98, 98, 60, 192, 64), True),
+        (2, AttentionShape(5, 5, 5, 16, 8), False),
+    ):
+        choosing = selection(board, images, shape.tokens, keep, lists=True)
+        assert passes_apart(board, 3, images, shape, shape.tokens, choosing) is pays

@@ -86,6 +86,9 @@ class _Draw:
         self.flags = {flag for flag in self.op.flags if self.chance(0.5)}
         if self.op.name == "gemm_tn" and "UPDATE" not in self.flags:
             self.flags -= {"DECAY", "LATER_PART"}
+        if self.op.name == "attention":
+            self.flags |= {"VALUES"} if "SCORES" not in self.flags else set()
+            self.flags -= {"MAP"} if "SCORES" not in self.flags else set()
         self.draw_dimensions()
         present = [o for o in self.op.operands if o.flag is None or o.flag in self.flags]
         matrices, slots, words = self.place(present)

@@ -135,6 +135,23 @@ def test_heads_in_groups_give_the_bits_of_the_whole(
     assert all(np.array_equal(whole[name], array) for name, array in in_groups.items())
 
 
+@pytest.mark.parametrize(
+    "shape, sparsity, batch",
+    [(ODD[0], "sparse", 1), (ODD[1], "sparse", 4), (ODD[1], "keys only", 1), (ODD[2], "sparse", 2)],
+)
+def test_passes_of_attention_apart_give_the_bits_of_the_whole(
+    shape: str, sparsity: str, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In front of a selector values are projected beside the scores, and it chooses beside the sums of values."""
+    case = Case(load("toy"), parse_model(shape), SPARSITIES[sparsity], batch, 1, 6)
+    monkeypatch.setattr(block, "passes_apart", lambda *_: False)
+    whole = case.trained("golden", None)
+    monkeypatch.setattr(block, "passes_apart", lambda *_: True)
+    case.assert_same(["fast", "fidelity"])
+    apart = case.trained("golden", None)
+    assert all(np.array_equal(whole[name], array) for name, array in apart.items())
+
+
 def test_what_depends_on_attention_and_runs_beside_it_shows() -> None:
     """The C simulation runs attention behind what is beside it, golden before."""
     config, model = load("toy"), parse_model(ODD[0])

@@ -62,7 +62,8 @@ def sparse_attention(name: str, batch: int, patches: int, heads: int, head_dim: 
 def _attention(name: str, batch: int, patches: int, heads: int, head_dim: int, queries: int, key_count: int) -> Layer:
     dimensions = {"batch": batch, "patches": patches, "heads": heads, "head_dim": head_dim, "key_count": key_count}
     dimensions |= {"queries": queries, "map_rows": 0, "gap": 0, "skipped": 0}
-    return Layer(name, _instruction("attention", dimensions, ("SPARSE",) if key_count else ()))
+    flags = ("SCORES", "VALUES", "SPARSE") if key_count else ("SCORES", "VALUES")
+    return Layer(name, _instruction("attention", dimensions, flags))
 
 
 def rows_of(layers: Iterable[Layer], *, backward: bool, recompute: bool = False) -> Iterator[Row]:
@@ -85,7 +86,7 @@ def total_macs(layers: Iterable[Layer], *, backward: bool, recompute: bool = Fal
 def _backward(layer: Layer, recompute: bool) -> Iterator[Row]:
     d = layer.forward.dimensions
     if layer.forward.op.name == "attention":
-        count = macs(_instruction("attention_backward", d, tuple(layer.forward.flags)))
+        count = macs(_instruction("attention_backward", d, tuple(layer.forward.flags & {"SPARSE"})))
         if recompute:
             count += count // BACKWARD_PRODUCTS
         yield Row(layer.name, "backward", "attention_backward", count)

@@ -453,27 +453,31 @@ class Reference:
         return result
 
     def attention(self) -> dict[str, Rows]:
-        d, qkv = self.d, self.read("qkv")
+        d, qkv, before = self.d, self.read("qkv"), self.read("probability")
         stored: Rows = []
         y = [[0] * (d["heads"] * d["head_dim"]) for _ in range(d["batch"] * d["queries"])]
         maps = [[0] * (1 + d["patches"]) for _ in range(d["batch"] * d["map_rows"])]
-        fraction = self.f("probability") + self.f("qkv")
         for b in range(d["batch"]):
             lists = self.key_lists(b)
             tokens = [[j for _, j in keys] for keys in lists]
             for h in range(d["heads"]):
                 q, k, v = (self.head(qkv, b, 1 + d["patches"], part, h) for part in range(3))
-                p = self.probabilities(q, k, tokens, self.slot("probability"))
-                stored += self.by_position(p, lists)
+                if "SCORES" in self.flags:
+                    p = self.probabilities(q, k, tokens, self.slot("probability"))
+                    stored += self.by_position(p, lists)
+                else:
+                    first = (b * d["heads"] + h) * d["queries"]
+                    p = [[before[first + t][i] for i, _ in keys] for t, keys in enumerate(lists)]
                 for t, (row, keys) in enumerate(zip(p, tokens, strict=True)):
-                    accs = [dot(row, [v[j][c] for j in keys]) for c in range(d["head_dim"])]
-                    out = [self.slot("y").store(acc, fraction) for acc in accs]
-                    y[self.row(b, t)][h * d["head_dim"] : (h + 1) * d["head_dim"]] = out
+                    if "VALUES" in self.flags:
+                        accs = [dot(row, [v[j][c] for j in keys]) for c in range(d["head_dim"])]
+                        out = [self.slot("y").store(acc, self.f("probability") + self.f("qkv")) for acc in accs]
+                        y[self.row(b, t)][h * d["head_dim"] : (h + 1) * d["head_dim"]] = out
                     if t < d["map_rows"]:
                         for value, j in zip(row, keys, strict=True):
                             maps[b * d["map_rows"] + t][j] += value
-        results = {"probability": stored, "y": y}
-        return results | {"map": maps} if "MAP" in self.flags else results
+        made = {"SCORES": ("probability", stored), "VALUES": ("y", y), "MAP": ("map", maps)}
+        return dict(result for flag, result in made.items() if flag in self.flags)
 
     def attention_backward(self) -> dict[str, Rows]:
         d, qkv, dy, stored = self.d, self.read("qkv"), self.read("dy"), self.read("probability")

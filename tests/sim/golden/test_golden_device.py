@@ -132,7 +132,7 @@ def test_a_bad_instruction_is_refused_when_it_is_reached(field: int, value: int,
 
 @pytest.mark.parametrize("beside, status", [(0, Status.OK), (255, Status.OK), (256, Status.BAD_FIELD)])
 def test_instructions_beside_attention_are_counted_in_a_byte(beside: int, status: Status) -> None:
-    assert _attention((), 0, 0, beside) is status
+    assert _attention(("SCORES", "VALUES"), 0, 0, beside) is status
 
 
 def test_the_first_reason_is_told() -> None:
@@ -167,7 +167,9 @@ def test_what_ran_before_a_refusal_stays() -> None:
 
 
 def _attention(flags: tuple[str, ...], key_count: int, map_rows: int, beside: int = 0) -> Status:
-    operands = {"qkv": Matrix(0, 3, 0), "probability": Matrix(30, 1, 1), "y": Matrix(20, 1, 2)}
+    operands = {"qkv": Matrix(0, 3, 0), "probability": Matrix(30, 1, 1)}
+    if "VALUES" in flags:
+        operands["y"] = Matrix(20, 1, 2)
     if "SPARSE" in flags:
         operands["keys"] = Matrix(40, 1, 0)
     if "MAP" in flags:
@@ -182,12 +184,15 @@ def _attention(flags: tuple[str, ...], key_count: int, map_rows: int, beside: in
 @pytest.mark.parametrize(
     "flags, key_count, map_rows, status",
     [
-        ((), 0, 0, Status.OK),
-        (("SPARSE", "MAP"), 1, 4, Status.OK),
-        (("SPARSE",), 0, 0, Status.BAD_SHAPE),
-        ((), 1, 0, Status.BAD_SHAPE),
-        (("MAP",), 0, 0, Status.BAD_SHAPE),
-        ((), 0, 1, Status.BAD_SHAPE),
+        (("SCORES", "VALUES"), 0, 0, Status.OK),
+        (("SPARSE", "MAP", "SCORES"), 1, 4, Status.OK),
+        (("SPARSE", "VALUES"), 1, 0, Status.OK),
+        (("SPARSE", "SCORES"), 0, 0, Status.BAD_SHAPE),
+        (("SCORES",), 1, 0, Status.BAD_SHAPE),
+        (("MAP", "SCORES"), 0, 0, Status.BAD_SHAPE),
+        (("SCORES",), 0, 1, Status.BAD_SHAPE),
+        (("MAP", "VALUES"), 0, 1, Status.BAD_SHAPE),
+        ((), 0, 0, Status.BAD_SHAPE),
     ],
 )
 def test_counts_of_attention_go_with_their_flags(

@@ -38,7 +38,8 @@ def cycles(op_name: str, heads: int, ratio: float) -> int:
     shape |= {"map_rows": 0, "gap": 0, "skipped": 0}
     shape["key_count"] = keys if sparse else 0
     shape = {name: shape[name] for name in op.dimensions}
-    flags, operands, word = (("SPARSE",) if sparse else ()), {}, RECORD_WORDS * SLOTS
+    flags = (("SPARSE",) if sparse else ()) + (("SCORES", "VALUES") if op_name == "attention" else ())
+    operands, word = {}, RECORD_WORDS * SLOTS
     for operand in op.operands:
         if operand.flag in (None, *flags):
             pitch = words_per_row(operand.element, evaluate(operand.columns, shape))

@@ -33,8 +33,8 @@ from sim.perf.run import OTHER, Run
 SMALL = "vit:image=24,patch=4,channels=1,dim=24,depth=5,heads=2,mlp=40,classes=5"
 
 
-def attention(key_count: int) -> Instruction:
-    flags = frozenset({"SPARSE"} if key_count else ())
+def attention(key_count: int, passes: tuple[str, ...] = ("SCORES", "VALUES")) -> Instruction:
+    flags = frozenset({"SPARSE", *passes} if key_count else passes)
     shape = {"batch": 2, "patches": 10, "heads": 3, "head_dim": 8, "key_count": key_count, "queries": 11}
     shape |= {"map_rows": 0, "gap": 0, "skipped": 0}
     return Instruction(BY_NAME["attention"], dimensions=shape, flags=flags)
@@ -45,6 +45,8 @@ def test_macs_of_attention_count_the_keys_that_are_read() -> None:
     assert macs(attention(0)) == 2 * 2 * 11 * 11 * width
     assert macs(attention(4)) == 2 * 2 * (11 + 10 * 5) * width
     assert macs(attention(10)) == macs(attention(0))
+    for key_count in (0, 4):
+        assert sum(macs(attention(key_count, (one,))) for one in ("SCORES", "VALUES")) == macs(attention(key_count))
 
 
 def run_of(purpose: str, level: str, cycles: int = 1_500_000, batch: int = 1) -> Run:

@@ -18,15 +18,15 @@ constexpr int kShapeInterval = 4;  // of an operand: its six products share mult
 
 static const int kOpFlags[24] = {
     // clang-format off
-    0, 31, 7, 31, 1, 0, 1, 3, 0, 0, 0, 0, 3, 1, 0, 0,
+    0, 31, 7, 31, 1, 0, 1, 3, 0, 0, 0, 0, 15, 1, 0, 0,
     0, 0, 0, 1, 1, 0, 1, 0,
     // clang-format on
 };
 
 static const int kOpRules[24] = {
     // clang-format off
-    0, 63, 449, 1537, 6145, 0, 8192, 16385, 0, 1, 0, 1, 8355840, 884736, 8388608, 50331648,
-    16777216, 16777216, 0, 0, 0, 0, 0, 0,
+    0, 63, 449, 1537, 6145, 0, 8192, 16385, 0, 1, 0, 1, 33521664, 884736, 33554432, 201326592,
+    67108864, 67108864, 0, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
@@ -127,7 +127,7 @@ static const int kOperandUse[192] = {
     1393120, 1393120, 1393120, 1393056, 1393120, 1392737, 1394785, 0, 1393376, 1393120, 1395168, 1393120, 1393377, 1393376, 1395168, 1395168,
     1393120, 1393120, 0, 0, 0, 0, 0, 0, 1393376, 1393120, 1393376, 0, 0, 0, 0, 0,
     1393120, 1393120, 0, 0, 0, 0, 0, 0, 1393376, 1393120, 1393376, 0, 0, 0, 0, 0,
-    1106400, 1392737, 1393120, 1368544, 1394786, 0, 0, 0, 1393120, 1392737, 1393120, 1393376, 1393376, 1394400, 0, 0,
+    1106400, 1392737, 1393120, 1368552, 1394786, 0, 0, 0, 1393120, 1392737, 1393120, 1393376, 1393376, 1394400, 0, 0,
     1394784, 1392736, 0, 0, 0, 0, 0, 0, 1394784, 1392736, 1392736, 0, 0, 0, 0, 0,
     1392736, 1392736, 1392736, 0, 0, 0, 0, 0, 1392736, 1392736, 1392736, 0, 0, 0, 0, 0,
     1395168, 1394784, 0, 0, 0, 0, 0, 0, 1393120, 1394784, 1393377, 1394784, 0, 0, 0, 0,
@@ -219,11 +219,13 @@ inline void check_rules(const Instruction& in, int slot_count, Legality& legalit
     if ((rules >> 18 & 1) != 0 && !(d[4] <= d[1])) legality.is_shape = false;
     if ((rules >> 19 & 1) != 0 && !(f[0] == (d[4] > 0))) legality.is_shape = false;
     if ((rules >> 20 & 1) != 0 && !(f[1] == (d[6] > 0))) legality.is_shape = false;
-    if ((rules >> 21 & 1) != 0 && !(d[7] == 0 || d[5] > 1)) legality.is_shape = false;
-    if ((rules >> 22 & 1) != 0 && !(d[8] % 16 == 0)) legality.is_shape = false;
-    if ((rules >> 23 & 1) != 0 && !(d[3] <= d[1])) legality.is_shape = false;
-    if ((rules >> 24 & 1) != 0 && !(d[2] <= d[1])) legality.is_shape = false;
-    if ((rules >> 25 & 1) != 0 && !(d[3] <= d[2])) legality.is_shape = false;
+    if ((rules >> 21 & 1) != 0 && !(f[2] == 1 || f[3] == 1)) legality.is_shape = false;
+    if ((rules >> 22 & 1) != 0 && !(f[2] == 1 || d[6] == 0)) legality.is_shape = false;
+    if ((rules >> 23 & 1) != 0 && !(d[7] == 0 || d[5] > 1)) legality.is_shape = false;
+    if ((rules >> 24 & 1) != 0 && !(d[8] % 16 == 0)) legality.is_shape = false;
+    if ((rules >> 25 & 1) != 0 && !(d[3] <= d[1])) legality.is_shape = false;
+    if ((rules >> 26 & 1) != 0 && !(d[2] <= d[1])) legality.is_shape = false;
+    if ((rules >> 27 & 1) != 0 && !(d[3] <= d[2])) legality.is_shape = false;
     if (in.opcode == kOpExponentUpdate && d[0] + d[1] > slot_count) legality.has_slots = false;
 }
 

@@ -48,7 +48,7 @@ struct AttentionJob {
     int gap;  // rows of other images between class and patch rows
     int batch, patches, tokens, heads, head_words, part_words, key_count, queries, map_rows;
     int patch_keys, class_keys;  // keys of a query
-    int passes, pass_blocks;     // of an image
+    int first_pass, passes, pass_blocks;  // of an image
     int scale;                   // of scores; backward, of their gradients
     int gradient_shift;
     Matrix qkv, keys, probability, dscore, dy, out, map;

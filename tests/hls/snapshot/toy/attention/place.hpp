@@ -98,7 +98,7 @@ inline void advance(const AttentionJob& job, int pass, bool idle, AttentionPlace
 inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& block) {
 #pragma HLS inline off
 #pragma HLS allocation operation instances = mul limit = 2
-    const int base = job.backward ? int(kScoreGradients) : int(kScores);
+    const int base = narrow<3>(job.first_pass);
     const bool ended = place.image == job.batch;
     const bool idle = place.leads || place.head == job.heads || ended;
     const bool last_head = place.head >= job.heads - 1;
@@ -142,7 +142,7 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
     const int map_row = short_product(image, job.map_rows);
     block.map_out = rows_of(job.map, map_row + first + 1, map_row, class_place(job, first));
     block.lists = rows_of(job.keys, short_product(image, job.patches) + first, 0, kNoQuery);
-    block.fresh_lists = job.sparse && is_dot(pass) && head == 0;
+    block.fresh_lists = job.sparse && place.pass == 0 && head == 0;
 
     advance(job, pass, idle, place);
     const bool none = place.leads || place.head == job.heads || place.image == job.batch;

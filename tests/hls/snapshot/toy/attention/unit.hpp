@@ -168,6 +168,7 @@ inline AttentionJob attention_job(int batch, int patches, int heads, int head_di
     job.class_keys = job.tokens;
     job.patch_keys = sparse ? key_count + 1 : job.tokens;
     job.scale = scale;
+    job.first_pass = kScores;
     job.passes = 2;
     job.pass_blocks = larger(heads * ((job.tokens + kQueryBlock - 1) / kQueryBlock), kLead);
     job.gradient_shift = 0;

@@ -1,4 +1,4 @@
-// per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its `key_count` listed patch keys; with MAP probabilities of the first `map_rows` queries are summed over heads. Images may be some of a batch that follow each other: `gap` rows of others lie between class and patch rows. Heads may be some of a model: `skipped` columns of others lie between queries, keys and values.
+// per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its `key_count` listed patch keys; with MAP probabilities of the first `map_rows` queries are summed over heads. Images may be some of a batch that follow each other: `gap` rows of others lie between class and patch rows. Heads may be some of a model: `skipped` columns of others lie between queries, keys and values. SCORES makes p (and the map) of q and k, VALUES makes y of p and v; without SCORES p is the stored `probability`.
 #pragma once
 
 #include "../attention/unit.hpp"
@@ -22,10 +22,14 @@ inline AttentionJob attention(const Instruction& in, const Slots& slots) {
     const int skipped = natural<13>(in.dimension[8]);
     const bool has_sparse = (in.flags & 1u) != 0;
     const bool has_map = (in.flags & 2u) != 0;
+    const bool has_scores = (in.flags & 4u) != 0;
+    const bool has_values = (in.flags & 8u) != 0;
     const int scale = int(in.immediate[0]);
 
     AttentionJob job = attention_job(batch, patches, heads, head_dim, key_count, queries, scale, has_sparse, qkv, keys, probability,
                                      y, slots);
+    job.first_pass = has_scores ? kScores : kValues;
+    job.passes = has_scores && has_values ? 2 : 1;
     job.gap = gap;
     job.part_words += skipped / (2 * kLanes);
     job.has_map = has_map;

@@ -26,6 +26,7 @@ inline AttentionJob attention_backward(const Instruction& in, const Slots& slots
     AttentionJob job = attention_job(batch, patches, heads, head_dim, key_count, queries, scale, has_sparse, qkv, keys, probability,
                                      dqkv, slots);
     job.backward = true;
+    job.first_pass = kScoreGradients;
     job.passes = 4;
     job.dscore = dscore;
     job.dy = dy;
