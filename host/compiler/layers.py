@@ -102,6 +102,7 @@ def linear_weight_gradient(e: Emitter, name: str, dy: Matrix, x: Matrix, rows: R
         )  # fmt: skip
     if updates:
         e.updated.add(f"{name}.weight")
+    e.summed.append(f"{name}.bias")
 
 
 def updated_operands(e: Emitter, name: str, row: int = 0, columns: int | None = None) -> dict[str, Matrix]:
@@ -163,3 +164,4 @@ def norm_backward(e: Emitter, name: str, x: str, dy: str, dx: str, rows: Rows, *
         f"{name} backward", "layernorm_backward", operands, flags=flags,
         rows=rows.count, split=rows.classes, n=e.model.dim,
     )  # fmt: skip
+    e.summed += [f"{name}.weight", f"{name}.bias"]

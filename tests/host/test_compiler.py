@@ -156,6 +156,31 @@ def test_a_weight_is_updated_behind_its_gradient_and_not_read_again():
     assert len(updated) == 2 + 6 * SMALL.depth
 
 
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_short_updates_run_beside_attention_behind_their_gradient(accumulate):
+    _, program = compiled(TINY, batch=1, update_images=1, accumulate=accumulate)
+    instructions = program.instructions
+    beside = {j for i, first in enumerate(instructions) for j in range(i + 1, i + 1 + first.beside)}
+    alone = [name for i, name in enumerate(program.names) if i not in beside and name.endswith(" update")]
+    behind = [f"blocks.0.{name} update" for name in ("norm1.weight", "norm1.bias", "attn.qkv.bias")]
+    ends = [f"{name} update" for name in ("cls_token", "pos_embed.class", "pos_embed.patches", "patch_embed.proj.bias")]
+    assert alone == ends + behind
+    for index, update in enumerate(instructions):
+        if update.op.name == "sgd_update":
+            gradient, weight = set(places(update, (Access.READ,))), set(places(update, WRITES))
+            assert all(gradient.isdisjoint(places(later, WRITES)) for later in instructions[index + 1 :])
+            assert all(weight.isdisjoint(places(later, ALL)) for later in instructions[index + 1 :])
+
+
+def test_every_parameter_is_updated_once():
+    for trace in (False, True):
+        _, program = compiled(update_images=2, trace=trace)
+        updating = [i for i in program.instructions if i.op.name == "sgd_update" or "UPDATE" in i.flags]
+        updated = {i.operand("weight").address for i in updating if "LATER_PART" not in i.flags}
+        assert len(updated) == len([i for i in updating if "LATER_PART" not in i.flags])
+        assert len(updated) == len(device_parameters(SMALL))
+
+
 def test_later_parts_of_a_weight_follow_its_first():
     _, program = compiled(update_images=2)
     parts = [named(program, f"blocks.1.attn.qkv[{part}] dW") for part in range(3)]
