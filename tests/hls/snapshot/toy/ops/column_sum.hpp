@@ -6,7 +6,7 @@
 
 namespace peelvit {
 
-// Row by row, of which 2^16 fit 32 bits; a short row is stretched to kSumDistance cycles so that additions to one sum stay apart.
+// Row by row, a short row stretched to kSumDistance cycles so that additions to one sum stay apart. 2^16 rows fit 32 bits.
 inline void add_rows(const word_t stream[kStreamWords], const Blocks& blocks, int b, int split, ColumnSums& sums) {
 #pragma HLS inline
     const int steps = larger(blocks.words, kSumDistance);
@@ -32,7 +32,7 @@ add_rows:
     }
 }
 
-// Where rows go that are each a sum of their own and need not wait for others. They follow each other.
+// Where rows go that are each a sum of their own: one behind the other.
 struct Widening {
     bool is_all;  // that there is to do
     unsigned address;
