@@ -203,8 +203,8 @@ OPS: tuple[Op, ...] = (
         _GEMM_LIMITS | {"segments": (1, "max_segments")},
         "acc[i][j] = sum_k dy[i][k] * w[k][j], each of the `segments` equal parts of k with its own fraction; with "
         "GELU_BACKWARD times GELU'(pre[i][j]); + residual[i][j]; dx = round(acc). A linear layer's input gradient. "
-        "SAME_X: dy is what the instruction before, a layernorm_backward, wrote as dx.",
-        flags=("RESIDUAL", "GELU_BACKWARD", "SAME_X"),
+        "SAME_DY: dy is what the instruction before, a layernorm_backward, wrote as dx.",
+        flags=("RESIDUAL", "GELU_BACKWARD", "SAME_DY"),
         # A raised sum of several segments has more bits than a slope multiplies; no layer has both.
         rules=("split <= rows", "segments == 1 || k % 24 == 0", "segments != 2", "GELU_BACKWARD == 0 || segments == 1"),
         macs="rows * n * k",
@@ -225,8 +225,9 @@ OPS: tuple[Op, ...] = (
         "dw[i][j] (+)= sum_r dy[r][i] * x[r][j], patch rows and class rows summed apart; with BIAS also "
         "dbias[i] (+)= sum_r dy[r][i]. The gradients of a weight and of its bias. With UPDATE dw is not written: as "
         "sgd_update does, it updates the weight at once. LATER_PART: rows of a weight whose first rows were updated by "
-        "an instruction before.",
-        flags=("ACCUMULATE", "BIAS", "UPDATE", "DECAY", "LATER_PART"),
+        "an instruction before. "
+        "SAME_X: x is that of the gemm_tn before, and nothing has written it since.",
+        flags=("ACCUMULATE", "BIAS", "UPDATE", "DECAY", "LATER_PART", "SAME_X"),
         rules=("split <= rows", "DECAY <= UPDATE", "LATER_PART <= UPDATE"),
         immediates=("average_shift",),
         macs="rows * n * k",

@@ -18,6 +18,7 @@ from host.compiler.layers import (
     norm_backward,
 )
 from host.compiler.selector import choose
+from host.compiler.update import update_summed
 from host.layout import skip_columns, skip_rows
 
 VALUES = 2
@@ -98,7 +99,8 @@ def block_backward(e: Emitter, index: int) -> None:
     """From the gradient of the block's output to that of its input, behind its selector.
 
     Gradients of weights are needed last: they run beside the backward pass of attention, those of its own projections
-    beside that of the next block.
+    beside that of the next block. So do updates of biases and layer norms, each short: there are many. The last block's
+    attention, of class rows only, is too short to have more beside it.
     """
     block, after = f"blocks.{index}.", e.rows_after(index)
     d_out, d_hidden = e.matrix(f"d.{block}out"), e.matrix(f"d.{block}mlp.fc1")
@@ -116,6 +118,8 @@ def block_backward(e: Emitter, index: int) -> None:
         linear_weight_gradient(e, block + "mlp.fc2", d_out, e.matrix(block + "mlp.gelu"), after)
         linear_weight_gradient(e, block + "mlp.fc1", d_hidden, e.matrix(block + "norm2"), after)
         linear_weight_gradient(e, block + "attn.proj", e.matrix(d_middle), e.matrix(block + "attn.context"), after)
+        if not e.class_only(index):
+            update_summed(e)
     rows, d_qkv, d_norm = e.rows(index), e.matrix(f"d.{block}attn.qkv"), e.matrix(f"d.{block}norm1")
     linear_input_gradient(e, block + "attn.qkv", d_qkv, d_norm, rows, segments=3)
     x = e.input_of(index)

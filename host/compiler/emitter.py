@@ -28,7 +28,8 @@ class Emitter:
 
     `all_tokens` computes all rows behind the last attention, not only the class rows that the logits need. With
     `update_shift`, log2 of the images of an optimizer step that ends here, an op that makes the gradient of a weight
-    updates it at once; `updated` are the parameters that this was done for.
+    updates it at once; `updated` are the parameters that are updated already, `summed` the biases and layer norms
+    whose gradients are complete and that wait for their update.
     """
 
     layout: Layout
@@ -38,6 +39,7 @@ class Emitter:
     all_tokens: bool = False
     update_shift: int | None = None
     updated: set[str] = field(default_factory=set)
+    summed: list[str] = field(default_factory=list)
     instructions: list[Instruction] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
 

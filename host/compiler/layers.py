@@ -86,7 +86,7 @@ def linear_input_gradient(
         operands["pre"] = pre
         flags += ("GELU_BACKWARD",)
     if segments == 1 and e.has_just_made(dy, rows.count, weight.rows):
-        flags += ("SAME_X",)
+        flags += ("SAME_DY",)
     e.emit(
         f"{name} dX", "gemm_nn", operands, flags=flags,
         rows=rows.count, split=rows.classes, n=weight.columns, k=weight.rows, segments=segments,
@@ -113,11 +113,12 @@ def linear_weight_gradient(e: Emitter, name: str, dy: Matrix, x: Matrix, rows: R
             operands |= updated_operands(e, f"{name}.weight", first)
         e.emit(
             f"{label} dW", "gemm_tn", operands,
-            flags=flags + (_update_flags(part) if updates else ()), immediates={"average_shift": e.update_shift or 0},
+            flags=flags + _part_flags(part, updates), immediates={"average_shift": e.update_shift or 0},
             rows=rows.count, split=rows.classes, n=width, k=weight.columns,
         )  # fmt: skip
     if updates:
         e.updated.add(f"{name}.weight")
+    e.summed.append(f"{name}.bias")
 
 
 def updated_operands(e: Emitter, name: str, row: int = 0, columns: int | None = None) -> dict[str, Matrix]:
@@ -127,9 +128,13 @@ def updated_operands(e: Emitter, name: str, row: int = 0, columns: int | None = 
     return operands | {"hyperparameters": e.matrix("hyperparameters")}
 
 
-def _update_flags(part: int) -> tuple[str, ...]:
-    """Those of a weight matrix: all of them decay."""
-    return ("UPDATE", "DECAY", "LATER_PART") if part else ("UPDATE", "DECAY")
+def _part_flags(part: int, updates: bool) -> tuple[str, ...]:
+    """Those of a part of a weight matrix, all of which decay. Parts behind the first one have its x."""
+    return (
+        (("UPDATE", "DECAY") if updates else ())
+        + (("SAME_X",) if part else ())
+        + (("LATER_PART",) if part and updates else ())
+    )
 
 
 def column_sum(e: Emitter, label: str, dy: Matrix, dw: Matrix, rows: Rows, n: int, *, period: int = 1) -> None:
@@ -179,3 +184,4 @@ def norm_backward(e: Emitter, name: str, x: str, dy: str, dx: str, rows: Rows, *
         f"{name} backward", "layernorm_backward", operands, flags=flags,
         rows=rows.count, split=rows.classes, n=e.model.dim,
     )  # fmt: skip
+    e.summed += [f"{name}.weight", f"{name}.bias"]

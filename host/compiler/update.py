@@ -10,6 +10,9 @@ from host.layout import Layout
 from host.parameters import Parameter, device_parameters
 from host.slots import MARGIN
 
+UPDATES_BESIDE = 10
+"""Short updates beside one attention: the 8 of a block and some of those that the head and the last block left."""
+
 
 def average_shift(images: int) -> int:
     """log2 of the images of one optimizer step; their number must be a power of two, so that an average is a shift."""
@@ -33,16 +36,29 @@ def update_op(layout: Layout) -> str:
 
 def weight_update(e: Emitter, images: int) -> None:
     """Update every parameter that is not yet, from the gradients summed over `images` images."""
-    op = update_op(e.layout)
     for parameter in device_parameters(e.model):
-        if parameter.name in e.updated:
-            continue
-        name, (rows, columns) = parameter.name, _folded(parameter, e.layout.config.column_tile)
-        operands = {"gradient": e.matrix(f"grad.{name}", columns)} | updated_operands(e, name, columns=columns)
-        e.emit(
-            f"{name} update", op, operands, flags=("DECAY",) if parameter.decays else (),
-            immediates={"average_shift": average_shift(images)}, rows=rows, n=columns,
-        )  # fmt: skip
+        if parameter.name not in e.updated:
+            _update(e, parameter, average_shift(images))
+
+
+def update_summed(e: Emitter) -> None:
+    """Where the optimizer step follows, update some parameters of `e.summed` now: nothing may read them afterwards."""
+    names, e.summed = e.summed[:UPDATES_BESIDE], e.summed[UPDATES_BESIDE:]
+    if e.update_shift is None:
+        return
+    parameters = {parameter.name: parameter for parameter in device_parameters(e.model)}
+    for name in names:
+        _update(e, parameters[name], e.update_shift)
+
+
+def _update(e: Emitter, parameter: Parameter, shift: int) -> None:
+    name, (rows, columns) = parameter.name, _folded(parameter, e.layout.config.column_tile)
+    operands = {"gradient": e.matrix(f"grad.{name}", columns)} | updated_operands(e, name, columns=columns)
+    e.emit(
+        f"{name} update", update_op(e.layout), operands, flags=("DECAY",) if parameter.decays else (),
+        immediates={"average_shift": shift}, rows=rows, n=columns,
+    )  # fmt: skip
+    e.updated.add(name)
 
 
 def _folded(parameter: Parameter, width: int) -> tuple[int, int]:

@@ -129,7 +129,7 @@ def shape_of(op: str, d: dict[str, int], flags: frozenset[str]) -> Shape:
     segments = d.get("segments", 1) if op == "gemm_nn" else 1
     parts = d["n"] // d["part"] if op == "gemm_nt" else 1
     lengths = (d["k"] // segments,) * segments
-    return Shape(op, d["rows"], d["n"], lengths, flags, parts=parts, has_rows="SAME_X" in flags)
+    return Shape(op, d["rows"], d["n"], lengths, flags, parts=parts, has_rows=bool(flags & {"SAME_X", "SAME_DY"}))
 
 
 def sizes_of(config: HardwareConfig) -> Sizes:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -156,6 +156,32 @@ def test_a_weight_is_updated_behind_its_gradient_and_not_read_again():
     assert len(updated) == 2 + 6 * SMALL.depth
 
 
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_short_updates_run_beside_attention_behind_their_gradient(accumulate):
+    _, program = compiled(TINY, batch=1, update_images=1, accumulate=accumulate)
+    instructions = program.instructions
+    beside = {j for i, first in enumerate(instructions) for j in range(i + 1, i + 1 + first.beside)}
+    alone = [name for i, name in enumerate(program.names) if i not in beside and name.endswith(" update")]
+    behind = [f"blocks.0.{name} update" for name in ("norm1.weight", "norm1.bias", "attn.qkv.bias")]
+    ends = [f"{name} update" for name in ("cls_token", "pos_embed.class", "pos_embed.patches", "patch_embed.proj.bias")]
+    assert alone == ends + behind
+    for index, update in enumerate(instructions):
+        if update.op.name == "sgd_update":
+            weight = set(places(update, written=True))
+            gradient = set(places(update)) - weight
+            assert all(gradient.isdisjoint(places(later, written=True)) for later in instructions[index + 1 :])
+            assert all(weight.isdisjoint(places(later)) for later in instructions[index + 1 :])
+
+
+def test_every_parameter_is_updated_once():
+    for trace in (False, True):
+        _, program = compiled(update_images=2, trace=trace)
+        updating = [i for i in program.instructions if i.op.name == "sgd_update" or "UPDATE" in i.flags]
+        updated = {i.operand("weight").address for i in updating if "LATER_PART" not in i.flags}
+        assert len(updated) == len([i for i in updating if "LATER_PART" not in i.flags])
+        assert len(updated) == len(device_parameters(SMALL))
+
+
 def test_later_parts_of_a_weight_follow_its_first():
     _, program = compiled(update_images=2)
     parts = [named(program, f"blocks.1.attn.qkv[{part}] dW") for part in range(3)]
@@ -294,7 +320,7 @@ def test_what_is_said_to_be_on_chip_is(mode, sparsity):
     _, program = compiled(TINY, sparsity, batch=1, mode=mode)
     last, claims = None, 0
     for instruction in program.instructions:
-        if "SAME_X" in instruction.flags:
+        if instruction.flags & {"SAME_X", "SAME_DY"} and instruction.op.name != "gemm_tn":
             name, length = PUT_ON_CHIP[last.op.name]
             first = instruction.operand(PUT_ON_CHIP[instruction.op.name][0])
             made = last.operand(name)
@@ -309,6 +335,19 @@ def test_what_is_said_to_be_on_chip_is(mode, sparsity):
             held = set(places(last))
             last = last if held.isdisjoint(places(instruction, written=True)) else None
     assert claims >= (4 if mode == "train" else 2) * TINY.depth - 6
+
+
+def test_parts_of_a_weight_gradient_find_their_columns_on_chip():
+    """Behind the gradient of the queries' weights come those of keys and values, of the same x."""
+    _, program = compiled(TINY, batch=1, update_images=1)
+    claims = 0
+    for before, instruction in pairwise(program.instructions):
+        if instruction.op.name == "gemm_tn" and "SAME_X" in instruction.flags:
+            assert before.op.name == "gemm_tn"
+            assert before.operand("x") == instruction.operand("x")
+            assert before.dimensions == instruction.dimensions
+            claims += 1
+    assert claims == 2 * TINY.depth
 
 
 @pytest.mark.parametrize("batch", [1, 2])

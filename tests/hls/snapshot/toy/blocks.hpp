@@ -34,16 +34,6 @@ inline int blocks_of(int rows, int row_bits) {
     return natural<18>(unsigned(rows + (1 << bits) - 1)) >> bits;
 }
 
-inline Blocks one_row(int words, int columns) {
-    Blocks blocks;
-    blocks.rows = 1;
-    blocks.words = words;
-    blocks.columns = columns;
-    blocks.row_bits = 0;
-    blocks.count = 1;
-    return blocks;
-}
-
 inline Blocks cut(int rows, int words, int columns) {
     Blocks blocks;
     blocks.rows = rows;

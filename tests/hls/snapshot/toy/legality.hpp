@@ -18,7 +18,7 @@ constexpr int kShapeInterval = 4;  // of an operand: its six products share mult
 
 static const int kOpFlags[24] = {
     // clang-format off
-    0, 31, 7, 31, 1, 0, 1, 3, 0, 0, 0, 0, 15, 1, 0, 0,
+    0, 31, 7, 63, 1, 0, 1, 3, 0, 0, 0, 0, 15, 1, 0, 0,
     0, 0, 0, 1, 1, 0, 1, 0,
     // clang-format on
 };
@@ -121,18 +121,18 @@ static const int kOperandShape[192] = {
 
 static const int kOperandUse[192] = {
     // clang-format off
-    0, 0, 0, 0, 0, 0, 0, 0, 1393120, 1360352, 868833, 868834, 868832, 868836, 0, 0,
-    1394656, 1393120, 1393377, 1393122, 1393376, 0, 0, 0, 1393376, 1393120, 1395168, 1395170, 1396836, 1393124, 1394788, 0,
-    1393376, 1395168, 0, 0, 0, 0, 0, 0, 1393120, 1393120, 1393120, 0, 0, 0, 0, 0,
-    1393120, 1393120, 1393120, 1393056, 1393120, 1392737, 1394785, 0, 1393376, 1393120, 1395168, 1393120, 1393377, 1393376, 1395168, 1395168,
-    1393120, 1393120, 0, 0, 0, 0, 0, 0, 1393376, 1393120, 1393376, 0, 0, 0, 0, 0,
-    1393120, 1393120, 0, 0, 0, 0, 0, 0, 1393376, 1393120, 1393376, 0, 0, 0, 0, 0,
-    1106400, 1392737, 1393120, 1368552, 1394786, 0, 0, 0, 1393120, 1392737, 1393120, 1393376, 1393376, 1394400, 0, 0,
-    1394784, 1392736, 0, 0, 0, 0, 0, 0, 1394784, 1392736, 1392736, 0, 0, 0, 0, 0,
-    1392736, 1392736, 1392736, 0, 0, 0, 0, 0, 1392736, 1392736, 1392736, 0, 0, 0, 0, 0,
-    1395168, 1394784, 0, 0, 0, 0, 0, 0, 1393120, 1394784, 1393377, 1394784, 0, 0, 0, 0,
-    1395168, 1396832, 1393120, 1394784, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    1395168, 1396832, 1393120, 1394784, 0, 0, 0, 0, 1392736, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 2786240, 2720704, 1737665, 1737666, 1737664, 1737668, 0, 0,
+    2789312, 2786240, 2786753, 2786242, 2786752, 0, 0, 0, 2786752, 2786240, 2790336, 2790338, 2793668, 2786244, 2789572, 0,
+    2786752, 2790336, 0, 0, 0, 0, 0, 0, 2786240, 2786240, 2786240, 0, 0, 0, 0, 0,
+    2786240, 2786240, 2786240, 2786112, 2786240, 2785473, 2789569, 0, 2786752, 2786240, 2790336, 2786240, 2786753, 2786752, 2790336, 2790336,
+    2786240, 2786240, 0, 0, 0, 0, 0, 0, 2786752, 2786240, 2786752, 0, 0, 0, 0, 0,
+    2786240, 2786240, 0, 0, 0, 0, 0, 0, 2786752, 2786240, 2786752, 0, 0, 0, 0, 0,
+    2212800, 2785473, 2786240, 2737096, 2789570, 0, 0, 0, 2786240, 2785473, 2786240, 2786752, 2786752, 2788800, 0, 0,
+    2789568, 2785472, 0, 0, 0, 0, 0, 0, 2789568, 2785472, 2785472, 0, 0, 0, 0, 0,
+    2785472, 2785472, 2785472, 0, 0, 0, 0, 0, 2785472, 2785472, 2785472, 0, 0, 0, 0, 0,
+    2790336, 2789568, 0, 0, 0, 0, 0, 0, 2786240, 2789568, 2786753, 2789568, 0, 0, 0, 0,
+    2790336, 2793664, 2786240, 2789568, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    2790336, 2793664, 2786240, 2789568, 0, 0, 0, 0, 2785472, 0, 0, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
@@ -187,14 +187,14 @@ check_dimensions:
 inline void check_rules(const Instruction& in, int slot_count, Legality& legality) {
     const int rules = kOpRules[in.opcode];
     u17 d[kMaxDimensions];  // those within limits
-    bool f[5];
+    bool f[6];
 #pragma HLS array_partition variable=d type=complete
 #pragma HLS array_partition variable=f type=complete
     for (int i = 0; i < kMaxDimensions; ++i) {
 #pragma HLS unroll
         d[i] = u17(in.dimension[i]);
     }
-    for (int i = 0; i < 5; ++i) {
+    for (int i = 0; i < 6; ++i) {
 #pragma HLS unroll
         f[i] = (in.flags >> i & 1u) != 0;
     }
@@ -236,25 +236,25 @@ check_operands:
         PIPELINE(i == 0, kShapeInterval, kShapeDepth);
         const int shape = kOperandShape[kMaxOperands * in.opcode + i];
         const int use = kOperandUse[kMaxOperands * in.opcode + i];
-        const unsigned flag = unsigned(use) & 31u;
-        const bool is_present = (use & 32) != 0 && (flag == 0 || (in.flags & flag) != 0);
-        const bool is_in_memory = is_present && (use & 64) != 0;
-        const bool has_slot = is_present && (use & 128) != 0;
+        const unsigned flag = unsigned(use) & 63u;
+        const bool is_present = (use & 64) != 0 && (flag == 0 || (in.flags & flag) != 0);
+        const bool is_in_memory = is_present && (use & 128) != 0;
+        const bool has_slot = is_present && (use & 256) != 0;
         const unsigned address = in.address[i];
         const unsigned pitch = in.layout[i] & 0xFFFFu;
         const unsigned slot = in.layout[i] >> 16;
         if ((!is_in_memory && (address != 0 || pitch != 0)) || (!has_slot && slot != 0)) legality.is_clean = false;
 
-        const u20 rows = u20(product_of(sizes, shape) + sizes.of[use >> 13 & (kSizes - 1)]);
+        const u20 rows = u20(product_of(sizes, shape) + sizes.of[use >> 14 & (kSizes - 1)]);
         const u20 columns = u20(product_of(sizes, shape >> (3 * kFactorBits)) +
-                                sizes.of[use >> 17 & (kSizes - 1)]);
+                                sizes.of[use >> 18 & (kSizes - 1)]);
         const unsigned narrow_words = (unsigned(columns) + kLanes - 1) / kLanes;
-        const unsigned words = narrow_words << natural<2>(unsigned(use >> 11 & 3));
+        const unsigned words = narrow_words << natural<2>(unsigned(use >> 12 & 3));
         const uwide_t end = uwide_t(address) + uwide_t(multiply(u20(rows - 1), u17(pitch))) + words;
         const bool overlaps = rows > 1 && pitch < words;
         if (is_in_memory && rows > 0 && (overlaps || end > window_words)) legality.is_inside = false;
 
-        const int span = use >> 8 & 7;
+        const int span = use >> 9 & 7;
         const int slots = span == 7 ? 2 * int(sizes.of[kSegmentsDimension]) : span;
         if (has_slot && int(slot) + slots > slot_count) legality.has_slots = false;
     }

@@ -71,7 +71,7 @@ inline void store_sums(const word_t* mem0, word_t* mem2, const Matrix& dw, int f
 #pragma HLS array_partition variable=kept type=complete
 store_sum_bursts:
     for (int i = 0; i < bursts; ++i) {
-#pragma HLS loop_tripcount max = 64
+#pragma HLS loop_tripcount max = 256
         i16 w = 0;
         u6 term = 0;
         u6 lane = 0;

@@ -94,9 +94,13 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& made, 
     job.column_tiles = job.parts == 1 ? int(job.part_tiles) : int(kColumnParts * job.part_tiles);
     if (job.only_columns) job.column_tiles = tiles_that_stay(job);
     job.has_rows = job.only_columns || (job.may_have_rows && is_same(held.rows, rows_of(job)));
-    job.held_tiles = job.may_have_columns && is_same(held.columns, columns_of(job)) ? tiles_that_stay(job) : 0;
+    job.keeps_columns = job.chunks == 1 && short_product(job.column_tiles, pairs_of(job.segment[0].count)) <= kKeptPairs;
+    job.held_tiles = 0;
+    if (job.may_have_columns && is_same(held.columns, columns_of(job)))
+        job.held_tiles = job.form == kTn ? int(job.column_tiles) : tiles_that_stay(job);
     if (!job.only_columns) held.rows = rows_of(job);
-    held.columns = job.only_columns ? columns_of(job) : no_matrix();
+    const bool holds_columns = job.only_columns || (job.form == kTn && job.keeps_columns);
+    held.columns = holds_columns ? columns_of(job) : no_matrix();
     WaitingSums waiting0;
     WaitingSums waiting1;
 #pragma HLS array_reshape variable=waiting0 type=complete dim=2

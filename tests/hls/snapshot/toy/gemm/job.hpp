@@ -59,7 +59,8 @@ struct GemmJob {
     bool may_have_rows; // the first operand is that of the job before, and nothing has written it since
     bool has_rows;      // and it is on chip
     bool may_have_columns;  // a job before has loaded the first column tiles, and nothing has written them since
-    i4 held_tiles;          // of them, on chip
+    i16 held_tiles;         // of them, on chip
+    bool keeps_columns;     // all column tiles have room beside each other, and stay over all panels
     bool only_columns;      // nothing but the first column tiles is loaded
     bool has_products;  // or there are no operands, and all sums are 0
     bool has_bias, has_residual, has_gelu, has_gelu_backward, accumulates;
@@ -411,10 +412,9 @@ inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmSt
     step.sum_beat = walk.sum_beat + sum_beats(job, walk.columns, step.panel_row);
     step.loads_rows = job.has_products && brings_rows(job, walk);
     const int pairs = pairs_of(step.chunk.count);
-    const bool keeps_columns = job.chunks == 1 && short_product(job.column_tiles, pairs) <= kKeptPairs;
     const bool is_held = walk.row == 0 && walk.columns.tile < job.held_tiles;
-    step.loads_columns = job.has_products && walk.tile == 0 && !is_held && (walk.row == 0 || !keeps_columns);
-    const bool stays = keeps_columns || is_held || job.only_columns;
+    step.loads_columns = job.has_products && walk.tile == 0 && !is_held && (walk.row == 0 || !job.keeps_columns);
+    const bool stays = job.keeps_columns || is_held || job.only_columns;
     step.kept_column = stays ? short_product(walk.columns.tile, pairs) : 0;
     step.waits = job.chunks > 1;
     step.closes_sum = closes_sum(job, walk, step.chunk);

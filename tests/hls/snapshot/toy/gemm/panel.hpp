@@ -16,8 +16,9 @@ struct HeldMatrix {
     bool is_there;
     unsigned address;
     u17 pitch;
-    i20 rows;  // of the first operand; columns of the second one
-    i20 length;
+    bool is_across;  // the contraction runs across its rows
+    i20 rows;        // of the first operand; columns of the second one
+    i20 start, length;  // of the contraction
 };
 
 inline HeldMatrix held_matrix(bool is_there, const Matrix& matrix, int rows, int length) {
@@ -25,7 +26,9 @@ inline HeldMatrix held_matrix(bool is_there, const Matrix& matrix, int rows, int
     held.is_there = is_there;
     held.address = matrix.address;
     held.pitch = u17(unsigned(matrix.pitch));
+    held.is_across = false;
     held.rows = rows;
+    held.start = 0;
     held.length = length;
     return held;
 }
@@ -33,11 +36,12 @@ inline HeldMatrix held_matrix(bool is_there, const Matrix& matrix, int rows, int
 inline HeldMatrix no_matrix() { return held_matrix(false, Matrix(), 0, 0); }
 
 inline bool is_same(const HeldMatrix& held, const HeldMatrix& wanted) {
-    const bool is_same_place = held.address == wanted.address && held.pitch == wanted.pitch;
-    return held.is_there && wanted.is_there && is_same_place && held.rows == wanted.rows && held.length == wanted.length;
+    const bool is_same_place = held.address == wanted.address && held.pitch == wanted.pitch && held.is_across == wanted.is_across;
+    const bool is_same_part = held.rows == wanted.rows && held.start == wanted.start && held.length == wanted.length;
+    return held.is_there && wanted.is_there && is_same_place && is_same_part;
 }
 
-// Whole rows in the panel; the first column tiles, as many as `tiles_that_stay`.
+// Whole rows in the panel; column tiles: the first ones of weights, all of what a weight gradient contracts.
 struct Held {
     HeldMatrix rows, columns;
 };
@@ -55,8 +59,11 @@ inline HeldMatrix rows_of(const GemmJob& job) {
 }
 
 inline HeldMatrix columns_of(const GemmJob& job) {
-    const bool are_whole = job.form == kNt && job.chunks == 1 && job.parts == 1;
-    return held_matrix(are_whole, job.second, job.columns, job.segment[0].count);
+    const bool are_whole = job.form != kNn && job.chunks == 1 && job.parts == 1;
+    HeldMatrix held = held_matrix(are_whole, job.second, job.columns, job.segment[0].count);
+    held.is_across = job.form == kTn;
+    held.start = job.segment[0].start;
+    return held;
 }
 
 inline bool fits_panel(int rows, int columns) { return rows <= kPanelRows && columns <= kChunk; }

@@ -6,8 +6,9 @@
 
 namespace peelvit {
 
-// Row by row, a short row stretched to kSumDistance cycles so that additions to one sum stay apart.
+// Row by row, a short row stretched to kSumDistance cycles so that additions to one sum stay apart. 2^16 rows fit 32 bits.
 inline void add_rows(const word_t stream[kStreamWords], const Blocks& blocks, int b, int split, ColumnSums& sums) {
+#pragma HLS inline
     const int steps = larger(blocks.words, kSumDistance);
     const int first = first_row(blocks, b);
     const int cycles = short_product(rows_in(blocks, b), steps);
@@ -23,7 +24,7 @@ add_rows:
             const word_t dy = stream[place];
             for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-                sums[sums_of][lane] = acc_t(i33(sums[sums_of][lane]) + get16(dy, lane));
+                sums[sums_of][lane] = acc_t(i32(sums[sums_of][lane]) + get16(dy, lane));
             }
             place = natural<8>(unsigned(place + 1));
         }
@@ -31,7 +32,56 @@ add_rows:
     }
 }
 
-inline void sum_rows(const word_t* mem1, const Matrix& dy, const Blocks& blocks, int split, ColumnSums& sums) {
+// Where rows go that are each a sum of their own: one behind the other.
+struct Widening {
+    bool is_all;  // that there is to do
+    unsigned address;
+    int places;  // to the left
+};
+
+// From int16 to int32, four elements a cycle. Only the lowest number of 16 bits may not fit.
+inline void widen_rows(const word_t stream[kStreamWords], const Blocks& blocks, int b, const Widening& widening,
+                       word_t* mem2, Statistics& statistics) {
+#pragma HLS inline
+    const int words = words_in(blocks, b);
+    const unsigned first = unsigned(multiply(u17(unsigned(first_row(blocks, b))), u16(unsigned(blocks.words))));
+    const unsigned address = widening.address + 2 * first;
+    const u17 power = u17(u17(1) << natural<5>(unsigned(widening.places)));
+    word_t second = zero_word();  // half of a word
+widen_rows:
+    for (int w = 0; w < 2 * words; ++w) {
+#pragma HLS loop_tripcount max = 384
+        PIPELINE(w == 0, 1, kCopyDepth + 4);
+        const word_t values = w % 2 == 0 ? stream[w / 2] : second;
+        word_t wide = zero_word();
+        u16 seen = 0;
+        unsigned saturations = 0;
+        for (int lane = 0; lane < kWideLanes; ++lane) {
+#pragma HLS unroll
+            const i16 value = get16(values, lane);
+            const bool saturates = value == i16(-32768) && widening.places == 16;
+            put32(wide, lane, i32(i32(multiply(value, power)) | (saturates ? 1 : 0)));
+            put16(second, lane, get16(values, kWideLanes + lane));
+            seen |= u16(unsigned(value ^ (value >> 15)) & 0x7FFFu);
+            saturations += saturates ? 1u : 0u;
+        }
+        statistics.bits |= uwide_t(seen);
+        statistics.saturations += saturations & 7u;
+        write_word<2>(mem2, address + unsigned(w), wide);
+    }
+}
+
+inline void take_rows(const word_t stream[kStreamWords], const Blocks& blocks, int b, int split, const Widening& widening,
+                      word_t* mem2, ColumnSums& sums, Statistics& statistics) {
+    if (widening.is_all) {
+        widen_rows(stream, blocks, b, widening, mem2, statistics);
+    } else {
+        add_rows(stream, blocks, b, split, sums);
+    }
+}
+
+inline void sum_rows(const word_t* mem1, word_t* mem2, const Matrix& dy, const Blocks& blocks, int split,
+                     const Widening& widening, ColumnSums& sums, Statistics& statistics) {
 sum_blocks:
     for (int b = 0; b < blocks.count; ++b) {
 #pragma HLS loop_tripcount max = 4096
@@ -39,7 +89,7 @@ sum_blocks:
         word_t stream[kStreamWords];
 #pragma HLS stream variable=stream type=fifo depth=16
         PROCESS(load_stream<1>(mem1, dy, blocks, b, stream));
-        PROCESS(add_rows(stream, blocks, b, split, sums));
+        PROCESS(take_rows(stream, blocks, b, split, widening, mem2, sums, statistics));
     }
 }
 
@@ -49,32 +99,40 @@ struct Periods {
     int rest;
 };
 
+// A bit of the quotient a cycle, the highest first.
 inline Periods whole_periods(int rows, int period) {
     Periods periods;
     periods.count = 0;
-    periods.rest = rows;
-    u34 part = u34(u34(unsigned(period)) << 16);
+    periods.rest = 0;
+    u17 left = u17(unsigned(rows));
 whole_periods:
     for (int i = 0; i <= 16; ++i) {
         PIPELINE(i == 0, 1, 1);
-        const bool is_in = u34(unsigned(periods.rest)) >= part;
-        if (is_in) periods.rest = natural<17>(unsigned(periods.rest) - unsigned(part));
-        periods.count = natural<17>(unsigned(periods.count) << 1 | unsigned(is_in));
-        part = part >> 1;
+        const int part = natural<18>(unsigned(periods.rest) << 1 | (unsigned(left) >> 16 & 1u));
+        const int less = narrow<19>(part - period);
+        left = u17(unsigned(left) << 1 & 0x1FFFFu);
+        periods.rest = natural<17>(unsigned(less < 0 ? part : less));
+        periods.count = natural<17>(unsigned(periods.count) << 1 | (less < 0 ? 0u : 1u));
     }
     return periods;
 }
 
 // Output rows summed at once: as many as the sums hold when their rows lie next to each other. Those rows of a period
-// are then one long row.
+// are then one long row. A stream holds kStreamWords / kMaxWords times as much as the sums.
 inline int rows_at_once(const Matrix& dy, int period, int words) {
-    int count = 1;
-rows_at_once:
-    for (int bits = 1; bits <= kBlockRowBits; ++bits) {
-#pragma HLS unroll
-        if (dy.pitch == words && words << bits <= kMaxWords) count = 1 << bits;
-    }
-    return smaller(count, period);
+    const Blocks longest = cut_streams(period, kLanes * (kStreamWords / kMaxWords) * natural<10>(unsigned(words)));
+    return dy.pitch == words ? 1 << natural<4>(unsigned(longest.row_bits)) : 1;
+}
+
+// A row a period, stored with more fraction bits than it has, up to those of an int32, is a copy.
+inline Widening widening_of(const Matrix& dw, int rows, int columns, int period, int from, int to, bool accumulates) {
+    const int places = narrow<9>(to - from);
+    const bool is_dense = dw.pitch == words32(columns);
+    Widening widening;
+    widening.is_all = rows == period && is_dense && !accumulates && places >= 0 && places <= 16;
+    widening.address = dw.address;
+    widening.places = places;
+    return widening;
 }
 
 inline void column_sum(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
@@ -91,25 +149,29 @@ inline void column_sum(word_t* mem0, word_t* mem1, word_t* mem2, const Instructi
     const Contraction joined = contraction(rows, split, slots.f[dy.slot], slots.f[dy.slot + 1]);
     const int words = words16(n);
     const Periods periods = whole_periods(rows, period);
-    const int group = rows_at_once(dy, period, words);
+    const Widening widening = widening_of(dw, rows, n, period, joined.fraction, f_dw, has_accumulate);
+    const int group = widening.is_all ? period : rows_at_once(dy, period, words);
     ColumnSums sums;
 #pragma HLS array_partition variable=sums type=complete dim=2
     Statistics statistics = no_statistics();
+    int width = 0;  // output rows
 output_rows:
-    for (int p = 0; p < period; p += group) {
+    for (int p = 0; p < period; p += width) {
 #pragma HLS loop_tripcount max = 4096
-        const int width = smaller(group, narrow<18>(period - p));
-        const int row_words = short_product(width, words);
+        const bool has_rest = p < periods.rest;  // one row more
+        const int end = has_rest ? periods.rest : period;
+        width = smaller(group, narrow<18>(end - p));
+        const int height = natural<17>(unsigned(periods.count + (has_rest ? 1 : 0)));
+        const int held = widening.is_all ? 0 : width;
+        const int row_words = short_product(held, words);
         Matrix long_rows = dy;  // one from each period
         long_rows.address = row_address(dy, unsigned(p));
-        long_rows.pitch = period == 1 ? dy.pitch : int(unsigned(multiply(u20(unsigned(period)), u17(unsigned(dy.pitch)))));
+        const bool is_next = period == 1 || widening.is_all;
+        long_rows.pitch = is_next ? dy.pitch : int(unsigned(multiply(u20(unsigned(period)), u17(unsigned(dy.pitch)))));
+        const Blocks blocks = cut_streams(widening.is_all ? rows : height, widening.is_all ? n : kLanes * row_words);
         clear(sums, row_words);
-        sum_rows(mem1, long_rows, cut_streams(periods.count, kLanes * row_words), split, sums);
-        const int rest = larger(0, smaller(width, narrow<18>(periods.rest - p)));
-        Matrix last_row = long_rows;  // of the period that the rows do not fill
-        last_row.address = long_rows.address + unsigned(multiply(u17(unsigned(periods.count)), u32(unsigned(long_rows.pitch))));
-        if (rest > 0) sum_rows(mem1, last_row, one_row(short_product(rest, words), n), 0, sums);
-        store_sums(mem0, mem2, dw, p, width, n, sums, joined, has_accumulate, f_dw, statistics);
+        sum_rows(mem1, mem2, long_rows, blocks, split, widening, sums, statistics);
+        store_sums(mem0, mem2, dw, p, held, n, sums, joined, has_accumulate, f_dw, statistics);
     }
     record(slots, dw.slot, statistics, joined.fraction);
 }

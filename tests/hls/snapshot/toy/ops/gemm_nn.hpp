@@ -1,4 +1,4 @@
-// acc[i][j] = sum_k dy[i][k] * w[k][j], each of the `segments` equal parts of k with its own fraction; with GELU_BACKWARD times GELU'(pre[i][j]); + residual[i][j]; dx = round(acc). A linear layer's input gradient. SAME_X: dy is what the instruction before, a layernorm_backward, wrote as dx.
+// acc[i][j] = sum_k dy[i][k] * w[k][j], each of the `segments` equal parts of k with its own fraction; with GELU_BACKWARD times GELU'(pre[i][j]); + residual[i][j]; dx = round(acc). A linear layer's input gradient. SAME_DY: dy is what the instruction before, a layernorm_backward, wrote as dx.
 #pragma once
 
 #include "../gemm/engine.hpp"
@@ -19,7 +19,7 @@ inline void gemm_nn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
     const int segments = natural<2>(in.dimension[4]);
     const bool has_residual = (in.flags & 1u) != 0;
     const bool has_gelu_backward = (in.flags & 2u) != 0;
-    const bool has_same_x = (in.flags & 4u) != 0;
+    const bool has_same_dy = (in.flags & 4u) != 0;
 
     GemmJob job = plain_job(kNn, rows, n, split, dy, w, dx);
     const int length = segments == 3 ? k / 3 : k;
@@ -27,7 +27,7 @@ segments:
     for (int segment = 0; segment < 3; ++segment) {
         add_segment(job, segment * length, segment < segments ? length : 0);
     }
-    job.may_have_rows = has_same_x;
+    job.may_have_rows = has_same_dy;
     job.residual = residual;
     job.pre = pre;
     job.has_residual = has_residual;

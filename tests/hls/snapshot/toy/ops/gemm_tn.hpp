@@ -1,4 +1,4 @@
-// dw[i][j] (+)= sum_r dy[r][i] * x[r][j], patch rows and class rows summed apart; with BIAS also dbias[i] (+)= sum_r dy[r][i]. The gradients of a weight and of its bias. With UPDATE dw is not written: as sgd_update does, it updates the weight at once. LATER_PART: rows of a weight whose first rows were updated by an instruction before.
+// dw[i][j] (+)= sum_r dy[r][i] * x[r][j], patch rows and class rows summed apart; with BIAS also dbias[i] (+)= sum_r dy[r][i]. The gradients of a weight and of its bias. With UPDATE dw is not written: as sgd_update does, it updates the weight at once. LATER_PART: rows of a weight whose first rows were updated by an instruction before. SAME_X: x is that of the gemm_tn before, and nothing has written it since.
 #pragma once
 
 #include "../gemm/engine.hpp"
@@ -23,6 +23,7 @@ inline void gemm_tn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
     const bool has_update = (in.flags & 4u) != 0;
     const bool has_decay = (in.flags & 8u) != 0;
     const bool has_later_part = (in.flags & 16u) != 0;
+    const bool has_same_x = (in.flags & 32u) != 0;
     const int average_shift = int(in.immediate[0]);
 
     GemmJob job = plain_job(kTn, n, k, split, dy, x, dw);
@@ -36,6 +37,7 @@ inline void gemm_tn(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
     add_segment(job, 0, job.adds_class_row ? 0 : split);
     job.segment_shift[0][kPatchRows] = (split < rows ? f_patch : f_class) - common;
     job.segment_shift[1][kPatchRows] = f_class - common;
+    job.may_have_columns = has_same_x;
     job.accumulates = has_accumulate;
     job.sums_rows = has_bias;
     job.bias = dbias;
