@@ -21,10 +21,10 @@ F_DY = 20
 """Fraction of dy, of patch rows and of class rows."""
 
 
-@pytest.fixture(scope="module")
-def csim() -> CsimDevice:
-    build(ZCU102, "fast")
-    return CsimDevice(ZCU102, variant="fast")
+@pytest.fixture(scope="module", params=["fast", "fidelity"])
+def csim(request: pytest.FixtureRequest) -> CsimDevice:
+    build(ZCU102, request.param)
+    return CsimDevice(ZCU102, variant=request.param)
 
 
 def copy_case(rows: int, columns: int, places: int, *, period: int | None = None, split: int = 0, gap: int = 0) -> Case:
