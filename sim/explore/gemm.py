@@ -25,6 +25,8 @@ PASS_DEPTH = 2
 UPDATE_DEPTH = 40
 """Cycles from a word to where it is written, as it is or with the weight that it updates."""
 STORE_DEPTH = 4
+MOST_HELD_TILES = 4
+"""Column tiles that `load_weights` brings at most."""
 HANDSHAKE = 2
 WIDE_LANES = LANES // 2
 
@@ -45,6 +47,8 @@ class Shape:
     """Equal parts of the columns, which no column tile crosses."""
     has_rows: bool = False
     """Of the first operand: they may be on chip from the instruction before."""
+    has_columns: bool = False
+    """Of the second operand likewise: all of a weight gradient's, the first ones of weights."""
 
 
 class Sizes(NamedTuple):
@@ -125,11 +129,13 @@ def shape_of(op: str, d: dict[str, int], flags: frozenset[str]) -> Shape:
     if op == "gemm_tn":
         adds_class_row = d["split"] == 1 and d["rows"] > 1 and "ACCUMULATE" not in flags
         kinds = (d["rows"] - d["split"], 0 if adds_class_row else d["split"])  # class rows last
-        return Shape(op, d["n"], d["k"], tuple(rows for rows in kinds if rows), flags, adds_class_row)
+        lengths = tuple(rows for rows in kinds if rows)
+        return Shape(op, d["n"], d["k"], lengths, flags, adds_class_row, has_columns="SAME_X" in flags)
     segments = d.get("segments", 1) if op == "gemm_nn" else 1
     parts = d["n"] // d["part"] if op == "gemm_nt" else 1
     lengths = (d["k"] // segments,) * segments
-    return Shape(op, d["rows"], d["n"], lengths, flags, parts=parts, has_rows=bool(flags & {"SAME_X", "SAME_DY"}))
+    has_rows, has_columns = bool(flags & {"SAME_X", "SAME_DY"}), "LOADED_W" in flags
+    return Shape(op, d["rows"], d["n"], lengths, flags, parts=parts, has_rows=has_rows, has_columns=has_columns)
 
 
 def sizes_of(config: HardwareConfig) -> Sizes:
@@ -216,6 +222,7 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
     sums_rows = shape.op == "gemm_tn" and "BIAS" in shape.flags
     has_rows = shape.has_rows and len(chunks) == 1 and shape.rows <= sizes.panel_rows
     is_first = not has_rows
+    held_tiles = _held_tiles(shape, sizes, chunks, len(widths))
     for panel in range(0, shape.rows, sizes.panel_rows):
         rows = min(sizes.panel_rows, shape.rows - panel)
         of_panel = math.ceil(rows / sizes.row_tile)
@@ -231,12 +238,23 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
                         is_first = False
                         row = panel + done * sizes.row_tile
                         reached = min((done + size) * sizes.row_tile, rows)
-                        new_columns = done == 0 and (panel == 0 or not keeps_columns)
+                        is_held = tile < held_tiles if panel == 0 else keeps_columns
+                        new_columns = done == 0 and not is_held
                         yield Block(
                             size, row, panel + reached - row, reached, widths[tile], count, brings_rows,
                             new_columns, closes, sums_rows and tile == 0 and closes,
                         )  # fmt: skip
                         done += size
+
+
+def _held_tiles(shape: Shape, sizes: Sizes, chunks: list[int], tiles: int) -> int:
+    """Column tiles that are on chip before the first pass."""
+    if not shape.has_columns or len(chunks) > 1:
+        return 0
+    room = sizes.kept_pairs // _pairs(chunks[0])
+    if shape.op == "gemm_tn":
+        return tiles if tiles <= room else 0
+    return min(tiles, room, MOST_HELD_TILES)
 
 
 def _most_tiles(shape: Shape, sizes: Sizes, closes: bool, brings_rows: bool, of_panel: int) -> int:
