@@ -1,0 +1,162 @@
+"""Operands that stay on chip from one instruction to the next: the C simulation against the golden model, which reads
+all of them from memory. What is claimed may be there, may have been overwritten on chip, or may not have fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from hls.spec.config import HardwareConfig, load
+from hls.spec.formats import WORD_BYTES
+from hls.spec.instruction import Instruction, Matrix, assemble, make, slot_span
+from hls.spec.legality import words_per_row
+from hls.spec.ops import BY_NAME, Access, evaluate
+from hls.spec.slots import EMPTY, HISTORY, RECORD_WORDS
+from hls.spec.status import Status
+from host.devices.csim import CsimDevice
+from sim.csim import build
+from sim.golden.device import GoldenDevice
+from tests.sim.op_cases import RECORD, Case
+from tests.sim.test_executors import outcome
+
+IMMEDIATES = {"epsilon_mantissa": 40000, "epsilon_shift": 12, "average_shift": 0}
+
+
+@dataclass
+class Program:
+    """Instructions over named tensors, which are placed one behind the other when they are first named."""
+
+    config: HardwareConfig
+    rng: np.random.Generator
+    places: dict[str, Matrix] = field(default_factory=dict)
+    instructions: list[Instruction] = field(default_factory=list)
+    words: int = 0
+    slots: int = 0
+
+    def add(self, op: str, *flags: str, names: dict[str, str], **dimensions: int) -> None:
+        """An instruction whose operands are the tensors of `names`, or else tensors of their own."""
+        row, index = BY_NAME[op], len(self.instructions)
+        shape = Instruction(row, dimensions=dimensions)
+        operands = {}
+        for operand in row.operands:
+            if operand.flag is None or operand.flag in flags:
+                rows, columns = evaluate(operand.rows, dimensions), evaluate(operand.columns, dimensions)
+                tensor = names.get(operand.name, f"{index}.{operand.name}")
+                words = words_per_row(operand.element, columns) if operand.access is not Access.NONE else 0
+                place = self._place(tensor, rows, words, slot_span(operand.slot, shape))
+                has_slot, in_memory = slot_span(operand.slot, shape) > 0, operand.access is not Access.NONE
+                operands[operand.name] = Matrix(
+                    place.address if in_memory else 0, place.pitch if in_memory else 0, place.slot if has_slot else 0
+                )
+        immediates = {name: IMMEDIATES[name] for name in row.immediates}
+        self.instructions.append(make(op, flags=flags, dimensions=dimensions, immediates=immediates, **operands))
+
+    def _place(self, tensor: str, rows: int, words: int, slots: int) -> Matrix:
+        if tensor not in self.places:
+            self.places[tensor] = Matrix(self.words, words, self.slots)
+            self.words += rows * words
+            self.slots += max(slots, 2)  # what has one here may be a gradient elsewhere
+        return self.places[tensor]
+
+    def case(self) -> Case:
+        """The program in a window of small random numbers."""
+        program = self.words + RECORD_WORDS * self.slots
+        code = assemble(self.instructions, self.config.hash, self.words, self.slots)
+        values = np.rint(self.rng.normal(0, 900, self.words * WORD_BYTES // 2)).astype("<i2")
+        fractions = self.rng.integers(9, 13, self.slots).tolist()
+        records = b"".join(RECORD.pack(f, f, EMPTY, 0, *[EMPTY] * HISTORY) for f in fractions)
+        data = values.tobytes() + records + code
+        return Case(self.instructions, np.frombuffer(data, np.uint8).copy(), self.words, self.slots, program)
+
+
+def norm_then_linear(p: Program, rows: int, n: int, k: int) -> None:
+    p.add("layernorm", names={"y": "x"}, rows=rows, n=k)
+    linear(p, rows, n, k, "SAME_X")
+
+
+def norm_backward_then_input_gradient(p: Program, rows: int, n: int, k: int) -> None:
+    split = int(p.rng.integers(0, rows + 1)) if rows <= 8 else 1
+    p.add("layernorm_backward", names={"dx": "dy"}, rows=rows, split=split, n=k)
+    p.add("gemm_nn", "SAME_DY", names={"dy": "dy"}, rows=rows, split=split, n=n, k=k, segments=1)
+
+
+def linears_of_one_input(p: Program, rows: int, n: int, k: int) -> None:
+    linear(p, rows, n, k)
+    linear(p, rows, 8 + n, k, "SAME_X", "BIAS")
+
+
+def loaded_weights(p: Program, rows: int, n: int, k: int) -> None:
+    p.add("load_weights", names={"w": "w"}, n=n, k=k)
+    p.add("layernorm", names={"y": "x"}, rows=rows, n=k)
+    linear(p, rows, n, k, "LOADED_W", "SAME_X", w="w")
+
+
+def loaded_and_overwritten_weights(p: Program, rows: int, n: int, k: int) -> None:
+    p.add("load_weights", names={"w": "w"}, n=n, k=k)
+    linear(p, rows, n, k)
+    linear(p, rows, n, k, "LOADED_W", w="w")
+
+
+def weight_gradients_of_one_input(p: Program, rows: int, n: int, k: int) -> None:
+    split = 1 if rows > 1 else 0
+    p.add("gemm_tn", "BIAS", names={"x": "x"}, rows=rows, split=split, n=n, k=k)
+    p.add("gemm_tn", "SAME_X", names={"x": "x"}, rows=rows, split=split, n=8 + n, k=k)
+
+
+def claims_that_do_not_hold(p: Program, rows: int, n: int, k: int) -> None:
+    """Of other rows, fewer rows, a shorter contraction, other weights, or what another form has left there."""
+    p.add("layernorm", names={"y": "x"}, rows=rows, n=k)
+    linear(p, rows, n, k, "SAME_X", "LOADED_W", x="other")
+    linear(p, max(1, rows - 1), n, k, "SAME_X", x="other")
+    linear(p, max(1, rows - 1), n, max(1, k - 8), "SAME_X", x="other")
+    p.add("gemm_tn", "SAME_X", names={"x": "other"}, rows=rows, split=0, n=n, k=k)
+    p.add("gemm_nn", "SAME_DY", names={"dy": "other"}, rows=rows, split=0, n=n, k=k, segments=1)
+    linear(p, rows, n, k, "SAME_X", "LOADED_W", x="other", w="2.w")
+
+
+def linear(p: Program, rows: int, n: int, k: int, *flags: str, x: str = "x", w: str | None = None) -> None:
+    """y = x w^T with a weight of its own unless it is named."""
+    names = {"x": x} | ({"w": w} if w else {})
+    p.add("gemm_nt", *flags, names=names, rows=rows, split=0, n=n, k=k, period=rows, part=n, skipped=0)
+
+
+PROGRAMS = [
+    norm_then_linear,
+    norm_backward_then_input_gradient,
+    linears_of_one_input,
+    loaded_weights,
+    loaded_and_overwritten_weights,
+    weight_gradients_of_one_input,
+    claims_that_do_not_hold,
+]
+
+
+@pytest.mark.parametrize("write", PROGRAMS, ids=lambda write: write.__name__)
+@pytest.mark.parametrize(
+    "config_name, variant, seeds, sizes",
+    [
+        ("toy", "fast", range(25), (60, 60, 40)),  # panels of 40 rows, chunks of 24: some fit, some do not
+        ("toy", "fidelity", range(25, 30), (60, 60, 40)),
+        ("zcu102", "fast", range(6), (230, 200, 420)),
+    ],
+)
+def test_what_stays_on_chip_is_what_memory_holds(
+    write: Callable[[Program, int, int, int], None],
+    config_name: str,
+    variant: str,
+    seeds: range,
+    sizes: tuple[int, int, int],
+) -> None:
+    config = load(config_name)
+    build(config, variant)
+    golden, csim = GoldenDevice(config), CsimDevice(config, variant=variant)
+    for seed in seeds:
+        program = Program(config, np.random.default_rng(seed))
+        write(program, *(int(program.rng.integers(1, size + 1)) for size in sizes))
+        case = program.case()
+        (wanted, expected), (got, window) = outcome(golden, case), outcome(csim, case)
+        assert (wanted.status, got.status) == (Status.OK, Status.OK), f"seed {seed}: {case.instructions}"
+        assert np.array_equal(expected, window), f"seed {seed}"
