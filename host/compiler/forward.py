@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import takewhile
 
 from hls.spec.formats import LANES
-from host.compiler.block import attention, before_attention, behind_attention, block_forward
+from host.compiler.attention import attention, before_attention
+from host.compiler.block import behind_attention, block_forward
 from host.compiler.emitter import Emitter, Rows
 from host.compiler.selector import choose, gather
 

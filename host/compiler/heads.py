@@ -87,8 +87,8 @@ def projections(config: HardwareConfig, heads: int, shape: AttentionShape, *, pa
     """Cycles of queries, keys and values of some heads, or of one or two of them, their rows being on chip."""
     column_tiles = parts * -(-heads * shape.head_dim // config.column_tile)
     turn = max(-(-shape.dim // 2), config.row_tile * config.column_tile // LANES)
-    first_columns = shape.dim * config.column_tile / LANES / config.ports
-    return GEMM_FILL + first_columns + column_tiles * -(-shape.tokens // config.row_tile) * turn
+    load = shape.dim * config.column_tile / LANES / config.ports
+    return GEMM_FILL + load + column_tiles * max(load, -(-shape.tokens // config.row_tile) * turn)
 
 
 def selection(config: HardwareConfig, images: int, tokens: int, keep: int, *, lists: bool) -> float:

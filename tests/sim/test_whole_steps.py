@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hls.spec.config import BOARDS, HardwareConfig, load
 from hls.spec.instruction import assemble
 from hls.spec.status import Status
-from host.compiler import block, compile_program, forward
+from host.compiler import attention, compile_program, forward
 from host.device import Device
 from host.devices.csim import CsimDevice
 from host.layout import plan_layout
@@ -125,10 +125,10 @@ def test_heads_in_groups_give_the_bits_of_the_whole(
 ) -> None:
     """Attention of a head beside the projections of the next one, whose rows are on chip."""
     case = Case(load("toy"), parse_model(shape), sparsity, 1, 1, 4)
-    monkeypatch.setattr(block, "head_groups", lambda config, heads, shape: (range(heads),))
+    monkeypatch.setattr(attention, "head_groups", lambda config, heads, shape: (range(heads),))
     whole = case.trained("golden", None)
     monkeypatch.setattr(
-        block, "head_groups", lambda config, heads, shape: tuple(range(head, head + 1) for head in range(heads))
+        attention, "head_groups", lambda config, heads, shape: tuple(range(head, head + 1) for head in range(heads))
     )
     case.assert_same(["fast", "fidelity"])
     in_groups = case.trained("golden", None)
@@ -144,9 +144,9 @@ def test_passes_of_attention_apart_give_the_bits_of_the_whole(
 ) -> None:
     """In front of a selector values are projected beside the scores, and it chooses beside the sums of values."""
     case = Case(load("toy"), parse_model(shape), SPARSITIES[sparsity], batch, 1, 6)
-    monkeypatch.setattr(block, "passes_apart", lambda *_: False)
+    monkeypatch.setattr(attention, "passes_apart", lambda *_: False)
     whole = case.trained("golden", None)
-    monkeypatch.setattr(block, "passes_apart", lambda *_: True)
+    monkeypatch.setattr(attention, "passes_apart", lambda *_: True)
     case.assert_same(["fast", "fidelity"])
     apart = case.trained("golden", None)
     assert all(np.array_equal(whole[name], array) for name, array in apart.items())
