@@ -84,13 +84,11 @@ def _groups(e: Emitter, index: int) -> tuple[range, ...]:
 
 
 def _goes_by_passes(e: Emitter, index: int) -> bool:
-    """Whether scores and values of block `index` are instructions of their own: the next selector needs its map, and
-    that is estimated to be faster."""
-    if index + 1 == e.model.depth or not e.selects(index + 1):
-        return False
-    keep = e.block(index + 1).patches
-    config, shape = e.layout.config, _shape_of_image(e, index)
-    choosing = selection(config, e.batch, shape.tokens, keep, lists=e.selects_keys(index + 1))
+    """Whether scores and values of block `index` are instructions of their own, since that is estimated to be faster."""
+    config, shape, choosing = e.layout.config, _shape_of_image(e, index), 0.0
+    if index + 1 < e.model.depth and e.selects(index + 1):
+        keep, lists = e.block(index + 1).patches, e.selects_keys(index + 1)
+        choosing = selection(config, e.batch, shape.tokens, keep, lists=lists)
     return passes_apart(config, e.model.heads, e.batch, shape, _map_rows(e, index), choosing)
 
 
