@@ -84,7 +84,7 @@ def _groups(e: Emitter, index: int) -> tuple[range, ...]:
 
 
 def _goes_by_passes(e: Emitter, index: int) -> bool:
-    """Whether scores and values of block `index` are instructions of their own, since that is estimated to be faster."""
+    """Whether scores and values of block `index` are instructions of their own, as that is estimated to be faster."""
     config, shape, choosing = e.layout.config, _shape_of_image(e, index), 0.0
     if index + 1 < e.model.depth and e.selects(index + 1):
         keep, lists = e.block(index + 1).patches, e.selects_keys(index + 1)
