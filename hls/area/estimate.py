@@ -45,6 +45,8 @@ class Estimate:
     rows: list[Row]
     faults: list[str]
     """Accesses that memories have no ports for."""
+    shared_lut: float = 0.0
+    """LUTs of multiplexers in front of memories that several functions use; not in the total."""
 
     @property
     def total(self) -> Resources:
@@ -77,9 +79,11 @@ def of_kernel(source: Path, top: str, config: HardwareConfig) -> Estimate:
     rows = list(_rows(reader.top, reader.period, 0))
     ports = list(_interface(unit.source.pragmas, reader.top))
     whole = sum((port.total for port in ports), rows[0].total)
-    faults = sorted({fault for _, module in reader.top.walk() for array in module.arrays for fault in array.faults()})
+    arrays = {array for _, module in reader.top.walk() for array in module.arrays}
+    faults = sorted({fault for array in arrays for fault in array.faults()})
+    shared = sum(array.port_multiplexers() for array in arrays)
     top_row = Row(0, rows[0].name, rows[0].own, whole)
-    return Estimate(config.name, config.part, [top_row, *ports, *rows[1:]], faults)
+    return Estimate(config.name, config.part, [top_row, *ports, *rows[1:]], faults, shared)
 
 
 def _rows(module: Module, period: float, depth: int) -> Iterator[Row]:
@@ -142,4 +146,4 @@ def _key(files: dict[str, str]) -> str:
 
 def _from_dict(found: dict) -> Estimate:
     rows = [Row(r["depth"], r["name"], Resources(**r["own"]), Resources(**r["total"])) for r in found["rows"]]
-    return Estimate(found["name"], found["part"], rows, found["faults"])
+    return Estimate(found["name"], found["part"], rows, found["faults"], found["shared_lut"])

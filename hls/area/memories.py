@@ -150,6 +150,7 @@ class Memories(Datapath):
         memory = element.store.memory
         if memory is None or self._dry:
             return
+        (memory.writers if is_write else memory.readers).add(self._module.name)
         spread, deciding, moving = 1.0, frozenset[int](), frozenset[int]()
         for dim, index in enumerate(element.indices[: len(memory.dims)]):
             cut, copies = memory.cut(dim), self._copies(index.loops & self._unrolled.keys())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from hls.area.assumptions import A
+from hls.area.cost import choose
 from hls.spec.devices import Resources
 
 BRAM36_BITS = 36 * 1024
@@ -57,6 +58,9 @@ class Array:
     writes: float = 0
     together: float = 0
     """Reads and writes of one bank in a cycle of one loop, at most."""
+    readers: set[str] = field(default_factory=set)
+    """Functions that read it."""
+    writers: set[str] = field(default_factory=set)
 
     def cut(self, dim: int) -> Partition:
         """Banks and depth of a dimension."""
@@ -121,6 +125,14 @@ class Array:
         if self.kind is Kind.DISTRIBUTED:
             return Resources(lut=number * lutram(self.depth, self.width, self.is_rom), ff=number * self.width / 2)
         return Resources(bram36=number * bram36(self.depth, self.width, self.needs_both_ports))
+
+    def port_multiplexers(self) -> float:
+        """LUTs that lead addresses and data of several functions to the ports; channels have ports for each side."""
+        if self.kind not in (Kind.BLOCK, Kind.DISTRIBUTED) or self.is_rom or self.copies > 1:
+            return 0.0
+        address = math.ceil(math.log2(max(2, self.depth)))
+        reads = choose(len(self.readers), address).lut
+        return self.banks * (reads + choose(len(self.writers), address + self.width + 1).lut)
 
     def faults(self) -> Iterator[str]:
         """Accesses that the memory has no ports for."""

@@ -69,3 +69,19 @@ def test_resources_of_an_array(array: Array, kind: Kind, bram: float, lut: float
 def test_more_accesses_than_ports_are_a_fault() -> None:
     assert not list(Array("a", 16, (1024,), reads=1, writes=1, together=2).faults())
     assert "two ports" in next(Array("a", 16, (1024,), reads=2, writes=1, together=3).faults())
+
+
+@pytest.mark.parametrize(
+    "readers, writers, copies, lut",
+    [
+        ("a", "a", 1, 0),
+        ("ab", "a", 1, 48 * 11 / 2),
+        ("a", "abc", 1, 48 * (11 + 16 + 1)),
+        ("a", "abcde", 1, 48 * 2 * (11 + 16 + 1)),
+        ("b", "a", 2, 0),  # a channel between tasks has a port for each side
+    ],
+)
+def test_functions_that_share_a_memory_take_multiplexers(readers: str, writers: str, copies: int, lut: float) -> None:
+    array = Array("panel", 16, (48, 1728), {0: ("complete", 1)}, copies=copies)
+    array.readers, array.writers = set(readers), set(writers)
+    assert array.port_multiplexers() == lut
