@@ -54,10 +54,6 @@ def report(result: Estimate, depth: int) -> str:
         f"Limits: {LIMIT.lut:.0%} of LUTs and {LIMIT.ff:.0%} of flip-flops of the device, all DSP and BRAM36. "
         "Estimated from the rendered source; --assumptions lists what is assumed."
     )
-    lines.append(
-        f"Not in the total: about {result.shared_lut:,.0f} LUTs of multiplexers in front of memories that several "
-        "functions use."
-    )
     lines += [f"warning: {fault}" for fault in result.faults]
     return "\n".join(lines)
 
@@ -67,14 +63,7 @@ def summary(result: Estimate) -> dict[str, object]:
     counts = {name: {"used": round(used, 1), "limit": limit} for name, (used, limit) in margins(result).items()}
     modules = [{"depth": row.depth, "name": row.name, **asdict(row.total)} for row in result.rows]
     fits = all(count["used"] <= count["limit"] for count in counts.values())
-    return {
-        "part": result.part,
-        "fits": fits,
-        **counts,
-        "modules": modules,
-        "warnings": result.faults,
-        "shared_lut": round(result.shared_lut),
-    }
+    return {"part": result.part, "fits": fits, **counts, "modules": modules, "warnings": result.faults}
 
 
 def assumptions() -> str:

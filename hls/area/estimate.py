@@ -12,7 +12,7 @@ from pathlib import Path
 from hls import render
 from hls.area.assumptions import A
 from hls.area.leaves import scales
-from hls.area.memory import bram36
+from hls.area.memory import Array, bram36
 from hls.area.module import Module
 from hls.area.reader import Reader
 from hls.lint.check import Options, unit_of
@@ -45,8 +45,6 @@ class Estimate:
     rows: list[Row]
     faults: list[str]
     """Accesses that memories have no ports for."""
-    shared_lut: float = 0.0
-    """LUTs of multiplexers in front of memories that several functions use; not in the total."""
 
     @property
     def total(self) -> Resources:
@@ -77,19 +75,25 @@ def of_kernel(source: Path, top: str, config: HardwareConfig) -> Estimate:
     unit = unit_of(source, Options())
     reader = Reader(unit, top, config.clock_mhz, scales())
     rows = list(_rows(reader.top, reader.period, 0))
-    ports = list(_interface(unit.source.pragmas, reader.top))
-    whole = sum((port.total for port in ports), rows[0].total)
     arrays = {array for _, module in reader.top.walk() for array in module.arrays}
     faults = sorted({fault for array in arrays for fault in array.faults()})
-    shared = sum(array.port_multiplexers() for array in arrays)
+    ports = [*_interface(unit.source.pragmas, reader.top), *_shared_ports(arrays)]
+    whole = sum((port.total for port in ports), rows[0].total)
     top_row = Row(0, rows[0].name, rows[0].own, whole)
-    return Estimate(config.name, config.part, [top_row, *ports, *rows[1:]], faults, shared)
+    return Estimate(config.name, config.part, [top_row, *ports, *rows[1:]], faults)
 
 
 def _rows(module: Module, period: float, depth: int) -> Iterator[Row]:
     yield Row(depth, module.name, module.own(period), module.total(period))
     for child in module.children.values():
         yield from _rows(child, period, depth + 1)
+
+
+def _shared_ports(arrays: set[Array]) -> Iterator[Row]:
+    """Multiplexers in front of memories that several functions use."""
+    shared = Resources(lut=sum(array.port_multiplexers() for array in arrays))
+    if shared.lut:
+        yield Row(1, "ports of shared memories", shared, shared)
 
 
 def _interface(pragmas: list[RawPragma], top: Module) -> Iterator[Row]:
@@ -146,4 +150,4 @@ def _key(files: dict[str, str]) -> str:
 
 def _from_dict(found: dict) -> Estimate:
     rows = [Row(r["depth"], r["name"], Resources(**r["own"]), Resources(**r["total"])) for r in found["rows"]]
-    return Estimate(found["name"], found["part"], rows, found["faults"], found["shared_lut"])
+    return Estimate(found["name"], found["part"], rows, found["faults"])

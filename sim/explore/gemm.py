@@ -25,7 +25,7 @@ PASS_DEPTH = 2
 UPDATE_DEPTH = 40
 """Cycles from a word to where it is written, as it is or with the weight that it updates."""
 STORE_DEPTH = 4
-MOST_HELD_TILES = 4
+MOST_HELD_TILES = 3
 """Column tiles that `load_weights` brings at most."""
 HANDSHAKE = 2
 WIDE_LANES = LANES // 2

@@ -120,37 +120,48 @@ constexpr int kMostFetched = 8;
 using FetchedWords = word_t[kMostFetched * kInstructionWords];
 
 struct Fetched {
-    int first;  // instruction
-    int count;
+    unsigned address;  // of the next instruction to fetch
+    u6 place;          // of the next one to run, among those on chip
+    u6 left;           // of them
+    unsigned behind;   // that are not fetched yet
 };
 
-inline Fetched nothing_fetched() {
+inline Fetched nothing_fetched(unsigned program, int instructions) {
     Fetched fetched;
-    fetched.first = 0;
-    fetched.count = 0;
+    fetched.behind = unsigned(instructions);
+    fetched.address = program + kInstructionWords;  // behind the header
+    fetched.place = 0;
+    fetched.left = 0;
     return fetched;
 }
 
-// Fetch instructions from `next` on, of a program of so many, unless it is on chip.
-inline void fetch(const word_t* mem, unsigned program, int next, int instructions, FetchedWords& words, Fetched& fetched) {
-    if (next < fetched.first + fetched.count) return;
-    fetched.first = next;
-    fetched.count = smaller(kMostFetched, instructions - next);
-    const unsigned address = program + unsigned(next + 1) * kInstructionWords;  // behind the header
+// Have the next instruction on chip.
+inline void fetch(const word_t* mem, FetchedWords& words, Fetched& fetched) {
+    if (fetched.left != 0) return;
+    const int count = fetched.behind / kMostFetched != 0 ? int(kMostFetched) : int(fetched.behind % kMostFetched);
+    fetched.place = 0;
+    fetched.left = u6(unsigned(natural<4>(unsigned(count))));
+    fetched.behind -= unsigned(count);
 fetch:
-    for (int w = 0; w < fetched.count * kInstructionWords; ++w) {
+    for (int w = 0; w < natural<4>(unsigned(count)) * kInstructionWords; ++w) {
 #pragma HLS loop_tripcount max = 64
         PIPELINE(w == 0, 1, kReadLatency);
-        words[w] = read_word<0>(mem, address + unsigned(w));
+        words[w] = read_word<0>(mem, fetched.address + unsigned(w));
     }
+    fetched.address += kMostFetched * kInstructionWords;
 }
 
-// The fields of a fetched instruction.
-inline void unpack(const FetchedWords& words, int place, unsigned fields[kFields]) {
+inline void advance(Fetched& fetched) {
+    fetched.place = u6(fetched.place + 1);
+    fetched.left = u6(fetched.left - 1);
+}
+
+// The fields of the next instruction.
+inline void unpack(const FetchedWords& words, const Fetched& fetched, unsigned fields[kFields]) {
 unpack:
     for (int w = 0; w < kInstructionWords; ++w) {
         PIPELINE(w == 0, 1, 2);
-        const word_t word = words[kInstructionWords * natural<4>(unsigned(place)) + w];
+        const word_t word = words[kInstructionWords * natural<4>(fetched.place) + w];
         for (int lane = 0; lane < kWideLanes; ++lane) {
 #pragma HLS unroll
             fields[kWideLanes * w + lane] = unsigned(u32(get32(word, lane)));

@@ -163,8 +163,8 @@ struct Progress {
 
 // Run at most so many instructions, up to the next one of the attention unit. Beside that unit, whose statistics are not
 // entered yet, exponents must wait.
-inline void run_instructions(word_t* mem0, word_t* mem1, word_t* mem2, unsigned window_words, unsigned program, int slot_count,
-                             int instructions, int most, bool is_beside, FetchedWords& fetched_words, Fetched& fetched, const Progress& from, Progress& to, RowPanel& panel, KeptColumns& kept, Held& held, Slots& slots) {
+inline void run_instructions(word_t* mem0, word_t* mem1, word_t* mem2, unsigned window_words, int slot_count,
+                             int most, bool is_beside, FetchedWords& fetched_words, Fetched& fetched, const Progress& from, Progress& to, RowPanel& panel, KeptColumns& kept, Held& held, Slots& slots) {
 #pragma HLS inline off
     to = from;
     to.has_attention = false;
@@ -173,8 +173,8 @@ instructions:
 #pragma HLS loop_tripcount max = 2048
         unsigned fields[kFields];
 #pragma HLS array_partition variable=fields type=cyclic factor=4
-        fetch(mem0, program, to.next, instructions, fetched_words, fetched);
-        unpack(fetched_words, to.next - fetched.first, fields);
+        fetch(mem0, fetched_words, fetched);
+        unpack(fetched_words, fetched, fields);
         const Instruction in = decode(fields);
         if (is_beside && in.opcode == kOpExponentUpdate) break;
         STRAIGHT(kDispatchCycles);
@@ -186,16 +186,17 @@ instructions:
         execute(mem0, mem1, mem2, in, panel, kept, held, slots);
         MARK_INSTRUCTION();
         ++to.next;
+        advance(fetched);
     }
 }
 
 // An instruction of the attention unit, on ports of its own, and beside it those behind it.
-inline void run_sides(word_t* mem0, word_t* mem1, word_t* mem2, word_t* mem3, word_t* mem4, unsigned window_words, unsigned program,
-                      int slot_count, int instructions, int most, FetchedWords& fetched_words, Fetched& fetched, const Progress& from, Progress& to, RowPanel& panel, KeptColumns& kept, Held& held, Slots& slots, const AttentionJob& job,
+inline void run_sides(word_t* mem0, word_t* mem1, word_t* mem2, word_t* mem3, word_t* mem4, unsigned window_words,
+                      int slot_count, int most, FetchedWords& fetched_words, Fetched& fetched, const Progress& from, Progress& to, RowPanel& panel, KeptColumns& kept, Held& held, Slots& slots, const AttentionJob& job,
                       AttentionStatistics& statistics) {
 #pragma HLS inline off
     SIDES();
-    ONE_SIDE(run_instructions(mem0, mem1, mem2, window_words, program, slot_count, instructions, most, job.runs, fetched_words, fetched, from, to, panel, kept, held, slots));
+    ONE_SIDE(run_instructions(mem0, mem1, mem2, window_words, slot_count, most, job.runs, fetched_words, fetched, from, to, panel, kept, held, slots));
     OTHER_SIDE(attend(mem3, mem4, job, statistics), job.runs);
 }
 
@@ -216,7 +217,7 @@ inline int run_program(word_t* mem0, word_t* mem1, word_t* mem2, word_t* mem3, w
     AttentionStatistics statistics;
     FetchedWords fetched_words;
 #pragma HLS bind_storage variable=fetched_words type=ram_s2p impl=lutram
-    Fetched fetched = nothing_fetched();
+    Fetched fetched = nothing_fetched(program, instructions);
     RowPanel panel;  // on chip from one instruction to the next
 #pragma HLS array_partition variable=panel type=complete dim=1
 #pragma HLS array_partition variable=panel type=complete dim=2
@@ -232,7 +233,7 @@ sides:
 #pragma HLS loop_tripcount max = 2048
         const Progress before = progress;
         const int most = job.runs ? int(before.attention.beside) : instructions - before.next;
-        run_sides(mem0, mem1, mem2, mem3, mem4, window_words, program, slot_count, instructions, most, fetched_words, fetched, before, progress, panel, kept, held, slots, job, statistics);
+        run_sides(mem0, mem1, mem2, mem3, mem4, window_words, slot_count, most, fetched_words, fetched, before, progress, panel, kept, held, slots, job, statistics);
         if (job.runs && before.attention.opcode == kOpAttention) record_attention(before.attention, job, statistics, slots);
         if (job.runs && before.attention.opcode != kOpAttention) record_attention_backward(before.attention, job, statistics, slots);
         if (progress.has_ended) break;
@@ -240,6 +241,7 @@ sides:
         if (progress.has_attention) {
             job = attention_job_of(progress.attention, slots);
             ++progress.next;
+            advance(fetched);
         }
     }
     index = unsigned(progress.next);

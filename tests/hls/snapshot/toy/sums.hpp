@@ -11,21 +11,8 @@ constexpr int kSumDistance = 4;  // cycles between two additions to one sum, at 
 using ColumnSums = acc_t[2 * kMaxWords][kLanes];
 inline int place_of(int kind, int word) { return natural<6>(unsigned(kind * kMaxWords + word)); }
 
-inline void clear(ColumnSums& sums, int words) {
-#pragma HLS inline
-clear_sums:
-    for (int w = 0; w < words; ++w) {
-#pragma HLS loop_tripcount max = 32
-        PIPELINE(w == 0, 1, 2);
-        for (int kind = 0; kind < 2; ++kind) {
-#pragma HLS unroll
-            for (int lane = 0; lane < kLanes; ++lane) {
-#pragma HLS unroll
-                sums[place_of(kind, w)][lane] = 0;
-            }
-        }
-    }
-}
+// Whether a row is the first of its kind: sums begin with it.
+inline bool opens_sums(int row, int split) { return row == 0 || row == split; }
 
 // How the sums over patch rows and over class rows are joined: those from kind `first` on.
 struct Contraction {

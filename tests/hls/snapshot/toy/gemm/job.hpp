@@ -138,7 +138,7 @@ inline int pair_of(int step) { return natural<kPanelPlaceBits>(unsigned(step)) /
 inline int place_in_pair(int step) { return step & (kPair - 1); }
 
 // Most column tiles that a job leaves on chip for another one: as many as have room beside each other.
-constexpr int kMostHeldTiles = 4;
+constexpr int kMostHeldTiles = 3;
 inline int tiles_that_stay(const GemmJob& job) {
     const int pairs = pairs_of(job.segment[0].count);
     int tiles = 1;

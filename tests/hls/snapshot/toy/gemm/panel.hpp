@@ -17,8 +17,8 @@ struct HeldMatrix {
     unsigned address;
     u17 pitch;
     bool is_across;  // the contraction runs across its rows
-    i20 rows;        // of the first operand; columns of the second one
-    i20 start, length;  // of the contraction
+    i18 rows;   // of the first operand; columns of the second one
+    i18 start, length;  // of the contraction
 };
 
 inline HeldMatrix held_matrix(bool is_there, const Matrix& matrix, int rows, int length) {
@@ -76,9 +76,10 @@ struct PanelPlace {
 };
 
 inline PanelPlace place_of_row(int row) {
-    const int word = natural<kPanelPlaceBits>(unsigned(row)) / kLanes;
+    const int in_panel = natural<6>(unsigned(row));
+    const int word = in_panel / kLanes;
     PanelPlace place;
-    place.lane = u8(unsigned(row) % kLanes);
+    place.lane = u8(unsigned(in_panel) % kLanes);
     place.bank = u8(unsigned(bank_of(word)));
     place.index = i16(group_of(word) * kChunkPairs);
     return place;

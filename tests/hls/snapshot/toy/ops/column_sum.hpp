@@ -21,10 +21,11 @@ add_rows:
 #pragma HLS dependence variable=sums type=inter direction=raw distance=4 dependent=true
         if (at.word < blocks.words) {
             const int sums_of = place_of(row_kind(first + at.row, split), at.word);
+            const bool opens = opens_sums(first + at.row, split);
             const word_t dy = stream[place];
             for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-                sums[sums_of][lane] = acc_t(i32(sums[sums_of][lane]) + get16(dy, lane));
+                sums[sums_of][lane] = acc_t((opens ? i32(0) : i32(sums[sums_of][lane])) + get16(dy, lane));
             }
             place = natural<8>(unsigned(place + 1));
         }
@@ -169,7 +170,6 @@ output_rows:
         const bool is_next = period == 1 || widening.is_all;
         long_rows.pitch = is_next ? dy.pitch : int(unsigned(multiply(u20(unsigned(period)), u17(unsigned(dy.pitch)))));
         const Blocks blocks = cut_streams(widening.is_all ? rows : height, widening.is_all ? n : kLanes * row_words);
-        clear(sums, row_words);
         sum_rows(mem1, mem2, long_rows, blocks, split, widening, sums, statistics);
         store_sums(mem0, mem2, dw, p, held, n, sums, joined, has_accumulate, f_dw, statistics);
     }

@@ -174,7 +174,9 @@ layernorm_backward_sums:
 #pragma HLS dependence variable=gamma_sums type=inter direction=raw distance=4 dependent=true
 #pragma HLS dependence variable=beta_sums type=inter direction=raw distance=4 dependent=true
         if (at.word < blocks.words) {
-            const int sums_of = place_of(row_kind(first_row(blocks, b) + at.row, split), at.word);
+            const int row = first_row(blocks, b) + at.row;
+            const int sums_of = place_of(row_kind(row, split), at.word);
+            const bool opens = opens_sums(row, split);
             const word_t dy = gradients[place];
             const word_t normalised = normals[place];
             if (at.word == 0) {
@@ -191,8 +193,8 @@ layernorm_backward_sums:
                 plain += multiply(gradient, gamma);
                 weighted[0] += multiply(u17(unsigned(to_gamma) & 0xFFFF), gamma);
                 weighted[1] += multiply(i16(to_gamma >> 16), gamma);
-                gamma_sums[sums_of][lane] += to_gamma;
-                beta_sums[sums_of][lane] = acc_t(i33(beta_sums[sums_of][lane]) + gradient);
+                gamma_sums[sums_of][lane] = (opens ? acc_t(0) : gamma_sums[sums_of][lane]) + to_gamma;
+                beta_sums[sums_of][lane] = acc_t((opens ? i33(0) : i33(beta_sums[sums_of][lane])) + gradient);
             }
             kept_gradients[place] = dy;
             kept_normals[place] = normalised;
@@ -357,8 +359,6 @@ row_kinds:
     ColumnSums beta_sums;
 #pragma HLS array_partition variable=gamma_sums type=complete dim=2
 #pragma HLS array_partition variable=beta_sums type=complete dim=2
-    clear(gamma_sums, blocks.words);
-    clear(beta_sums, blocks.words);
     layernorm_backward_blocks(mem0, mem1, mem2, streamed, blocks, split, gammas, gammas_again, f, panel, gamma_sums,
                               beta_sums, observed);
     held.rows = held_matrix(streamed.keeps, dx, rows, n);
