@@ -183,7 +183,8 @@ OPS: tuple[Op, ...] = (
         "pre = round(acc), y = GELU(pre). A linear layer forward; with a residual of `period` rows patch embedding. "
         "The n columns are one part or three of `part` columns, between which `skipped` columns belong to others. "
         "SAME_X: x is what the instruction before read as x or, a layernorm, wrote as y, and nothing has written it "
-        "since, so rows still on chip need not be read. LOADED_W: the last load_weights was of w, and so on.",
+        "since, so rows still on chip need not be read. LOADED_W: the last "
+        "load_weights was of w, and nothing has written it since.",
         flags=("BIAS", "RESIDUAL", "GELU", "SAME_X", "LOADED_W"),
         rules=("split <= rows", "period <= rows", *_PARTS),
         macs="rows * n * k",

@@ -21,6 +21,7 @@ BLOCK_FILL = 20
 GEMM_FILL = 700
 """Those of a GEMM, beside its first loads."""
 ATTENTION_PORTS = 2
+"""Memory ports of the attention unit, a word a cycle each."""
 PASSES = 2
 """Of attention: scores and values."""
 SELECTION_FILL = 500
@@ -31,7 +32,15 @@ KEYS_FILL = 35
 
 @dataclass(frozen=True)
 class AttentionShape:
-    """Of one image: `keys` of a patch query, the class key included; `dim` of a token."""
+    """Of one image.
+
+    Attributes:
+        tokens: those that have keys and values, the class token included.
+        queries: all tokens, or the class token alone.
+        keys: of a patch query, the class key included.
+        dim: elements of a token.
+        head_dim: elements of a head, padding included.
+    """
 
     tokens: int
     queries: int
@@ -41,24 +50,20 @@ class AttentionShape:
 
 
 def head_groups(config: HardwareConfig, heads: int, shape: AttentionShape) -> tuple[range, ...]:
-    """The fastest way to cut the heads, in order."""
+    """The fastest way to cut `heads` heads: ranges of them, in order, one where nothing is gained."""
 
     @cache
     def best(first: int, count: int) -> tuple[float, tuple[range, ...]]:
-        """Cycles from the start of attention of this group on, and the groups from it on."""
-        own, end = attention(config, count, shape), first + count
-        group = range(first, end)
-        ways: list[tuple[float, tuple[range, ...]]] = [(own, (group,))] if end == heads else []
+        """Cycles from the start of attention of `count` heads from `first` on, and the groups behind them."""
+        own, end = attention(config, count, shape) if count else 0.0, first + count
+        ways: list[tuple[float, tuple[range, ...]]] = [(own, ())] if end == heads else []
         for size in range(1, heads - end + 1):
             rest, groups = best(end, size)
-            ways.append((max(own, projections(config, size, shape)) + rest, (group, *groups)))
+            cycles = max(own, projections(config, size, shape)) + rest
+            ways.append((cycles, (range(end, end + size), *groups)))
         return min(ways, key=lambda way: (way[0], len(way[1])))
 
-    ways = []
-    for size in range(1, heads + 1):
-        cycles, groups = best(0, size)
-        ways.append((cycles + projections(config, size, shape), groups))
-    return min(ways, key=lambda way: (way[0], len(way[1])))[1]
+    return best(0, 0)[1]
 
 
 def passes_apart(

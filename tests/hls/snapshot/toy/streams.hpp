@@ -59,7 +59,7 @@ inline Shares shares_of(const Blocks& blocks, bool in_thirds, bool in_lanes) {
 
 inline int second_rows(const Shares& shares, int b) {
     const int rows = natural<9>(unsigned(rows_in(shares.blocks, b)));
-    if (shares.in_thirds) return natural<8>(unsigned(larger(0, rows - shares.two_thirds)));  // never a multiple of eight
+    if (shares.in_thirds) return natural<8>(unsigned(larger(0, rows - shares.two_thirds)));  // which are no multiple of eight
     const int half = rows >> 1;
     const bool is_even = ((rows ^ half) & 1) == 0;  // the first part
     return natural<8>(unsigned(half - (shares.in_lanes && is_even ? 1 : 0)));

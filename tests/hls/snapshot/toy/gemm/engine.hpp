@@ -95,14 +95,14 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& made, 
     job.column_tiles = job.parts == 1 ? tiles : kColumnParts * tiles;
     const int stay = tiles_that_stay(job);
     if (job.only_columns) job.column_tiles = stay;
-    job.has_rows = job.only_columns || (job.may_have_rows && is_same(held.rows, rows_of(job)));
+    job.has_rows = job.only_columns || (job.may_have_rows && is_same(held.rows, held_rows_of(job)));
     job.keeps_columns = job.chunks == 1 && short_product(job.column_tiles, pairs_of(job.segment[0].count)) <= kKeptPairs;
     job.held_tiles = 0;
-    if (job.may_have_columns && is_same(held.columns, columns_of(job)))
+    if (job.may_have_columns && is_same(held.columns, held_columns_of(job)))
         job.held_tiles = job.form == kTn ? int(job.column_tiles) : stay;
-    if (!job.only_columns) held.rows = rows_of(job);
+    if (!job.only_columns) held.rows = held_rows_of(job);
     const bool holds_columns = job.only_columns || (job.form == kTn && job.keeps_columns);
-    held.columns = holds_columns ? columns_of(job) : no_matrix();
+    held.columns = holds_columns ? held_columns_of(job) : no_matrix();
     WaitingSums waiting0;
     WaitingSums waiting1;
 #pragma HLS array_reshape variable=waiting0 type=complete dim=2

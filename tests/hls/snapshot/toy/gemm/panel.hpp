@@ -1,4 +1,4 @@
-// Rows of the first operand on chip: a panel of them, and what it holds from one instruction to the next.
+// What stays on chip from one instruction to the next: rows of the first operand, a panel of them, and column tiles.
 //
 // What is kept word by word of eight rows (multiply) can also come row by row, eight contraction steps a word, from who
 // makes the rows (layernorm): every lane is a memory of its own.
@@ -53,12 +53,12 @@ inline Held nothing_held() {
     return held;
 }
 
-inline HeldMatrix rows_of(const GemmJob& job) {
+inline HeldMatrix held_rows_of(const GemmJob& job) {
     const bool are_whole = job.form != kTn && job.chunks == 1 && job.rows <= kPanelRows;
     return held_matrix(are_whole, job.first, job.rows, job.segment[0].count);
 }
 
-inline HeldMatrix columns_of(const GemmJob& job) {
+inline HeldMatrix held_columns_of(const GemmJob& job) {
     const bool are_whole = job.form != kNn && job.chunks == 1 && job.parts == 1;
     HeldMatrix held = held_matrix(are_whole, job.second, job.columns, job.segment[0].count);
     held.is_across = job.form == kTn;

@@ -1,4 +1,4 @@
-// acc[i][j] = sum_k x[i][k] * w[j][k] + bias[j] + residual[i % period][j]; y = round(acc), or with GELU pre = round(acc), y = GELU(pre). A linear layer forward; with a residual of `period` rows patch embedding. The n columns are one part or three of `part` columns, between which `skipped` columns belong to others. SAME_X: x is what the instruction before read as x or, a layernorm, wrote as y, and nothing has written it since, so rows still on chip need not be read. LOADED_W: the last load_weights was of w, and so on.
+// acc[i][j] = sum_k x[i][k] * w[j][k] + bias[j] + residual[i % period][j]; y = round(acc), or with GELU pre = round(acc), y = GELU(pre). A linear layer forward; with a residual of `period` rows patch embedding. The n columns are one part or three of `part` columns, between which `skipped` columns belong to others. SAME_X: x is what the instruction before read as x or, a layernorm, wrote as y, and nothing has written it since, so rows still on chip need not be read. LOADED_W: the last load_weights was of w, and nothing has written it since.
 #pragma once
 
 #include "../gemm/engine.hpp"
