@@ -14,7 +14,7 @@ from hls.area import cost as costs
 from hls.area.assumptions import A
 from hls.area.cost import Cost
 from hls.area.module import Branch, Made, Module, Multiplier, Section
-from hls.area.place import Cell
+from hls.area.place import Cell, births
 from hls.area.value import Interval, Value, clip, constant, hull, interval, width
 
 COMPARISONS = {"<", ">", "<=", ">=", "==", "!=", "&&", "||"}
@@ -227,6 +227,7 @@ class Datapath:
         if not self._dry:
             outer.forks.append(sides)
         changes, ends = [], []
+        start = next(births)
         for branch, side in zip(sides, (first, second), strict=True):
             self._branch = branch
             self._journals.append({})
@@ -239,7 +240,8 @@ class Datapath:
                 cell.value = old
         self._branch = outer
         for cell in {**changes[0], **changes[1]}:
-            self._merge(cell, condition, changes[0].get(cell, cell.value), changes[1].get(cell, cell.value), ends)
+            if cell.born < start:  # what a side declares ends with it
+                self._merge(cell, condition, changes[0].get(cell, cell.value), changes[1].get(cell, cell.value), ends)
         return all(ends)
 
     def _merge(self, cell: Cell, condition: Value, a: Value | None, b: Value | None, ends: list[bool]) -> None:

@@ -13,7 +13,7 @@ from hls.area.cost import Cost
 from hls.area.datapath import LONGEST, Datapath
 from hls.area.memory import Array, Kind, Partition
 from hls.area.module import Access, Bank, Module
-from hls.area.place import Cell, Element, Memory, Place, Record, Store, array_shape, bounds_of
+from hls.area.place import Cell, Element, Memory, Place, Record, Store, array_shape, births, bounds_of
 from hls.area.value import Interval, Value, clip, constant, hull, width
 from hls.lint import clang
 from hls.lint.node import Node
@@ -182,18 +182,20 @@ class Memories(Datapath):
         frame: Frame,
         tracked: bool,
         copies: int,
+        born: int | None = None,
     ) -> Place:
         """A variable of a module (None: not counted); a struct's fields are its too, wherever they are first named."""
         shape, element = array_shape(kind)
         dims = dims + shape
+        since = next(births) if born is None else born
 
         def make(inner: str, inner_kind: Any, inner_dims: tuple[int, ...]) -> Place:
-            return self._declare_in(module, inner, inner_kind, inner_dims, frame, tracked, copies)
+            return self._declare_in(module, inner, inner_kind, inner_dims, frame, tracked, copies, since)
 
         bounds = bounds_of(element)
         if not dims:
             if bounds is not None:
-                return Cell(name, bounds)
+                return Cell(name, bounds, born=since)
             if "POINTER" in clang.type_kind(element.get_canonical()):
                 return Memory(name)
             return Record(name, element, make)
@@ -201,7 +203,7 @@ class Memories(Datapath):
         if bounds is not None:
             store.memory = self._memory(module, name, width(*bounds), dims, frame, copies)
             if tracked:
-                store.content = Cell(name, bounds)
+                store.content = Cell(name, bounds, born=since)
         return store
 
     def _memory(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,13 +37,18 @@ def bounds_of(kind: Any) -> Interval | None:
     return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
 
 
+births = itertools.count()
+"""Numbers declarations in their order."""
+
+
 @dataclass(eq=False)
 class Cell:
-    """A scalar variable; `value` None while only its type is known."""
+    """A scalar variable; `value` is None while only its type is known, `born` tells which was declared first."""
 
     name: str
     bounds: Interval
     value: Value | None = None
+    born: int = field(default_factory=lambda: next(births))
 
 
 @dataclass(eq=False)

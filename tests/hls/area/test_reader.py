@@ -213,6 +213,12 @@ inline int leaf_@(int a, int b) { return a + b; }
     "cases": SWITCH,
     "jump": JUMP.replace("LEAVE", "break"),
     "no_jump": JUMP.replace("LEAVE", "out[2] = 1"),
+    "chosen": sums("if (y[c] > 0) sum = x[c] + y[c];"),
+    "chosen_by_way_of_a_local": sums("if (y[c] > 0) { int part = x[c]; part += y[c]; sum = part; }"),
+    "either": sums("int part; if (y[c] > 0) part = x[c]; else part = y[c] + 1; sum = part;"),
+    "either_of_a_field": sums(
+        "Pair part; if (y[c] > 0) part.first = x[c]; else part.first = y[c] + 1; sum = part.first;"
+    ),
     "lanes_of_table": LANES_OF_TABLE.replace("NUMBERS", ", ".join(map(str, range(256)))),
     "table": TABLE.replace("NUMBERS", ", ".join(map(str, range(256)))),
 }
@@ -237,6 +243,7 @@ typedef ap_int<48> acc_t;
 typedef ap_int<64> wide_t;
 using Buffer = i16[512][16];
 struct Store { i16 word[2][512]; };
+struct Pair { int first, second; };
 """
 
 
@@ -389,6 +396,12 @@ def test_a_shared_instance_does_what_any_of_its_calls_asks(kernels: dict[str, Mo
 
 def test_what_a_jump_leaves_behind_is_not_chosen_between(kernels: dict[str, Module]) -> None:
     assert kernels["jump"].own(PERIOD).lut + 16 <= kernels["no_jump"].own(PERIOD).lut
+
+
+def test_what_a_branch_declares_ends_with_it(kernels: dict[str, Module]) -> None:
+    """But not a field of what was declared before, though it is first named there."""
+    assert sum_luts(kernels, "chosen_by_way_of_a_local") == sum_luts(kernels, "chosen")
+    assert sum_luts(kernels, "either_of_a_field") == sum_luts(kernels, "either") > sum_luts(kernels, "chosen") + 4
 
 
 def multipliers(module: Module) -> list[tuple[str, Multiplier]]:
