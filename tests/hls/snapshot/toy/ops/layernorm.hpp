@@ -24,9 +24,6 @@ struct Moments {
     u6 fraction;
 };
 
-// Offsets of y at the fraction of gamma * normalised, by word and lane.
-using MovedBetas = acc_t[kMaxWords][kLanes];
-
 // Two rows at once, one of each share of a block. With the saved rows there are four streams for three ports: those of
 // the first share have one each, those of the second, which is a third then, the last one, one after the other.
 constexpr int kNormWays = 2;
@@ -40,6 +37,7 @@ struct LayerNormJob {
     bool keeps;  // y on chip as well: the next GEMM may read it
     wide_t epsilon;
     int f_normalised, f_gamma, f_y;
+    PowerShift beta;  // to the fraction of gamma * normalised
 };
 
 // rstd of the last rows, on its way to a whole word.
@@ -131,7 +129,7 @@ layernorm_moments:
 
 inline void layernorm_rows(const word_t kept_first[kStreamWords], const word_t kept_second[kStreamWords],
                            const Moments moments_first[kStreamRows], const Moments moments_second[kStreamRows],
-                           const LayerNormJob& job, int b, const word_t gammas[kMaxWords], const MovedBetas& betas,
+                           const LayerNormJob& job, int b, const word_t gammas[kMaxWords], const word_t betas[kMaxWords],
                            word_t y_first[kStreamWords], word_t y_second[kStreamWords], word_t saved_first[kStreamWords],
                            word_t saved_second[kStreamWords], RowPanel& panel, Observed& normalised_observed,
                            Statistics& y_statistics) {
@@ -172,6 +170,12 @@ layernorm_rows:
             kept[1] = place_of_row(second_part.first + at.row);
         }
         const word_t gamma = gammas[at.word];
+        acc_t beta[kLanes];
+#pragma HLS array_partition variable=beta type=complete
+        for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+            beta[lane] = acc_t(shift_by_power(get16(betas[at.word], lane), job.beta));
+        }
         const int all_lanes = lanes_in(job.blocks, at.word);
         Seen y_seen = nothing_seen();
         int saturations = 0;
@@ -195,7 +199,7 @@ layernorm_rows:
             saturations += seen.saturations;
             for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
-                scaled[lane] = affine(get16(gamma, lane), get16(normalised[way], lane), betas[at.word][lane]);
+                scaled[lane] = affine(get16(gamma, lane), get16(normalised[way], lane), beta[lane]);
             }
             y[way] = fit_word(scaled, lanes, to_y, y_seen);
             if (ends_row(at, job.blocks)) observe_peak(normalised_observed, u49(row_bits[way]), fraction, 0);
@@ -274,7 +278,7 @@ store_kinds:
 }
 
 inline void layernorm_blocks(word_t* mem0, word_t* mem1, word_t* mem2, const LayerNormJob& job, int blocks,
-                             const word_t gammas[kMaxWords], const MovedBetas& betas, RowPanel& panel,
+                             const word_t gammas[kMaxWords], const word_t betas[kMaxWords], RowPanel& panel,
                              Observed& normalised_observed, Statistics& y_statistics) {
     RstdLine line;
     line.word = zero_word();
@@ -330,19 +334,6 @@ layernorm_blocks:
     }
 }
 
-// Once an instruction, so one unit does it.
-inline void move_betas(const word_t betas[kMaxWords], int words, int shift, MovedBetas& moved) {
-    const PowerShift by = power_shift_of(larger(shift, -kMaxAlign));
-move_betas:
-    for (int i = 0; i < kLanes * words; ++i) {
-#pragma HLS loop_tripcount max = 256
-        PIPELINE(i == 0, 1, kVectorDepth);
-        const unsigned element = unsigned(natural<14>(unsigned(i)));
-        const unsigned lane = element % kLanes;
-        moved[element / kLanes][lane] = acc_t(shift_by_power(get16(betas[element / kLanes], int(lane)), by));
-    }
-}
-
 inline void layernorm(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction& in, RowPanel& panel, Held& held,
                       Slots& slots) {
     const Matrix x = operand(in, 0);
@@ -374,15 +365,13 @@ inline void layernorm(word_t* mem0, word_t* mem1, word_t* mem2, const Instructio
     job.f_normalised = slots.f[normalised.slot];
     job.f_gamma = slots.f[gamma.slot];
     job.f_y = slots.f[y.slot];
+    job.beta = power_shift_of(larger(slots.f[beta.slot] - job.f_gamma - job.f_normalised, -kMaxAlign));
     word_t gammas[kMaxWords];
     word_t betas[kMaxWords];
-    MovedBetas moved;
-#pragma HLS array_partition variable=moved type=complete dim=2
     load_two_rows(mem0, gamma.address, mem1, beta.address, job.blocks.words, gammas, betas);
-    move_betas(betas, job.blocks.words, slots.f[beta.slot] - job.f_gamma - job.f_normalised, moved);
     Observed normalised_observed = nothing_observed();
     Statistics y_statistics = no_statistics();
-    layernorm_blocks(mem0, mem1, mem2, job, job.blocks.count, gammas, moved, panel, normalised_observed, y_statistics);
+    layernorm_blocks(mem0, mem1, mem2, job, job.blocks.count, gammas, betas, panel, normalised_observed, y_statistics);
     held.rows = held_matrix(job.keeps, y, rows, n);
     record(slots, normalised.slot, normalised_observed);
     record(slots, y.slot, y_statistics, job.f_gamma + job.f_normalised);
