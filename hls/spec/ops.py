@@ -169,7 +169,7 @@ OPS: tuple[Op, ...] = (
         "gemm_nt",
         1,
         "gemm",
-        ("rows", "split", "n", "k", "period", "part", "skipped"),
+        ("rows", "split", "n", "k", "period", "part", "skipped", "next_n", "next_k"),
         (
             _read("x", "rows", "k"),
             _read("w", "skipped + n", "k"),
@@ -177,16 +177,20 @@ OPS: tuple[Op, ...] = (
             _read("residual", "period", "skipped + n", flag="RESIDUAL"),
             _write("y", "rows", "skipped + n"),
             _write("pre", "rows", "skipped + n", flag="GELU"),
+            _read("next_w", "next_n", "next_k", Slot.NONE, flag="NEXT_W"),
         ),
-        _GEMM_LIMITS | {"period": (1, "max_rows"), "part": (1, "max_rows"), "skipped": (0, "max_rows")},
+        _GEMM_LIMITS
+        | {"period": (1, "max_rows"), "part": (1, "max_rows"), "skipped": (0, "max_rows")}
+        | {"next_n": (0, "max_rows"), "next_k": (0, "max_contraction")},
         "acc[i][j] = sum_k x[i][k] * w[j][k] + bias[j] + residual[i % period][j]; y = round(acc), or with GELU "
         "pre = round(acc), y = GELU(pre). A linear layer forward; with a residual of `period` rows patch embedding. "
         "The n columns are one part or three of `part` columns, between which `skipped` columns belong to others. "
         "SAME_X: x is what the instruction before read as x or, a layernorm, wrote as y, and nothing has written it "
-        "since, so rows still on chip need not be read. LOADED_W: the last "
-        "load_weights was of w, and nothing has written it since.",
-        flags=("BIAS", "RESIDUAL", "GELU", "SAME_X", "LOADED_W"),
-        rules=("split <= rows", "period <= rows", *_PARTS),
+        "since, so rows still on chip need not be read. NEXT_W: the first rows of next_w, of a gemm_nt behind, come on "
+        "chip while the last sums are finished. LOADED_W: w was that of the instruction of this unit before, and "
+        "nothing has written it since; of several parts, the first one's rows count.",
+        flags=("BIAS", "RESIDUAL", "GELU", "SAME_X", "NEXT_W", "LOADED_W"),
+        rules=("split <= rows", "period <= rows", *_PARTS, "NEXT_W == (next_n > 0)", "NEXT_W == (next_k > 0)"),
         macs="rows * n * k",
     ),
     Op(
@@ -526,16 +530,6 @@ OPS: tuple[Op, ...] = (
         "code, 0): numerics.md.",
         flags=("DECAY",),
         immediates=("average_shift",),
-    ),
-    Op(
-        "load_weights",
-        23,
-        "gemm",
-        ("n", "k"),
-        (_read("w", "n", "k", Slot.NONE),),
-        {"n": (1, "max_rows"), "k": (1, "max_contraction")},
-        "Writes nothing: the first rows of w come on chip, for a gemm_nt with LOADED_W. Beside attention that costs no "
-        "time.",
     ),
 )
 

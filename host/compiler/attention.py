@@ -8,7 +8,7 @@ from hls.spec.formats import EXPONENTIAL_BITS, scale_mantissa
 from hls.spec.pieces import PARTS
 from host.compiler.emitter import Emitter, Rows
 from host.compiler.heads import AttentionShape, head_groups, passes_apart, selection
-from host.compiler.layers import linear, linear_of_columns, load_weights, norm
+from host.compiler.layers import linear, linear_of_columns, norm
 from host.compiler.selector import choose
 from host.layout import skip_columns, skip_rows
 
@@ -17,8 +17,7 @@ VALUES = 2
 
 
 def attention_forward(e: Emitter, index: int) -> None:
-    """Norm, projections and attention of block `index`, and what the next block's selector chooses by its map. The
-    first weights of the projection behind it come on chip."""
+    """Norm, projections and attention of block `index`, and what the next block's selector chooses by its map."""
     groups = _groups(e, index)
     if len(groups) > 1:
         _attention_by_heads(e, index, groups)
@@ -27,8 +26,6 @@ def attention_forward(e: Emitter, index: int) -> None:
     else:
         before_attention(e, index, e.rows(index))
         attention(e, index)
-        with e.beside():
-            _load_projection(e, index)
         choose(e, index + 1)
     if e.train and index == e.model.depth - 1:
         _attention_variance(e, index)
@@ -53,11 +50,9 @@ def _attention_by_heads(e: Emitter, index: int, groups: tuple[range, ...]) -> No
     _project(e, index, groups[0], parts=PARTS)
     for heads, behind in zip(groups, [*groups[1:], None], strict=True):
         _attention(e, index, range(1), heads)
-        with e.beside():
-            if behind is not None:
+        if behind is not None:
+            with e.beside():
                 _project(e, index, behind, parts=PARTS)
-            else:
-                _load_projection(e, index)
 
 
 def _attention_by_passes(e: Emitter, index: int) -> None:
@@ -72,7 +67,6 @@ def _attention_by_passes(e: Emitter, index: int) -> None:
     _attention(e, index, images, heads, ("VALUES",))
     with e.beside():
         choose(e, index + 1)
-        _load_projection(e, index)
 
 
 def _groups(e: Emitter, index: int) -> tuple[range, ...]:
@@ -103,10 +97,6 @@ def _project(e: Emitter, index: int, heads: range, *, parts: int = 1) -> None:
     block, width = f"blocks.{index}.", e.model.padded_head_dim
     x, y, own = e.matrix(block + "norm1"), e.matrix(block + "attn.qkv"), range(heads.start * width, heads.stop * width)
     linear_of_columns(e, block + "attn.qkv", x, y, e.rows(index), own, parts=parts)
-
-
-def _load_projection(e: Emitter, index: int) -> None:
-    load_weights(e, f"blocks.{index}.attn.proj")
 
 
 def _attention(

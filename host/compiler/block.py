@@ -11,15 +11,15 @@ from host.compiler.update import update_summed
 def block_forward(e: Emitter, index: int) -> None:
     """Norm, attention, residual; norm, MLP with GELU, residual."""
     attention_forward(e, index)
-    behind_attention(e, index, e.rows_after(index), is_loaded=True)
+    behind_attention(e, index, e.rows_after(index))
 
 
-def behind_attention(e: Emitter, index: int, rows: Rows, *, is_loaded: bool = False) -> None:
-    """Projection, whose first weights may be on chip, and residual; norm, MLP with GELU, residual of some rows."""
+def behind_attention(e: Emitter, index: int, rows: Rows) -> None:
+    """Projection and residual; norm, MLP with GELU, residual of some rows."""
     block, middle = f"blocks.{index}.", e.matrix(f"blocks.{index}.after_attn")
     linear(
         e, block + "attn.proj", e.matrix(block + "attn.context"), middle, rows,
-        residual=e.matrix(e.input_of(index)), is_loaded=is_loaded,
+        residual=e.matrix(e.input_of(index)),
     )  # fmt: skip
     norm(e, block + "norm2", block + "after_attn", rows)
     hidden = e.matrix(block + "mlp.gelu")

@@ -19,7 +19,7 @@ ATTENTION_FILL = 1700
 BLOCK_FILL = 20
 """Those in which two queries a lane begin and end."""
 GEMM_FILL = 700
-"""Those of a GEMM, beside its first loads."""
+"""Those of a GEMM, which finds its first weights on chip."""
 ATTENTION_PORTS = 2
 """Memory ports of the attention unit, a word a cycle each."""
 PASSES = 2
@@ -93,7 +93,7 @@ def projections(config: HardwareConfig, heads: int, shape: AttentionShape, *, pa
     column_tiles = parts * -(-heads * shape.head_dim // config.column_tile)
     turn = max(-(-shape.dim // 2), config.row_tile * config.column_tile // LANES)
     load = shape.dim * config.column_tile / LANES / config.ports
-    return GEMM_FILL + load + column_tiles * max(load, -(-shape.tokens // config.row_tile) * turn)
+    return GEMM_FILL + column_tiles * max(load, -(-shape.tokens // config.row_tile) * turn)
 
 
 def selection(config: HardwareConfig, images: int, tokens: int, keep: int, *, lists: bool) -> float:

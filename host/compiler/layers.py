@@ -20,11 +20,9 @@ def linear(
     residual: Matrix | None = None,
     period: int | None = None,
     pre: Matrix | None = None,
-    is_loaded: bool = False,
 ) -> None:
     """y = x w^T + bias of the layer `name`, + `residual`; with `pre`, y = GELU(pre). With `period` the residual has so
-    many rows and repeats; else all are matrices of the whole tensor, of which these rows are taken. `is_loaded`:
-    `load_weights` has brought w."""
+    many rows and repeats; else all are matrices of the whole tensor, of which these rows are taken."""
     weight = e.layout.tensors[f"{name}.weight"]
     operands = _layer_operands(e, name, x, y, rows)
     flags: tuple[str, ...] = ("BIAS",)
@@ -36,12 +34,10 @@ def linear(
         flags += ("GELU",)
     if e.has_just_made(operands["x"], rows.count, weight.columns):
         flags += ("SAME_X",)
-    if is_loaded:
-        flags += ("LOADED_W",)
     e.emit(
         f"{name} forward", "gemm_nt", operands, flags=flags,
         rows=rows.count, split=rows.classes, n=weight.rows, k=weight.columns, period=period or rows.count,
-        part=weight.rows, skipped=0,
+        part=weight.rows, skipped=0, next_n=0, next_k=0,
     )  # fmt: skip
 
 
@@ -59,14 +55,8 @@ def linear_of_columns(e: Emitter, name: str, x: Matrix, y: Matrix, rows: Rows, o
     e.emit(
         f"{name} forward", "gemm_nt", operands, flags=("BIAS", "SAME_X"),
         rows=rows.count, split=rows.classes, n=parts * len(own), k=weight.columns, period=rows.count,
-        part=len(own), skipped=skipped,
+        part=len(own), skipped=skipped, next_n=0, next_k=0,
     )  # fmt: skip
-
-
-def load_weights(e: Emitter, name: str) -> None:
-    """Bring the first weights of the layer `name` on chip; the next GEMM must be that layer."""
-    weight = e.layout.tensors[f"{name}.weight"]
-    e.emit(f"{name} weights", "load_weights", {"w": e.matrix(f"{name}.weight")}, n=weight.rows, k=weight.columns)
 
 
 def _layer_operands(e: Emitter, name: str, x: Matrix, y: Matrix, rows: Rows) -> dict[str, Matrix]:

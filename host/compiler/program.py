@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hls.spec.instruction import FIELDS, Instruction, assemble, encode
 from hls.spec.legality import check
 from hls.spec.status import SENTENCES, Status
+from host.compiler.ahead import load_ahead
 from host.compiler.block import block_backward, qkv_weight_gradient
 from host.compiler.emitter import Emitter
 from host.compiler.ends import embedding, embedding_backward, head, head_backward, loss
@@ -115,11 +116,11 @@ def _backward(e: Emitter) -> None:
 
 
 def _finish(e: Emitter, slot_table: Region) -> Program:
-    layout = e.layout
-    for instruction, name in zip(e.instructions, e.names, strict=True):
+    layout, instructions = e.layout, load_ahead(e.instructions)
+    for instruction, name in zip(instructions, e.names, strict=True):
         _check_legal(layout, instruction, name)
-    data = assemble(e.instructions, layout.config.hash, slot_table.address, layout.slots.count)
-    return Program(data, tuple(e.instructions), tuple(e.names), slot_table)
+    data = assemble(instructions, layout.config.hash, slot_table.address, layout.slots.count)
+    return Program(data, tuple(instructions), tuple(e.names), slot_table)
 
 
 def _check_legal(layout: Layout, instruction: Instruction, name: str) -> None:

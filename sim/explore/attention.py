@@ -14,7 +14,8 @@ PASSES = frozenset({"SCORES", "VALUES"})
 
 
 def features(instruction: Instruction, config: HardwareConfig) -> NDArray[np.float64]:
-    """[4] of an instruction: itself, its (image, head) units, their rows to load, their steps in all lanes.
+    """[5] of an instruction: itself, its (image, head) units, their rows to load, their steps in all lanes; what its
+    map has beside that, which is added up over the heads and stored behind the last one.
 
     An instruction of one pass instead of both has half of each unit.
     """
@@ -24,4 +25,5 @@ def features(instruction: Instruction, config: HardwareConfig) -> NDArray[np.flo
     keys = 1 + d["key_count"] if "SPARSE" in instruction.flags else tokens
     patch_queries = d["queries"] - 1
     steps = tokens + math.ceil(patch_queries / config.lanes) * keys
-    return np.array([1.0, *(share * units * each for each in (1, tokens, steps))])
+    map_elements = d["batch"] * d.get("map_rows", 0) * tokens
+    return np.array([1.0, *(share * units * each for each in (1, tokens, steps)), map_elements])

@@ -17,7 +17,7 @@ from hls.spec.config import HardwareConfig
 from hls.spec.formats import LANES
 
 BURST = 8
-"""Words of a row that a transposing load reads at once."""
+"""Words of a row that a transposing load reads at once, and rows that it reads them of."""
 MULTIPLY_DEPTH = 12
 FINISH_DEPTH = 28
 """Cycles from a sum to its word."""
@@ -26,7 +26,7 @@ UPDATE_DEPTH = 40
 """Cycles from a word to where it is written, as it is or with the weight that it updates."""
 STORE_DEPTH = 4
 MOST_HELD_TILES = 3
-"""Column tiles that `load_weights` brings at most."""
+"""Column tiles that a linear layer brings for the next one at most."""
 HANDSHAKE = 2
 WIDE_LANES = LANES // 2
 
@@ -49,6 +49,9 @@ class Shape:
     """Of the first operand: they may be on chip from the instruction before."""
     has_columns: bool = False
     """Of the second operand likewise: all of a weight gradient's, the first ones of weights."""
+    next_columns: int = 0
+    """Rows of the weight that comes ahead for a later instruction, and their length."""
+    next_length: int = 0
 
 
 class Sizes(NamedTuple):
@@ -87,6 +90,8 @@ class Block(NamedTuple):
     loads_columns: bool
     closes: bool
     makes_bias_gradient: bool
+    has_begun: bool = False
+    """Whether the pass before has read the first words of its columns."""
 
 
 class Moved(NamedTuple):
@@ -134,8 +139,11 @@ def shape_of(op: str, d: dict[str, int], flags: frozenset[str]) -> Shape:
     segments = d.get("segments", 1) if op == "gemm_nn" else 1
     parts = d["n"] // d["part"] if op == "gemm_nt" else 1
     lengths = (d["k"] // segments,) * segments
-    has_rows, has_columns = bool(flags & {"SAME_X", "SAME_DY"}), "LOADED_W" in flags
-    return Shape(op, d["rows"], d["n"], lengths, flags, parts=parts, has_rows=has_rows, has_columns=has_columns)
+    return Shape(
+        op, d["rows"], d["n"], lengths, flags, parts=parts,
+        has_rows=bool(flags & {"SAME_X", "SAME_DY"}), has_columns="LOADED_W" in flags,
+        next_columns=d.get("next_n", 0), next_length=d.get("next_k", 0),
+    )  # fmt: skip
 
 
 def sizes_of(config: HardwareConfig) -> Sizes:
@@ -205,12 +213,48 @@ def steps(shape: Shape, sizes: Sizes) -> tuple[Step, ...]:
     """All steps of an instruction, in order."""
     known: dict[Block, Step] = {}
     found = []
-    for block in _walk(shape, sizes):
+    for block in _blocks(shape, sizes):
         key = block._replace(row=block.row % LANES)
         if key not in known:
             known[key] = _step(shape, sizes, key)
         found.append(known[key])
     return tuple(found)
+
+
+def _blocks(shape: Shape, sizes: Sizes) -> Iterator[Block]:
+    """Those of the instruction, and of the weights of the next one; columns go on from pass to pass where they may."""
+    before = None
+    for block in (*_walk(shape, sizes), *_next_weights(shape, sizes)):
+        goes_on = shape.op == "gemm_nt" and before is not None and _goes_on(before, block)
+        yield block._replace(has_begun=goes_on)
+        before = block
+
+
+def _goes_on(before: Block, block: Block) -> bool:
+    """Whether a load of columns also reads what the next one begins with, while it writes its own last ones."""
+    are_neighbours = before.loads_columns and block.loads_columns and not block.loads_rows
+    return are_neighbours and _is_long(before) and _is_long(block)
+
+
+def _is_long(block: Block) -> bool:
+    """Whether a row of it fills the bursts of a load."""
+    return block.length > LANES * (BURST - 1)
+
+
+def _next_weights(shape: Shape, sizes: Sizes) -> Iterator[Block]:
+    """Passes that bring the first column tiles of a later instruction."""
+    if not shape.next_columns:
+        return
+    length = next(_chunks(shape.next_length, sizes.chunk))
+    tiles = math.ceil(shape.next_columns / sizes.column_tile)
+    for tile in range(_tiles_ahead(sizes, length, tiles)):
+        columns = min(sizes.column_tile, shape.next_columns - tile * sizes.column_tile)
+        yield Block(1, 0, 0, 0, columns, length, False, True, False, False)
+
+
+def _tiles_ahead(sizes: Sizes, length: int, tiles: int) -> int:
+    """Column tiles of weights that have room beside each other."""
+    return max(1, min(tiles, sizes.kept_pairs // _pairs(length), MOST_HELD_TILES))
 
 
 def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
@@ -238,7 +282,7 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
                         is_first = False
                         row = panel + done * sizes.row_tile
                         reached = min((done + size) * sizes.row_tile, rows)
-                        is_held = tile < held_tiles if panel == 0 else keeps_columns
+                        is_held = (tile < held_tiles and place == 0) if panel == 0 else keeps_columns
                         new_columns = done == 0 and not is_held
                         yield Block(
                             size, row, panel + reached - row, reached, widths[tile], count, brings_rows,
@@ -249,12 +293,11 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
 
 def _held_tiles(shape: Shape, sizes: Sizes, chunks: list[int], tiles: int) -> int:
     """Column tiles that are on chip before the first pass."""
-    if not shape.has_columns or len(chunks) > 1:
+    if not shape.has_columns:
         return 0
-    room = sizes.kept_pairs // _pairs(chunks[0])
     if shape.op == "gemm_tn":
-        return tiles if tiles <= room else 0
-    return min(tiles, room, MOST_HELD_TILES)
+        return tiles if len(chunks) == 1 and tiles * _pairs(chunks[0]) <= sizes.kept_pairs else 0
+    return _tiles_ahead(sizes, chunks[0], tiles // shape.parts)
 
 
 def _most_tiles(shape: Shape, sizes: Sizes, closes: bool, brings_rows: bool, of_panel: int) -> int:
@@ -302,16 +345,16 @@ def _chunks(part: int, chunk: int) -> Iterator[int]:
 
 
 def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
-    drain = sizes.row_tile * _port_words(sizes, block.columns)
-    turn = max(_pairs(block.length), drain)
-    multiply = block.tiles * turn + drain + MULTIPLY_DEPTH + HANDSHAKE
+    last_rows = block.rows - (block.tiles - 1) * sizes.row_tile
+    words = _port_words(sizes, block.columns)
+    turn = max(_pairs(block.length), sizes.row_tile * words)
+    multiply = block.tiles * turn + last_rows * words + MULTIPLY_DEPTH + HANDSHAKE
     beats = sizes.ports * _port_words(sizes, block.columns)
     lines = block.rows + (block.closes and "BIAS" in shape.flags and shape.op != "gemm_tn")
     finish = lines * beats + FINISH_DEPTH + HANDSHAKE
     updates = block.closes and "UPDATE" in shape.flags
     passing = UPDATE_DEPTH if updates else PASS_DEPTH
     update = block.rows * beats * (1 + updates) + passing + HANDSHAKE if block.closes else 0
-    last_rows = block.rows - (block.tiles - 1) * sizes.row_tile
     last = last_rows * (sizes.column_tile // LANES) + FINISH_DEPTH
     load, store = _total(_load(shape, sizes, block)), _total(_store(shape, sizes, block))
     return Step(load, multiply, finish, update, store, turn + MULTIPLY_DEPTH, last, passing, updates)
@@ -320,24 +363,27 @@ def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
 def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
     """The loops of `load`."""
     words = _port_words(sizes, block.columns)
-    per_row = math.ceil(block.length / LANES)
-    burst, blocks = min(BURST, per_row), math.ceil(per_row / BURST)
+    blocks = math.ceil(math.ceil(block.length / LANES) / BURST)
+    has_bias = block.closes and "BIAS" in shape.flags and shape.op != "gemm_tn"
+    bias_behind = has_bias and block.loads_columns and _is_long(block)
     if block.loads_columns and shape.op == "gemm_nt":
-        yield _bursts(sizes, (words * blocks + 1) * LANES, burst)
+        passes = _bursts(sizes, (words * blocks + (not block.has_begun)) * LANES, BURST)
+        yield _as_one([passes, *([_bursts(sizes, 1, words)] if bias_behind else [])])
     elif block.loads_columns:
         yield _bursts(sizes, block.length, words)
     if block.loads_rows and shape.op == "gemm_tn":
         yield _bursts(sizes, math.ceil(block.length / sizes.ports), _new_words(block))
     elif block.loads_rows:
         rounds = math.ceil(_new_words(block) / sizes.ports)
-        yield _bursts(sizes, (rounds * blocks + 1) * LANES, burst)
+        yield _bursts(sizes, (rounds * blocks + 1) * LANES, BURST)
     if not block.closes:
         return
     if shape.op == "gemm_tn":
         yield from _load_beside_gradients(shape, sizes, block)
         return
-    if "BIAS" in shape.flags or "RESIDUAL" in shape.flags:
-        yield _bursts(sizes, 1 + block.rows * ("RESIDUAL" in shape.flags), words)
+    lines = (has_bias and not bias_behind) + block.rows * ("RESIDUAL" in shape.flags)
+    if lines:
+        yield _bursts(sizes, lines, words)
     if "GELU_BACKWARD" in shape.flags:
         yield _bursts(sizes, block.rows, words)
 

@@ -133,7 +133,7 @@ class _Draw:
             if self.op.name == "column_sum":
                 d["period"], d["split"] = (1, d["split"]) if self.chance(0.5) else (d["period"], 0)
         if "part" in d:
-            self.draw_parts()
+            self.draw_linear()
         if "segments" in d:
             self.draw_segments()
         if "heads" in d:
@@ -153,9 +153,11 @@ class _Draw:
             d["k"] = 24 * self.integer(1, min(4, self.config.limits["max_contraction"] // 24))
             self.flags.discard("GELU_BACKWARD")
 
-    def draw_parts(self) -> None:
-        """Columns in three parts now and then, with or without others between them."""
+    def draw_linear(self) -> None:
+        """Columns in three parts now and then, with or without others between them; next weights with their flag."""
         d = self.dimensions
+        if "NEXT_W" not in self.flags:
+            d["next_n"], d["next_k"] = 0, 0
         d["part"], d["skipped"] = d["n"], 0
         if self.chance(0.4):
             d["part"] = 8 * self.integer(1, max(1, d["n"] // 8))

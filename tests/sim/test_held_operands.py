@@ -88,14 +88,22 @@ def linears_of_one_input(p: Program, rows: int, n: int, k: int) -> None:
     linear(p, rows, 8 + n, k, "SAME_X", "BIAS")
 
 
-def loaded_weights(p: Program, rows: int, n: int, k: int) -> None:
-    p.add("load_weights", names={"w": "w"}, n=n, k=k)
+def weights_that_came_ahead(p: Program, rows: int, n: int, k: int) -> None:
+    """Each time those of another shape, at last of three parts."""
+    part, skipped = 8 * ((k + 7) // 8), 16
+    linear(p, 1, 3 * part + skipped, n, x="row", w="third")
+    linear(p, rows, n, k, "BIAS", before=("first", n + 8, k))
     p.add("layernorm", names={"y": "x"}, rows=rows, n=k)
-    linear(p, rows, n, k, "LOADED_W", "SAME_X", w="w")
+    linear(p, rows, n + 8, k, "LOADED_W", "SAME_X", "BIAS", "RESIDUAL", w="first", before=("second", n, n + 8))
+    linear(p, rows, n, n + 8, "LOADED_W", "GELU", x="hidden", w="second", before=("third", part, n))
+    p.add(
+        "gemm_nt", "LOADED_W", names={"x": "narrow", "w": "third"},
+        rows=rows, split=0, n=3 * part, k=n, period=rows, part=part, skipped=skipped, next_n=0, next_k=0,
+    )  # fmt: skip
 
 
-def loaded_and_overwritten_weights(p: Program, rows: int, n: int, k: int) -> None:
-    p.add("load_weights", names={"w": "w"}, n=n, k=k)
+def weights_that_were_overwritten_on_chip(p: Program, rows: int, n: int, k: int) -> None:
+    linear(p, rows, n, k, before=("w", n, k))
     linear(p, rows, n, k)
     linear(p, rows, n, k, "LOADED_W", w="w")
 
@@ -117,18 +125,32 @@ def claims_that_do_not_hold(p: Program, rows: int, n: int, k: int) -> None:
     linear(p, rows, n, k, "SAME_X", "LOADED_W", x="other", w="2.w")
 
 
-def linear(p: Program, rows: int, n: int, k: int, *flags: str, x: str = "x", w: str | None = None) -> None:
-    """y = x w^T with a weight of its own unless it is named."""
-    names = {"x": x} | ({"w": w} if w else {})
-    p.add("gemm_nt", *flags, names=names, rows=rows, split=0, n=n, k=k, period=rows, part=n, skipped=0)
+def linear(
+    p: Program,
+    rows: int,
+    n: int,
+    k: int,
+    *flags: str,
+    x: str = "x",
+    w: str | None = None,
+    before: tuple[str, int, int] = ("", 0, 0),
+) -> None:
+    """y = x w^T with a weight of its own unless it is named; `before` a layer by a weight of this name and shape."""
+    next_w, next_n, next_k = before
+    names = {"x": x} | ({"w": w} if w else {}) | ({"next_w": next_w} if next_w else {})
+    flags += ("NEXT_W",) if next_w else ()
+    p.add(
+        "gemm_nt", *flags, names=names,
+        rows=rows, split=0, n=n, k=k, period=rows, part=n, skipped=0, next_n=next_n, next_k=next_k,
+    )  # fmt: skip
 
 
 PROGRAMS = [
     norm_then_linear,
     norm_backward_then_input_gradient,
     linears_of_one_input,
-    loaded_weights,
-    loaded_and_overwritten_weights,
+    weights_that_came_ahead,
+    weights_that_were_overwritten_on_chip,
     weight_gradients_of_one_input,
     claims_that_do_not_hold,
 ]

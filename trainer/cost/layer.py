@@ -45,7 +45,7 @@ class Row:
 def linear(name: str, rows: int, inputs: int, outputs: int, *, input_gradient: bool = True) -> Layer:
     """A linear layer over `rows` rows of `inputs` values."""
     dimensions = {"rows": rows, "split": 0, "n": outputs, "k": inputs, "period": rows}
-    dimensions |= {"part": outputs, "skipped": 0}
+    dimensions |= {"part": outputs, "skipped": 0, "next_n": 0, "next_k": 0}
     return Layer(name, _instruction("gemm_nt", dimensions), input_gradient)
 
 

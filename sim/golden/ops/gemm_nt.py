@@ -20,6 +20,7 @@ def gemm_nt(
     w: Tensor,
     bias: Tensor | None,
     residual: Tensor | None,
+    next_w: Tensor | None,
     rows: int,
     n: int,
     period: int,
@@ -27,7 +28,10 @@ def gemm_nt(
     flags: Flags,
     **_: Any,
 ) -> Results:
-    """y [rows, n] = x [rows, k] w^T [n, k] + bias [1, n] + residual [period, n], GELU of it with the flag."""
+    """y [rows, n] = x [rows, k] w^T [n, k] + bias [1, n] + residual [period, n], GELU of it with the flag.
+
+    `next_w` only comes on chip.
+    """
     fraction = f["x"][0] + f["w"][0]
     weights = w.double().T  # once, not for every range of rows
 

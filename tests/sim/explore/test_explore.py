@@ -43,16 +43,30 @@ def test_steps_by_hand() -> None:
     found = steps(Shape("gemm_nt", 24, 48, (40,), frozenset()), SIZES)
     # Tiles * 20 pairs, 8 to drain, 12 deep, 2 for the handshake.
     assert [step.multiply for step in found] == [42, 62, 82]
-    # A column tile: a word a port, one burst of 5 words, twice (the last pass only writes): 2 * 8 * 5 cycles; rows as
-    # much for one tile or two, which are a round of words. Each loop waits 48 for its first word.
-    assert [step.load.busy for step in found] == [160, 80, 80]
-    assert [step.load.cycles for step in found] == [160 + 2 * 48 + 2, 80 + 48 + 2, 80 + 48 + 2]
+    # A column tile: a word a port, a block of 8 rows by 8 words, twice (the last pass only writes): 2 * 64 cycles; rows
+    # as much for one tile or two, which are a round of words. Each loop waits 48 for its first word.
+    assert [step.load.busy for step in found] == [256, 128, 128]
+    assert [step.load.cycles for step in found] == [256 + 2 * 48 + 2, 128 + 48 + 2, 128 + 48 + 2]
     # A word a row and port takes its stream two cycles (a latency of 32 over 16 bursts), and is 4 words to the memory.
     assert [step.store.busy for step in found] == [16, 32, 48]
     assert [step.store.words for step in found] == [3 * 8 * 4, 3 * 16 * 4, 3 * 24 * 4]
     # Three words a row, one a cycle, 28 deep; as long for the rows of the last tile behind the last sums.
     assert [step.finish for step in found] == [24 + 30, 48 + 30, 72 + 30]
     assert [step.last for step in found] == [52, 52, 52]
+
+
+def test_columns_go_on_from_step_to_step() -> None:
+    """Where a row fills the bursts (more than 56 of a contraction): each step reads the first block of the next one's
+    columns while it writes its own last one, and the first step that brings none of the rows has not begun before. At
+    the end come two of three tiles for a layer behind."""
+    shape = Shape("gemm_nt", 8, 72, (64,), frozenset({"BIAS"}), next_columns=72, next_length=96)
+    sizes = SIZES._replace(chunk=96, kept_pairs=96)
+    found = steps(shape, sizes)
+    # A block of 8 x 8 words (of 96 steps two) and the last pass, unless the step has begun; then a word of bias, of
+    # which three cycles are the least that a stream takes. The first step also has rows.
+    assert [step.load.busy for step in found] == [2 * 128 + 3, 128 + 3 - 64, 64 + 3, 128, 128]
+    assert [step.multiply for step in found[3:]] == [48 + 14, 48 + 14]
+    assert [step.finish for step in found[3:]] == [30, 30]
 
 
 def test_class_rows_are_the_last_segment_of_a_weight_gradient() -> None:
@@ -82,9 +96,9 @@ def test_columns_that_fit_stay_over_all_panels() -> None:
         return steps(Shape("gemm_nn", 48, 48, (contraction,), frozenset()), SIZES)[3].load.busy
 
     # Two column tiles of 24 steps fill a chunk of 48, of 25 (13 pairs) they do not. The second panel's first step loads
-    # the rows of two tiles (two passes of 8 bursts), and only in the second case columns (a burst of 3 cycles a step).
-    assert behind_the_first_panel(24) == 2 * 8 * 3
-    assert behind_the_first_panel(25) == 2 * 8 * 4 + 25 * 3
+    # the rows of two tiles (two passes of 64 words), and only in the second case columns (a burst of 3 cycles a step).
+    assert behind_the_first_panel(24) == 2 * 64
+    assert behind_the_first_panel(25) == 2 * 64 + 25 * 3
 
 
 @given(st.integers(1, 300), st.integers(1, 100), st.integers(1, 120), st.sampled_from(GEMM))

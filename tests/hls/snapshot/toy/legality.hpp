@@ -8,7 +8,7 @@
 
 namespace peelvit {
 
-constexpr int kOpcodes = 24;
+constexpr int kOpcodes = 23;
 constexpr int kDimensionStride = 16;
 constexpr int kSizes = 16;  // the dimensions, then constants
 constexpr int kFactorBits = 5;
@@ -16,35 +16,35 @@ constexpr int kSegmentsDimension = 4;
 constexpr int kShapeDepth = 16;    // cycles of a product of three factors and an address
 constexpr int kShapeInterval = 4;  // of an operand: its six products share multipliers
 
-static const int kOpFlags[24] = {
+static const int kOpFlags[23] = {
     // clang-format off
-    0, 31, 7, 63, 1, 0, 1, 3, 0, 0, 0, 0, 15, 1, 0, 0,
-    0, 0, 0, 1, 1, 0, 1, 0,
+    0, 63, 7, 63, 1, 0, 1, 3, 0, 0, 0, 0, 15, 1, 0, 0,
+    0, 0, 0, 1, 1, 0, 1,
     // clang-format on
 };
 
-static const int kOpRules[24] = {
+static const int kOpRules[23] = {
     // clang-format off
-    0, 63, 449, 1537, 6145, 0, 8192, 16385, 0, 1, 0, 1, 33521664, 884736, 33554432, 201326592,
-    67108864, 67108864, 0, 0, 0, 0, 0, 0,
+    0, 255, 1793, 6145, 24577, 0, 32768, 65537, 0, 1, 0, 1, 134086656, 3538944, 134217728, 805306368,
+    268435456, 268435456, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
-static const int kOpDimensions[24] = {
+static const int kOpDimensions[23] = {
     // clang-format off
-    0, 7, 5, 4, 4, 2, 2, 3, 2, 3, 2, 3, 9, 6, 4, 4,
-    4, 4, 3, 2, 2, 4, 2, 2,
+    0, 9, 5, 4, 4, 2, 2, 3, 2, 3, 2, 3, 9, 6, 4, 4,
+    4, 4, 3, 2, 2, 4, 2,
     // clang-format on
 };
 
-static const int kOpImmediates[24] = {
+static const int kOpImmediates[23] = {
     // clang-format off
     0, 0, 0, 1, 0, 0, 2, 0, 1, 0, 0, 0, 1, 2, 0, 0,
-    0, 0, 0, 2, 1, 0, 1, 0,
+    0, 0, 0, 2, 1, 0, 1,
     // clang-format on
 };
 
-static const int kDimensionLow[384] = {
+static const int kDimensionLow[368] = {
     // clang-format off
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     1, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -69,14 +69,13 @@ static const int kDimensionLow[384] = {
     1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 1, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
-static const int kDimensionHigh[384] = {
+static const int kDimensionHigh[368] = {
     // clang-format off
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    4096, 8, 4096, 512, 4096, 4096, 4096, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    4096, 8, 4096, 512, 4096, 4096, 4096, 4096, 512, 0, 0, 0, 0, 0, 0, 0,
     4096, 8, 4096, 512, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     512, 8, 4096, 4096, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     4096, 4096, 256, 4096, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -98,13 +97,12 @@ static const int kDimensionHigh[384] = {
     4096, 4096, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     512, 512, 31, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     4096, 4096, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    4096, 512, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
-static const int kOperandShape[192] = {
+static const int kOperandShape[184] = {
     // clang-format off
-    0, 0, 0, 0, 0, 0, 0, 0, 899803968, 899803970, 899771226, 899771204, 899771200, 899771200, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 899803968, 899803970, 899771226, 899771204, 899771200, 899771200, 899967815, 0,
     899803968, 899771203, 899771200, 899771200, 899771200, 0, 0, 0, 899771200, 899803968, 899803970, 899771226, 899803970, 899803970, 900098906, 0,
     899771200, 899771203, 0, 0, 0, 0, 0, 0, 899738458, 899738458, 899738432, 0, 0, 0, 0, 0,
     899738432, 899738458, 899738458, 900033354, 899738432, 899738432, 899705690, 0, 899771200, 899771200, 899705690, 899771226, 899771200, 899771200, 899771226, 899771226,
@@ -115,13 +113,13 @@ static const int kOperandShape[192] = {
     899803680, 899771200, 899803712, 0, 0, 0, 0, 0, 899803712, 899771200, 899803680, 0, 0, 0, 0, 0,
     900261952, 900098880, 0, 0, 0, 0, 0, 0, 899738432, 899705690, 899738432, 900098880, 0, 0, 0, 0,
     899738432, 899738432, 899738432, 900098906, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    899738432, 899738432, 899738432, 900098906, 0, 0, 0, 0, 899738432, 0, 0, 0, 0, 0, 0, 0,
+    899738432, 899738432, 899738432, 900098906, 0, 0, 0, 0,
     // clang-format on
 };
 
-static const int kOperandUse[192] = {
+static const int kOperandUse[184] = {
     // clang-format off
-    0, 0, 0, 0, 0, 0, 0, 0, 2786240, 2720704, 1737665, 1737666, 1737664, 1737668, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 2786240, 2720704, 1737665, 1737666, 1737664, 1737668, 2785488, 0,
     2789312, 2786240, 2786753, 2786242, 2786752, 0, 0, 0, 2786752, 2786240, 2790336, 2790338, 2793668, 2786244, 2789572, 0,
     2786752, 2790336, 0, 0, 0, 0, 0, 0, 2786240, 2786240, 2786240, 0, 0, 0, 0, 0,
     2786240, 2786240, 2786240, 2786112, 2786240, 2785473, 2789569, 0, 2786752, 2786240, 2790336, 2786240, 2786753, 2786752, 2790336, 2790336,
@@ -132,7 +130,7 @@ static const int kOperandUse[192] = {
     2785472, 2785472, 2785472, 0, 0, 0, 0, 0, 2785472, 2785472, 2785472, 0, 0, 0, 0, 0,
     2790336, 2789568, 0, 0, 0, 0, 0, 0, 2786240, 2789568, 2786753, 2789568, 0, 0, 0, 0,
     2790336, 2793664, 2786240, 2789568, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    2790336, 2793664, 2786240, 2789568, 0, 0, 0, 0, 2785472, 0, 0, 0, 0, 0, 0, 0,
+    2790336, 2793664, 2786240, 2789568, 0, 0, 0, 0,
     // clang-format on
 };
 
@@ -204,28 +202,30 @@ inline void check_rules(const Instruction& in, int slot_count, Legality& legalit
     if ((rules >> 3 & 1) != 0 && !(d[2] == d[5] || d[5] % 8 == 0)) legality.is_shape = false;
     if ((rules >> 4 & 1) != 0 && !(d[6] == 0 || d[2] == 3 * d[5])) legality.is_shape = false;
     if ((rules >> 5 & 1) != 0 && !(d[6] % 16 == 0)) legality.is_shape = false;
-    if ((rules >> 6 & 1) != 0 && !(d[4] == 1 || d[3] % 24 == 0)) legality.is_shape = false;
-    if ((rules >> 7 & 1) != 0 && !(d[4] != 2)) legality.is_shape = false;
-    if ((rules >> 8 & 1) != 0 && !(f[1] == 0 || d[4] == 1)) legality.is_shape = false;
-    if ((rules >> 9 & 1) != 0 && !(f[3] <= f[2])) legality.is_shape = false;
-    if ((rules >> 10 & 1) != 0 && !(f[4] <= f[2])) legality.is_shape = false;
-    if ((rules >> 11 & 1) != 0 && !(d[3] <= d[0])) legality.is_shape = false;
-    if ((rules >> 12 & 1) != 0 && !(d[3] == 1 || d[1] == 0)) legality.is_shape = false;
-    if ((rules >> 13 & 1) != 0 && !(d[1] < 1024 || d[1] < 2048 && d[1] % 4 == 0)) legality.is_shape = false;
-    if ((rules >> 14 & 1) != 0 && !(d[2] < 1024 || d[2] < 2048 && d[2] % 4 == 0)) legality.is_shape = false;
-    if ((rules >> 15 & 1) != 0 && !(d[3] % 8 == 0)) legality.is_shape = false;
-    if ((rules >> 16 & 1) != 0 && !(d[5] == 1 || d[5] == 1 + d[1])) legality.is_shape = false;
-    if ((rules >> 17 & 1) != 0 && !(d[6] <= d[5])) legality.is_shape = false;
-    if ((rules >> 18 & 1) != 0 && !(d[4] <= d[1])) legality.is_shape = false;
-    if ((rules >> 19 & 1) != 0 && !(f[0] == (d[4] > 0))) legality.is_shape = false;
-    if ((rules >> 20 & 1) != 0 && !(f[1] == (d[6] > 0))) legality.is_shape = false;
-    if ((rules >> 21 & 1) != 0 && !(f[2] == 1 || f[3] == 1)) legality.is_shape = false;
-    if ((rules >> 22 & 1) != 0 && !(f[2] == 1 || d[6] == 0)) legality.is_shape = false;
-    if ((rules >> 23 & 1) != 0 && !(d[7] == 0 || d[5] > 1)) legality.is_shape = false;
-    if ((rules >> 24 & 1) != 0 && !(d[8] % 16 == 0)) legality.is_shape = false;
-    if ((rules >> 25 & 1) != 0 && !(d[3] <= d[1])) legality.is_shape = false;
-    if ((rules >> 26 & 1) != 0 && !(d[2] <= d[1])) legality.is_shape = false;
-    if ((rules >> 27 & 1) != 0 && !(d[3] <= d[2])) legality.is_shape = false;
+    if ((rules >> 6 & 1) != 0 && !(f[4] == (d[7] > 0))) legality.is_shape = false;
+    if ((rules >> 7 & 1) != 0 && !(f[4] == (d[8] > 0))) legality.is_shape = false;
+    if ((rules >> 8 & 1) != 0 && !(d[4] == 1 || d[3] % 24 == 0)) legality.is_shape = false;
+    if ((rules >> 9 & 1) != 0 && !(d[4] != 2)) legality.is_shape = false;
+    if ((rules >> 10 & 1) != 0 && !(f[1] == 0 || d[4] == 1)) legality.is_shape = false;
+    if ((rules >> 11 & 1) != 0 && !(f[3] <= f[2])) legality.is_shape = false;
+    if ((rules >> 12 & 1) != 0 && !(f[4] <= f[2])) legality.is_shape = false;
+    if ((rules >> 13 & 1) != 0 && !(d[3] <= d[0])) legality.is_shape = false;
+    if ((rules >> 14 & 1) != 0 && !(d[3] == 1 || d[1] == 0)) legality.is_shape = false;
+    if ((rules >> 15 & 1) != 0 && !(d[1] < 1024 || d[1] < 2048 && d[1] % 4 == 0)) legality.is_shape = false;
+    if ((rules >> 16 & 1) != 0 && !(d[2] < 1024 || d[2] < 2048 && d[2] % 4 == 0)) legality.is_shape = false;
+    if ((rules >> 17 & 1) != 0 && !(d[3] % 8 == 0)) legality.is_shape = false;
+    if ((rules >> 18 & 1) != 0 && !(d[5] == 1 || d[5] == 1 + d[1])) legality.is_shape = false;
+    if ((rules >> 19 & 1) != 0 && !(d[6] <= d[5])) legality.is_shape = false;
+    if ((rules >> 20 & 1) != 0 && !(d[4] <= d[1])) legality.is_shape = false;
+    if ((rules >> 21 & 1) != 0 && !(f[0] == (d[4] > 0))) legality.is_shape = false;
+    if ((rules >> 22 & 1) != 0 && !(f[1] == (d[6] > 0))) legality.is_shape = false;
+    if ((rules >> 23 & 1) != 0 && !(f[2] == 1 || f[3] == 1)) legality.is_shape = false;
+    if ((rules >> 24 & 1) != 0 && !(f[2] == 1 || d[6] == 0)) legality.is_shape = false;
+    if ((rules >> 25 & 1) != 0 && !(d[7] == 0 || d[5] > 1)) legality.is_shape = false;
+    if ((rules >> 26 & 1) != 0 && !(d[8] % 16 == 0)) legality.is_shape = false;
+    if ((rules >> 27 & 1) != 0 && !(d[3] <= d[1])) legality.is_shape = false;
+    if ((rules >> 28 & 1) != 0 && !(d[2] <= d[1])) legality.is_shape = false;
+    if ((rules >> 29 & 1) != 0 && !(d[3] <= d[2])) legality.is_shape = false;
     if (in.opcode == kOpExponentUpdate && d[0] + d[1] > slot_count) legality.has_slots = false;
 }
 

@@ -14,20 +14,22 @@
 
 #include "../slots.hpp"
 #include "store.hpp"
+#include "walk.hpp"
 
 namespace peelvit {
 
 constexpr int kUpdateBlocks = 2;  // passes whose master weights and momenta their FIFOs hold
 
-inline void gemm_steps(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const SgdUpdate& by, int steps, GemmWalk& walk, RowPanel& panel,
+inline void gemm_steps(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const SgdUpdate& by, int steps, GemmWalk& walk, TurnedBlock& turned, RowPanel& panel,
                        KeptColumns& column_tile, WaitingSums& waiting0, WaitingSums& waiting1, PartialRowSums& row_partial, TotalRowSums& row_total,
                        BiasWord& open_bias, GemmStatistics& statistics, Renewal& renewal) {
 #pragma HLS inline off
 gemm_steps:
-    for (int index = 0; index < steps; ++index) {
+    for (int index = 0; index <= steps; ++index) {
 #pragma HLS loop_tripcount max = 170
         DATAFLOW(index == 0);
         GemmStep to_load;
+        GemmStep behind;
         GemmStep to_multiply;
         GemmStep to_finish;
         GemmStep to_update;
@@ -75,8 +77,8 @@ gemm_steps:
 #pragma HLS stream variable=weights type=fifo depth=32
         BiasBuffer new_bias;
 #pragma HLS stream variable=new_bias type=fifo depth=7
-        PROCESS(next_step(job, walk, to_load, to_multiply, to_finish, to_update, to_store));
-        STOCKS(load(mem0, mem1, mem2, job, to_load, rows, columns, extra, saved, beside_rows, masters, momenta), kStepBuffers, 3, updates_weights(job, to_load) ? kUpdateBlocks : 0);
+        PROCESS(next_step(job, walk, to_load, behind, to_multiply, to_finish, to_update, to_store));
+        STOCKS(load(mem0, mem1, mem2, job, to_load, behind, turned, rows, columns, extra, saved, beside_rows, masters, momenta), kStepBuffers, 3, updates_weights(job, to_load) ? kUpdateBlocks : 0);
         COMPUTE(multiply(to_multiply, rows, columns, panel, column_tile, sums, row_sums));
         FED(finish(job, to_finish, sums, row_sums, extra, saved, beside_rows, waiting0, waiting1, row_partial, row_total, open_bias, made, new_bias, statistics), cycles_to_first_sums(to_multiply), cycles_from_last_sums(to_finish));
         FED(update(job, to_update, by, made, masters, momenta, results, seconds, weights, renewal), kFinishDepth + kRowBeats, cycles_to_first_words(job));
@@ -93,16 +95,16 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& made, 
     const int tiles = natural<8>(unsigned(job.part_tiles));
     job.last_columns = job.columns - (tiles - 1) * kColumnTile;
     job.column_tiles = job.parts == 1 ? tiles : kColumnParts * tiles;
-    const int stay = tiles_that_stay(job);
-    if (job.only_columns) job.column_tiles = stay;
-    job.has_rows = job.only_columns || (job.may_have_rows && is_same(held.rows, held_rows_of(job)));
+    job.has_rows = job.may_have_rows && is_same(held.rows, held_rows_of(job));
     job.keeps_columns = job.chunks == 1 && short_product(job.column_tiles, pairs_of(job.segment[0].count)) <= kKeptPairs;
     job.held_tiles = 0;
     if (job.may_have_columns && is_same(held.columns, held_columns_of(job)))
-        job.held_tiles = job.form == kTn ? int(job.column_tiles) : stay;
-    if (!job.only_columns) held.rows = held_rows_of(job);
-    const bool holds_columns = job.only_columns || (job.form == kTn && job.keeps_columns);
-    held.columns = holds_columns ? held_columns_of(job) : no_matrix();
+        job.held_tiles = job.form == kTn ? int(job.column_tiles) : tiles_that_stay(job.columns, job.segment[0].count);
+    held.rows = held_rows_of(job);
+    if (job.next_tiles > 0)
+        held.columns = held_weights(job.next);
+    else
+        held.columns = job.form == kTn && job.keeps_columns ? held_columns_of(job) : no_matrix();
     WaitingSums waiting0;
     WaitingSums waiting1;
 #pragma HLS array_reshape variable=waiting0 type=complete dim=2
@@ -118,9 +120,13 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& made, 
     statistics.pre = no_statistics();
     Renewal renewal = no_renewal();
     GemmWalk walk = start_of_walk();
-    gemm_steps(mem0, mem1, mem2, job, update, count_steps(job), walk, panel, column_tile, waiting0, waiting1, row_partial, row_total, open_bias, statistics, renewal);
+    TurnedBlock turned;
+    turned.order = 0;
+#pragma HLS array_partition variable=turned.element type=complete dim=1
+#pragma HLS array_partition variable=turned.element type=complete dim=2
+    gemm_steps(mem0, mem1, mem2, job, update, count_steps(job), walk, turned, panel, column_tile, waiting0, waiting1, row_partial, row_total, open_bias, statistics, renewal);
     const int out_fraction = job.has_gelu ? kGeluBits : int(job.fraction[kPatchRows]);
-    if (job.has_products && !job.only_columns) record(slots, job.slot[kPatchRows], statistics.out[kPatchRows], out_fraction);
+    if (job.has_products) record(slots, job.slot[kPatchRows], statistics.out[kPatchRows], out_fraction);
     if (job.form == kNn) record(slots, job.slot[kClassRows], statistics.out[kClassRows], job.fraction[kClassRows]);
     if (job.sums_rows) record(slots, job.bias.slot, statistics.bias, job.fraction[kPatchRows] - job.f_second);
     if (job.has_gelu) record(slots, job.pre.slot, statistics.pre, job.fraction[kPatchRows]);
@@ -146,7 +152,10 @@ inline GemmJob plain_job(GemmForm form, int rows, int columns, int split, const 
     job.weight = out;
     job.may_have_rows = false;
     job.may_have_columns = false;
-    job.only_columns = false;
+    job.next.matrix = second;
+    job.next.columns = 0;
+    job.next.length = 0;
+    job.next_tiles = 0;
     job.has_products = true;
     job.has_bias = false;
     job.has_residual = false;
@@ -173,6 +182,14 @@ inline GemmJob plain_job(GemmForm form, int rows, int columns, int split, const 
         }
     }
     return job;
+}
+
+// Have the first weights of a later job on chip when this one has ended.
+inline void set_next(GemmJob& job, const Matrix& weights, int columns, int length) {
+    job.next.matrix = weights;
+    job.next.columns = columns;
+    job.next.length = length;
+    job.next_tiles = columns > 0 ? tiles_that_stay(columns, length) : 0;
 }
 
 // Let the job's gradients update a weight.

@@ -180,7 +180,8 @@ inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBu
     const i16 pairs = pairs_of(step.chunk.count);
     const i16 turn = turn_of(step);
     const int words = words_of(step);
-    const int cycles = short_product(step.tiles, turn) + short_product(kRowTile, words);
+    const int last_rows = step.rows - narrow<7>(step.tiles - 1) * kRowTile;
+    const int cycles = short_product(step.tiles, turn) + short_product(last_rows, words);
     i16 tile = 0;
     i16 panel_row = step.panel_row;
     TilePlace place = place_of(panel_row);

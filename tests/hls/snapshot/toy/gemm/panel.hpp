@@ -58,9 +58,14 @@ inline HeldMatrix held_rows_of(const GemmJob& job) {
     return held_matrix(are_whole, job.first, job.rows, job.segment[0].count);
 }
 
+// The first column tiles of weights; of their first chunk, where the contraction has several.
+inline HeldMatrix held_weights(const NextWeights& weights) {
+    return held_matrix(true, weights.matrix, weights.columns, weights.length);
+}
+
 inline HeldMatrix held_columns_of(const GemmJob& job) {
-    const bool are_whole = job.form != kNn && job.chunks == 1 && job.parts == 1;
-    HeldMatrix held = held_matrix(are_whole, job.second, job.columns, job.segment[0].count);
+    const bool are_held = job.form == kNt || (job.form == kTn && job.chunks == 1);
+    HeldMatrix held = held_matrix(are_held, job.second, job.columns, job.segment[0].count);
     held.is_across = job.form == kTn;
     held.start = job.segment[0].start;
     return held;

@@ -1,0 +1,108 @@
+// A step of the GEMM engine: what one pass through its dataflow region works on.
+#pragma once
+
+#include "job.hpp"
+
+namespace peelvit {
+
+// What one pass through the dataflow region works on: a block of row tiles, one column tile, one chunk.
+struct GemmStep {
+    Chunk chunk;
+    i20 row;            // first output row
+    i16 rows;           // output rows
+    i16 tiles;          // row tiles
+    i16 panel_row;      // place of the first row in the panel
+    i20 column;         // first output column
+    i16 columns;        // output columns
+    u8 port_words;      // of a row of them that each port moves
+    u8 port_start[kPorts];  // first one of each
+    i20 sum_beat;       // place of its first word among the sums that wait
+    bool loads_rows;    // the block's rows of the first operand are new
+    bool loads_columns; // the column tile of the second operand is new
+    bool has_begun;     // the step before has read the first block of it
+    bool goes_on;       // this step reads the first block of the column tile of the step behind
+    bool is_next;       // it is one of the next weights, and nothing else happens
+    i16 kept_column;    // place of its first pair of contraction steps: where several tiles fit they stay over all panels
+    bool waits;         // the contraction has several chunks
+    bool closes_sum;    // last chunk of the contraction
+    bool sums_rows;     // the sums of the first operand are taken
+    bool ends_panel;    // its last row is that of the panel
+};
+
+// One in which nothing happens.
+inline GemmStep no_step() {
+    GemmStep step;
+    step.chunk.start = 0;
+    step.chunk.count = 0;
+    step.chunk.segment = 0;
+    step.chunk.opens = false;
+    step.chunk.closes = false;
+    step.row = 0;
+    step.rows = 0;
+    step.tiles = 0;
+    step.panel_row = 0;
+    step.column = 0;
+    step.columns = 0;
+    step.port_words = 0;
+    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+        step.port_start[port] = 0;
+    }
+    step.sum_beat = 0;
+    step.loads_rows = false;
+    step.loads_columns = false;
+    step.has_begun = false;
+    step.goes_on = false;
+    step.is_next = false;
+    step.kept_column = 0;
+    step.waits = false;
+    step.closes_sum = false;
+    step.sums_rows = false;
+    step.ends_panel = false;
+    return step;
+}
+
+// Words of a row of the step's columns that each port moves, and where they start.
+inline int words_of(const GemmStep& step) { return natural<1>(step.port_words); }
+inline int start_of(const GemmStep& step, int port) { return natural<2>(step.port_start[port]); }
+
+// Whether a row of it fills the bursts of a load.
+inline bool is_long(const Chunk& chunk) { return chunk.count > kLanes * (kBurst - 1); }
+
+// Whether this port is the first that moves a word of its part.
+inline bool is_first_port(const GemmStep& step, int port, int word) {
+    return port == 0 || start_of(step, port) + word >= start_of(step, port - 1) + words_of(step);
+}
+
+inline bool updates_weights(const GemmJob& job, const GemmStep& step) { return job.updates && step.closes_sum; }
+
+// The words of a pass's rows that no earlier pass has brought: those that its first row does not reach back into.
+struct NewRows {
+    u8 word;   // the first one, in the panel
+    u8 words;
+    u8 group;  // of the first word
+    u8 slot;   // of it in the group
+};
+
+// Rows of the panel up to the step's last one.
+inline int end_of(const GemmStep& step) { return natural<kPanelPlaceBits>(unsigned(step.panel_row + step.rows)); }
+
+// Words of the panel that rows before this one have a part in.
+inline int words_to(int row) { return (natural<kPanelPlaceBits>(unsigned(row)) + kLanes - 1) / kLanes; }
+
+// The bias gradients of a step, in words of the panel: the first one that a row of the step has a part in, and the end of
+// those that are complete with its last row.
+inline bool makes_bias_gradient(const GemmStep& step) { return step.sums_rows && step.closes_sum; }
+inline int first_bias_word(const GemmStep& step) { return natural<kPanelPlaceBits>(unsigned(step.panel_row)) / kWideLanes; }
+inline int end_of_bias_words(const GemmStep& step) { return step.ends_panel ? words32(end_of(step)) : end_of(step) / kWideLanes; }
+
+inline NewRows new_rows(const GemmStep& step) {
+    NewRows rows;
+    rows.word = words_to(step.panel_row);
+    rows.words = words_to(step.panel_row + step.rows) - rows.word;
+    rows.group = group_of(rows.word);
+    rows.slot = bank_of(rows.word);
+    return rows;
+}
+
+}  // namespace peelvit

@@ -1,0 +1,288 @@
+// The walk of the GEMM engine through the steps of a job, and how many they are.
+//
+// From the outermost loop: panels of rows, groups of column tiles, chunks of the contraction, column tiles, blocks of row
+// tiles; behind them all, column tiles of the weights that a later job begins with.
+#pragma once
+
+#include "step.hpp"
+
+namespace peelvit {
+
+// Where a column tile is.
+struct ColumnPlace {
+    i16 tile;     // of all
+    i16 in_part;  // of those of its part
+    i20 column;   // first one
+};
+
+// The place of the step behind `coming`.
+struct GemmWalk {
+    i20 row;  // first row of the panel
+    ColumnPlace group;  // first column tile of the group
+    i4 segment;
+    i20 done;   // of the segment, in the chunks before
+    ColumnPlace columns;
+    i16 tile;     // in the panel
+    i20 sum_beat;  // words of sums that wait for further chunks, of the group's column tiles before
+    bool is_over;  // behind the job's own steps come those of the next weights
+    GemmStep coming;  // the one that is handed out next
+};
+
+// The chunk where the walk stands.
+inline Chunk chunk_at(const GemmJob& job, const GemmWalk& walk) {
+    const Segment segment = job.segment[walk.segment];
+    const int rest = segment.count - walk.done;
+    Chunk chunk;
+    chunk.start = segment.start + walk.done;
+    chunk.count = chunk_length(rest);
+    chunk.segment = walk.segment;
+    chunk.opens = walk.done == 0;
+    chunk.closes = chunk.count == rest;
+    return chunk;
+}
+
+inline ColumnPlace first_columns() {
+    ColumnPlace place;
+    place.tile = 0;
+    place.in_part = 0;
+    place.column = 0;
+    return place;
+}
+
+inline bool ends_part(const GemmJob& job, const ColumnPlace& place) { return place.in_part == job.part_tiles - 1; }
+
+// Columns of a column tile.
+inline int columns_of(const GemmJob& job, const ColumnPlace& place) {
+    return ends_part(job, place) ? int(job.last_columns) : int(kColumnTile);
+}
+
+inline ColumnPlace next_columns(const GemmJob& job, const ColumnPlace& place) {
+    ColumnPlace next;
+    const bool ends = ends_part(job, place);
+    next.tile = place.tile + 1;
+    next.in_part = ends ? 0 : int(place.in_part + 1);
+    next.column = place.column + columns_of(job, place) + (ends ? int(job.between) : 0);
+    return next;
+}
+
+inline GemmWalk start_of_walk() {
+    GemmWalk walk;
+    walk.row = 0;
+    walk.group = first_columns();
+    walk.segment = 0;
+    walk.done = 0;
+    walk.columns = first_columns();
+    walk.tile = 0;
+    walk.sum_beat = 0;
+    walk.is_over = false;
+    walk.coming = no_step();
+    return walk;
+}
+
+inline int panel_rows(const GemmJob& job, const GemmWalk& walk) { return smaller(kPanelRows, job.rows - walk.row); }
+
+inline bool closes_sum(const GemmJob& job, const GemmWalk& walk, const Chunk& chunk) {
+    return chunk.closes && walk.segment == job.segments - 1;
+}
+
+// Whether the step is of a group's first column tile, and its rows are not on chip yet.
+inline bool brings_rows(const GemmJob& job, const GemmWalk& walk) {
+    return !job.has_rows && walk.columns.tile == walk.group.tile;
+}
+
+// Most row tiles of a step. Those of a group's first column tile bring rows, those that end with an epilogue may read
+// lines, or with an update master weights and momenta, all into buffers; others take what there is.
+inline int most_tiles(const GemmJob& job, const GemmWalk& walk, const Chunk& chunk) {
+    const bool closes = closes_sum(job, walk, chunk);
+    if (job.updates && closes) return kUpdateTiles;
+    if (brings_rows(job, walk)) return kStepTiles;
+    return reads_lines(job) && closes ? int(kLineTiles) : int(kPanelTiles);
+}
+
+// Row tiles of the next step. The job's first step is a short one, as nothing overlaps with its loads.
+inline int step_tiles(const GemmJob& job, const GemmWalk& walk, const Chunk& chunk) {
+    const bool is_first = !job.has_rows && (walk.row | walk.segment | walk.done | walk.columns.tile | walk.tile) == 0;
+    return is_first ? 1 : smaller(most_tiles(job, walk, chunk), tiles_of(panel_rows(job, walk)) - walk.tile);
+}
+
+// Words of sums of so many rows of a column tile.
+inline int sum_beats(const GemmJob& job, const ColumnPlace& place, int rows) {
+    return short_product(rows, kPorts * port_words(columns_of(job, place)));
+}
+
+// Whether a further column tile finds no room for so many words of sums where others wait. All columns are one group
+// unless sums have to wait for further chunks.
+inline bool is_full(const GemmJob& job, int waiting, int more) {
+    const int room = job.holds_both ? int(kSumBeats) : 2 * kSumBeats;
+    return job.chunks > 1 && waiting + more > room;
+}
+
+inline void advance(const GemmJob& job, const Chunk& chunk, GemmWalk& walk) {
+    walk.tile += step_tiles(job, walk, chunk);
+    if (walk.tile < tiles_of(panel_rows(job, walk))) return;
+    const int rows = panel_rows(job, walk);
+    walk.tile = 0;
+    walk.sum_beat += sum_beats(job, walk.columns, rows);
+    walk.columns = next_columns(job, walk.columns);
+    const bool ends_group = is_full(job, walk.sum_beat, sum_beats(job, walk.columns, rows));
+    const ColumnPlace end = walk.columns;
+    if (end.tile < job.column_tiles && !ends_group) return;
+    walk.sum_beat = 0;
+    walk.columns = walk.group;
+    walk.done += chunk.count;
+    if (!chunk.closes) return;
+    walk.done = 0;
+    ++walk.segment;
+    if (walk.segment < job.segments) return;
+    walk.segment = 0;
+    walk.group = end;
+    if (end.tile == job.column_tiles) {
+        walk.group = first_columns();
+        walk.row += kPanelRows;
+        walk.is_over = walk.row >= job.rows;
+    }
+    walk.columns = walk.group;
+}
+
+// Passes over the row tiles of a panel for one column tile and one chunk, of at most kMost tiles each.
+template <int kMost>
+inline int passes_of(int tiles) {
+    return (narrow<7>(tiles) + kMost - 1) / kMost;
+}
+
+// Groups of column tiles of a panel of so many rows.
+inline int count_groups(const GemmJob& job, int rows) {
+    int groups = 1;
+    ColumnPlace place = first_columns();
+    int waiting = sum_beats(job, place, rows);
+count_groups:
+    for (int tile = 1; tile < job.column_tiles; ++tile) {
+#pragma HLS loop_tripcount max = 170
+        place = next_columns(job, place);
+        const int more = sum_beats(job, place, rows);
+        const bool begins = is_full(job, waiting, more);
+        waiting = begins ? more : waiting + more;
+        groups += begins ? 1 : 0;
+    }
+    return groups;
+}
+
+inline int count_steps_of_panel(const GemmJob& job, int rows) {
+#pragma HLS inline off
+    const int tiles = tiles_of(rows);
+    const int groups = count_groups(job, rows);
+    const int of_update = passes_of<kUpdateTiles>(tiles);
+    const int of_lines = reads_lines(job) ? passes_of<kLineTiles>(tiles) : 1;
+    const int of_rows = job.has_rows ? of_lines : passes_of<kStepTiles>(tiles);
+    const int with_rows = short_product(of_rows, job.chunks - 1) + (job.updates ? of_update : of_rows);
+    const int without = job.chunks - 1 + (job.updates ? of_update : of_lines);
+    return int(multiply(i27(groups), u17(with_rows))) + int(multiply(i27(job.column_tiles - groups), u17(without)));
+}
+
+// Passes over so many row tiles in the job's first chunk and column tile.
+inline int passes_of_first_rows(const GemmJob& job, int tiles) {
+    return job.updates && job.chunks == 1 ? passes_of<kUpdateTiles>(tiles) : passes_of<kStepTiles>(tiles);
+}
+
+inline int count_steps(const GemmJob& job) {
+    const int of_first = tiles_of(smaller(kPanelRows, job.rows));
+    int steps = job.next_tiles;
+    if (!job.has_rows) steps += 1 + passes_of_first_rows(job, of_first - 1) - passes_of_first_rows(job, of_first);  // by the short first step
+    int panels = 0;
+    int rest = job.rows;
+count_panels:
+    for (; rest >= kPanelRows; rest -= kPanelRows) {
+#pragma HLS loop_tripcount max = 102
+        ++panels;
+    }
+    if (panels > 0) steps += int(multiply(i27(count_steps_of_panel(job, kPanelRows)), u17(panels)));
+    if (rest > 0) steps += count_steps_of_panel(job, rest);
+    return steps;
+}
+
+// A step of the job itself.
+inline GemmStep own_step(const GemmJob& job, const GemmWalk& walk) {
+#pragma HLS inline
+    GemmStep step;
+    step.chunk = chunk_at(job, walk);
+    step.tiles = step_tiles(job, walk, step.chunk);
+    step.panel_row = narrow<7>(walk.tile) * kRowTile;
+    step.row = walk.row + step.panel_row;
+    step.rows = smaller(step.tiles * kRowTile, job.rows - step.row);
+    step.column = walk.columns.column;
+    step.columns = columns_of(job, walk.columns);
+    step.sum_beat = walk.sum_beat + sum_beats(job, walk.columns, step.panel_row);
+    step.loads_rows = job.has_products && brings_rows(job, walk);
+    const bool is_held = walk.row == 0 && step.chunk.segment == 0 && step.chunk.opens && walk.columns.tile < job.held_tiles;
+    step.loads_columns = job.has_products && walk.tile == 0 && !is_held && (walk.row == 0 || !job.keeps_columns);
+    step.has_begun = false;
+    step.goes_on = false;
+    step.is_next = false;
+    step.kept_column = job.keeps_columns || is_held ? short_product(walk.columns.tile, pairs_of(step.chunk.count)) : 0;
+    step.waits = job.chunks > 1;
+    step.closes_sum = closes_sum(job, walk, step.chunk);
+    step.sums_rows = job.sums_rows && walk.columns.tile == 0;
+    step.ends_panel = walk.tile + step.tiles == tiles_of(panel_rows(job, walk));
+    return step;
+}
+
+// A step behind those, for a column tile of the next weights: its columns are loaded and kept.
+inline GemmStep next_weights_step(const GemmJob& job, const GemmWalk& walk, const GemmStep& own) {
+#pragma HLS inline
+    GemmStep step = own;
+    step.chunk.start = 0;
+    step.chunk.count = chunk_length(job.next.length);
+    step.tiles = 1;
+    step.rows = 0;
+    step.column = walk.columns.column;
+    step.columns = smaller(kColumnTile, job.next.columns - step.column);
+    step.loads_rows = false;
+    step.loads_columns = walk.columns.tile < job.next_tiles;
+    step.is_next = true;
+    step.kept_column = short_product(walk.columns.tile, pairs_of(step.chunk.count));
+    step.closes_sum = false;
+    return step;
+}
+
+inline void advance_next(GemmWalk& walk) {
+    ++walk.columns.tile;
+    walk.columns.column += kColumnTile;
+}
+
+// The step where the walk stands, which moves on.
+inline GemmStep take_step(const GemmJob& job, GemmWalk& walk) {
+#pragma HLS inline
+    GemmStep step = own_step(job, walk);
+    if (walk.is_over) {
+        step = next_weights_step(job, walk, step);
+        advance_next(walk);
+    } else {
+        advance(job, step.chunk, walk);
+    }
+    step.port_words = port_words(step.columns);
+    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+        step.port_start[port] = port_start(port, step.columns);
+    }
+    return step;
+}
+
+// The step found a pass ago: in the first pass there is none, so that each knows the one behind. A copy for each task: a
+// channel has one producer and one consumer.
+inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmStep& behind, GemmStep& product, GemmStep& sum,
+                      GemmStep& change, GemmStep& result) {
+    GemmStep step = walk.coming;
+    GemmStep coming = take_step(job, walk);
+    const bool are_long = is_long(step.chunk) && is_long(coming.chunk);
+    step.goes_on = job.form == kNt && step.loads_columns && coming.loads_columns && !coming.loads_rows && are_long;
+    coming.has_begun = step.goes_on;
+    walk.coming = coming;
+    load = step;
+    behind = coming;
+    product = step;
+    sum = step;
+    change = step;
+    result = step;
+}
+
+}  // namespace peelvit
