@@ -367,7 +367,7 @@ def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
     has_bias = block.closes and "BIAS" in shape.flags and shape.op != "gemm_tn"
     bias_behind = has_bias and block.loads_columns and _is_long(block)
     if block.loads_columns and shape.op == "gemm_nt":
-        passes = _bursts(sizes, (words * blocks + (not block.has_begun)) * LANES, BURST)
+        passes = _turned(sizes, words * blocks + (not block.has_begun), block)
         yield _as_one([passes, *([_bursts(sizes, 1, words)] if bias_behind else [])])
     elif block.loads_columns:
         yield _bursts(sizes, block.length, words)
@@ -375,7 +375,7 @@ def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
         yield _bursts(sizes, math.ceil(block.length / sizes.ports), _new_words(block))
     elif block.loads_rows:
         rounds = math.ceil(_new_words(block) / sizes.ports)
-        yield _bursts(sizes, (rounds * blocks + 1) * LANES, BURST)
+        yield _turned(sizes, rounds * blocks + 1, block)
     if not block.closes:
         return
     if shape.op == "gemm_tn":
@@ -446,6 +446,14 @@ def _bursts(sizes: Sizes, count: int, words: int, writes: bool = False) -> Moved
     unit = sizes.ddr_burst_words
     beside = STORE_DEPTH + latency if writes else latency
     return Moved(busy + beside, busy, sizes.ports * count * math.ceil(words / unit) * unit)
+
+
+def _turned(sizes: Sizes, passes: int, block: Block) -> Moved:
+    """So many blocks of eight rows, turned. Of short rows a block has few columns, and takes as many cycles as both."""
+    burst = min(BURST, math.ceil(block.length / LANES))
+    moved = _bursts(sizes, passes * LANES, burst)
+    cycles = passes * burst * (LANES + BURST - burst)
+    return moved._replace(cycles=max(cycles, moved.busy) + sizes.read_latency)
 
 
 def _total(moved: Iterator[Moved]) -> Moved:

@@ -43,10 +43,11 @@ def test_steps_by_hand() -> None:
     found = steps(Shape("gemm_nt", 24, 48, (40,), frozenset()), SIZES)
     # Tiles * 20 pairs, 8 to drain, 12 deep, 2 for the handshake.
     assert [step.multiply for step in found] == [42, 62, 82]
-    # A column tile: a word a port, a block of 8 rows by 8 words, twice (the last pass only writes): 2 * 64 cycles; rows
-    # as much for one tile or two, which are a round of words. Each loop waits 48 for its first word.
-    assert [step.load.busy for step in found] == [256, 128, 128]
-    assert [step.load.cycles for step in found] == [256 + 2 * 48 + 2, 128 + 48 + 2, 128 + 48 + 2]
+    # A column tile: a word a port, a block of 8 rows by 5 words, twice (the last pass only writes): 2 * 40 words. They
+    # take 40 cycles and 15 more, as three rows of words hold none of the 40 columns. Rows take as much for one tile or
+    # two, which are a round of words. Each loop waits 48 for its first word.
+    assert [step.load.busy for step in found] == [160, 80, 80]
+    assert [step.load.cycles for step in found] == [220 + 2 * 48 + 2, 110 + 48 + 2, 110 + 48 + 2]
     # A word a row and port takes its stream two cycles (a latency of 32 over 16 bursts), and is 4 words to the memory.
     assert [step.store.busy for step in found] == [16, 32, 48]
     assert [step.store.words for step in found] == [3 * 8 * 4, 3 * 16 * 4, 3 * 24 * 4]
@@ -96,9 +97,9 @@ def test_columns_that_fit_stay_over_all_panels() -> None:
         return steps(Shape("gemm_nn", 48, 48, (contraction,), frozenset()), SIZES)[3].load.busy
 
     # Two column tiles of 24 steps fill a chunk of 48, of 25 (13 pairs) they do not. The second panel's first step loads
-    # the rows of two tiles (two passes of 64 words), and only in the second case columns (a burst of 3 cycles a step).
-    assert behind_the_first_panel(24) == 2 * 64
-    assert behind_the_first_panel(25) == 2 * 64 + 25 * 3
+    # the rows of two tiles (two passes of 8 bursts), and only in the second case columns (a burst of 3 cycles a step).
+    assert behind_the_first_panel(24) == 2 * 8 * 3
+    assert behind_the_first_panel(25) == 2 * 8 * 4 + 25 * 3
 
 
 @given(st.integers(1, 300), st.integers(1, 100), st.integers(1, 120), st.sampled_from(GEMM))

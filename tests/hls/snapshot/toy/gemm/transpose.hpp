@@ -177,15 +177,20 @@ transpose_passes:
                 const int row = from.row + smaller(kLanes * (from.start[port] + moved) + lane, from.rows - 1);
                 address[port] = is_bias ? by.bias[port] : row_address(from.matrix, unsigned(row)) + first_word;
             }
+            // Where rows are short, each brings few words, and as few rows of words hold columns.
         transpose_words:
-            for (int w = 0; w < (is_bias ? by.bias_words : int(kBurst)); ++w) {
+            for (int w = 0; w < (is_bias ? by.bias_words : (lane < burst ? int(kBurst) : burst)); ++w) {
 #pragma HLS loop_tripcount max = 8
                 PIPELINE((lane | w) == 0 && pass == first_pass, 1, kReadLatency);
                 PortWords read;
                 PortWords turned;
 #pragma HLS array_partition variable=read type=complete
 #pragma HLS array_partition variable=turned type=complete
-                read_ports(mem0, mem1, mem2, address, is_bias ? w : smaller(w, burst - 1), read);
+                for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+                    read[port] = zero_word();
+                }
+                if (is_bias || w < burst) read_ports(mem0, mem1, mem2, address, w, read);
                 turn(block_before, lane & (kLanes - 1), w, !is_bias, read, turned);
                 for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
