@@ -102,6 +102,14 @@ def weights_that_came_ahead(p: Program, rows: int, n: int, k: int) -> None:
     )  # fmt: skip
 
 
+def contraction_of_several_chunks(p: Program, rows: int, n: int, k: int) -> None:
+    """Columns go on from tile to tile, but not where a chunk begins and rows come as well; so do those for later."""
+    length = 2 * p.config.chunk + k
+    columns = n + p.config.column_tile
+    linear(p, rows, columns, length, "BIAS", before=("later", columns, length))
+    linear(p, rows, columns, length, "LOADED_W", w="later")
+
+
 def weights_that_were_overwritten_on_chip(p: Program, rows: int, n: int, k: int) -> None:
     linear(p, rows, n, k, before=("w", n, k))
     linear(p, rows, n, k)
@@ -150,6 +158,7 @@ PROGRAMS = [
     norm_backward_then_input_gradient,
     linears_of_one_input,
     weights_that_came_ahead,
+    contraction_of_several_chunks,
     weights_that_were_overwritten_on_chip,
     weight_gradients_of_one_input,
     claims_that_do_not_hold,
