@@ -50,8 +50,9 @@ class Shape:
     has_columns: bool = False
     """Of the second operand likewise: all of a weight gradient's, the first ones of weights."""
     next_columns: int = 0
-    """Rows of the weight that comes ahead for a later instruction, and their length."""
+    """Output columns of a later instruction whose first weights come ahead; 0 if none do."""
     next_length: int = 0
+    """Its contraction steps."""
 
 
 class Sizes(NamedTuple):
