@@ -117,7 +117,7 @@ def products(instruction: Instruction) -> list[tuple[int, int, int, int]]:
         return [(1, d["n"], d["rows"], d["k"])]
     if name not in ("attention", "attention_backward"):
         return []
-    count, queries, tokens = d["batch"] * d["heads"], d["queries"], 1 + d["patches"]
+    count, queries, tokens = d["batch"] * d["heads"], d.get("count", d["queries"]), 1 + d["patches"]
     scores, values = (count, queries, d["head_dim"], tokens), (count, queries, tokens, d["head_dim"])
     if name == "attention":
         return [product for flag, product in (("SCORES", scores), ("VALUES", values)) if flag in instruction.flags]

@@ -13,6 +13,7 @@ def macs(instruction: Instruction) -> int:
     dense = evaluate(instruction.op.macs, d | flags)
     if "SPARSE" not in instruction.flags:
         return dense
-    tokens, patch_queries = 1 + d["patches"], d["queries"] - 1
-    pairs = tokens + patch_queries * (1 + d["key_count"])
-    return dense * pairs // (tokens * d["queries"])
+    tokens, queries = 1 + d["patches"], d.get("count", d["queries"])
+    class_queries = int(d.get("first", 0) == 0)
+    pairs = class_queries * tokens + (queries - class_queries) * (1 + d["key_count"])
+    return dense * pairs // (tokens * queries)

@@ -16,8 +16,8 @@ INSTRUCTION_WORDS = 8
 INSTRUCTION_BYTES = 4 * FIELDS
 
 MAX_OPERANDS = 8
-MAX_DIMENSIONS = 10
-MAX_IMMEDIATES = 4
+MAX_DIMENSIONS = 11
+MAX_IMMEDIATES = 3
 OPCODE_FIELD = 0
 """Bits 0-7: opcode; bits 8-31: flags."""
 BESIDE_FIELD = 1
@@ -33,7 +33,7 @@ IMMEDIATE_FIELD = DIMENSION_FIELD + MAX_DIMENSIONS
 
 MAGIC = 0x56_4C_45_50
 """The bytes "PELV"."""
-VERSION = 3
+VERSION = 4
 HEADER = ("magic", "version", "instructions", "hash_low", "hash_high", "sum_low", "sum_high", "slot_table", "slots")
 """Header fields in order; the rest is zero. `instructions` counts them with `end`; `slot_table` is a word address."""
 

@@ -344,7 +344,10 @@ OPS: tuple[Op, ...] = (
         "attention",
         12,
         "attention",
-        ("batch", "patches", "heads", "head_dim", "key_count", "queries", "map_rows", "gap", "skipped"),
+        (
+            "batch", "patches", "heads", "head_dim", "key_count", "queries", "first", "count", "map_rows", "gap",
+            "skipped",
+        ),  # fmt: skip
         (
             _read("qkv", f"gap + {_TOKENS}", "skipped + 3 * heads * head_dim"),
             _read("keys", "batch * patches", "key_count", Slot.NONE, "u16", flag="SPARSE"),
@@ -352,9 +355,11 @@ OPS: tuple[Op, ...] = (
             _write("y", "gap + batch * queries", "heads * head_dim", flag="VALUES"),
             _write("map", "batch * map_rows", "1 + patches", Slot.NONE, "i32", flag="MAP"),
         ),
-        _ATTENTION_LIMITS | {"gap": (0, "max_rows"), "skipped": (0, "max_rows")},
+        _ATTENTION_LIMITS
+        | {"first": (0, "max_patches"), "count": (1, "max_tokens"), "gap": (0, "max_rows"), "skipped": (0, "max_rows")},
         "per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its "
         "`key_count` listed patch keys; with MAP probabilities of the first `map_rows` queries are summed over heads. "
+        "Queries may be some of each image's that follow each other: `count` from the `first` on; rows of others stay. "
         "Images may be some of a batch that follow each other: `gap` rows of others lie between class and patch rows. "
         "Heads may be some of a model: `skipped` columns of others lie between queries, keys and values. "
         "SCORES makes p (and the map) of q and k, VALUES makes y of p and v; without SCORES p is the stored "
@@ -363,6 +368,7 @@ OPS: tuple[Op, ...] = (
         rules=(
             "head_dim % 8 == 0",
             "queries == 1 || queries == 1 + patches",
+            "first + count <= queries",
             "map_rows <= queries",
             "key_count <= patches",
             "SPARSE == (key_count > 0)",
@@ -373,7 +379,7 @@ OPS: tuple[Op, ...] = (
             _SKIPPED_WORDS,
         ),
         immediates=("scale",),
-        macs="(SCORES + VALUES) * batch * queries * (1 + patches) * heads * head_dim",
+        macs="(SCORES + VALUES) * batch * count * (1 + patches) * heads * head_dim",
     ),
     Op(
         "attention_backward",

@@ -105,6 +105,7 @@ def _attention(
     """Attention of some images and, where that is one, of some heads; one or both of its passes."""
     patches, name, width = e.block(index).patches, f"blocks.{index}.attn", e.model.padded_head_dim
     shape, flags = _attention_shape(e, index) | {"batch": len(own), "heads": len(heads)}, passes
+    shape |= {"first": 0, "count": shape["queries"]}
     map_rows = _map_rows(e, index) if "SCORES" in passes else 0
     softmax_rows = (own.start * e.model.heads + heads.start) * shape["queries"]
     first = heads.start * width

@@ -83,8 +83,11 @@ def _write_pieces(
     if len(rows) == len(columns) == 1:
         memory.write(place, operand.element, values, used)
         return
+    done = 0
     for own_rows, part in zip(rows, torch.split(values, [len(piece) for piece in rows]), strict=True):
+        used_here = None if used is None else used[done : done + len(own_rows)]
+        done += len(own_rows)
         for own_columns, block in zip(columns, torch.split(part, [len(piece) for piece in columns], 1), strict=True):
             words = words_per_row(operand.element, own_columns.start)
             behind = replace(place, address=place.address + own_rows.start * place.pitch + words)
-            memory.write(behind, operand.element, block)
+            memory.write(behind, operand.element, block, used_here)

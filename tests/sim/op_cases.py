@@ -170,6 +170,11 @@ class _Draw:
         d["head_dim"] = 8 * self.integer(1, self.config.max_head_dim // 8)
         d["queries"] = 1 if self.chance(0.25) else 1 + d["patches"]
         d["key_count"] = self.integer(1, d["patches"]) if "SPARSE" in self.flags else 0
+        if "count" in d:
+            d["first"], d["count"] = 0, d["queries"]
+            if self.chance(0.4):
+                d["first"] = self.integer(0, d["queries"] - 1) if self.chance(0.7) else 0
+                d["count"] = self.integer(1, d["queries"] - d["first"])
         if "gap" in d:
             d["gap"] = self.integer(1, 60) if d["queries"] > 1 and self.chance(0.4) else 0
         if "skipped" in d:

@@ -455,27 +455,35 @@ class Reference:
     def attention(self) -> dict[str, Rows]:
         d, qkv, before = self.d, self.read("qkv"), self.read("probability")
         stored: Rows = []
-        y = [[0] * (d["heads"] * d["head_dim"]) for _ in range(d["batch"] * d["queries"])]
-        maps = [[0] * (1 + d["patches"]) for _ in range(d["batch"] * d["map_rows"])]
+        asked = range(d["first"], d["first"] + d["count"])
+        y: Rows = [[] for _ in range(d["batch"] * d["queries"])]  # without an entry a row stays
+        maps: Rows = [[] for _ in range(d["batch"] * d["map_rows"])]
         for b in range(d["batch"]):
             lists = self.key_lists(b)
             tokens = [[j for _, j in keys] for keys in lists]
             for h in range(d["heads"]):
                 q, k, v = (self.head(qkv, b, 1 + d["patches"], part, h) for part in range(3))
                 if "SCORES" in self.flags:
-                    p = self.probabilities(q, k, tokens, self.slot("probability"))
-                    stored += self.by_position(p, lists)
+                    own = slice(asked.start, asked.stop)
+                    p = self.probabilities(q[own], k, tokens[own], self.slot("probability"))
+                    before_asked: Rows = [[0] * len(keys) for keys in lists[: asked.start]]
+                    behind_asked: Rows = [[0] * len(keys) for keys in lists[asked.stop :]]
+                    rows = self.by_position(before_asked + p + behind_asked, lists)
+                    stored += [row if t in asked else [] for t, row in enumerate(rows)]
                 else:
                     first = (b * d["heads"] + h) * d["queries"]
-                    p = [[before[first + t][i] for i, _ in keys] for t, keys in enumerate(lists)]
-                for t, (row, keys) in enumerate(zip(p, tokens, strict=True)):
+                    p = [[before[first + t][i] for i, _ in lists[t]] for t in asked]
+                for t, row in zip(asked, p, strict=True):
+                    keys = tokens[t]
                     if "VALUES" in self.flags:
                         accs = [dot(row, [v[j][c] for j in keys]) for c in range(d["head_dim"])]
                         out = [self.slot("y").store(acc, self.f("probability") + self.f("qkv")) for acc in accs]
-                        y[self.row(b, t)][h * d["head_dim"] : (h + 1) * d["head_dim"]] = out
+                        y[self.row(b, t)] += out
                     if t < d["map_rows"]:
+                        sums = maps[b * d["map_rows"] + t] or [0] * (1 + d["patches"])
                         for value, j in zip(row, keys, strict=True):
-                            maps[b * d["map_rows"] + t][j] += value
+                            sums[j] += value
+                        maps[b * d["map_rows"] + t] = sums
         made = {"SCORES": ("probability", stored), "VALUES": ("y", y), "MAP": ("map", maps)}
         return dict(result for flag, result in made.items() if flag in self.flags)
 

@@ -175,7 +175,7 @@ def _attention(flags: tuple[str, ...], key_count: int, map_rows: int, beside: in
     if "MAP" in flags:
         operands["map"] = Matrix(50, 2, 0)
     dimensions = {"batch": 1, "patches": 3, "heads": 1, "head_dim": 8, "queries": 4}
-    dimensions |= {"key_count": key_count, "map_rows": map_rows, "gap": 0, "skipped": 0}
+    dimensions |= {"first": 0, "count": 4, "key_count": key_count, "map_rows": map_rows, "gap": 0, "skipped": 0}
     instruction = make("attention", flags=flags, dimensions=dimensions, immediates={"scale": 1}, **operands)
     instruction = replace(instruction, beside=beside)
     return check(fields_of(assemble([instruction], 0, 0, 0)), TOY, WINDOW, SLOTS)

@@ -35,7 +35,7 @@ def cycles(op_name: str, heads: int, ratio: float) -> int:
     op, keys = BY_NAME[op_name], keys_per_query(PATCHES, ratio)
     sparse = keys is not None and keys < PATCHES
     shape = {"batch": 1, "patches": PATCHES, "heads": heads, "head_dim": 64, "queries": 1 + PATCHES}
-    shape |= {"map_rows": 0, "gap": 0, "skipped": 0}
+    shape |= {"first": 0, "count": 1 + PATCHES, "map_rows": 0, "gap": 0, "skipped": 0}
     shape["key_count"] = keys if sparse else 0
     shape = {name: shape[name] for name in op.dimensions}
     flags = (("SPARSE",) if sparse else ()) + (("SCORES", "VALUES") if op_name == "attention" else ())

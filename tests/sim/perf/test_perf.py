@@ -36,7 +36,7 @@ SMALL = "vit:image=24,patch=4,channels=1,dim=24,depth=5,heads=2,mlp=40,classes=5
 def attention(key_count: int, passes: tuple[str, ...] = ("SCORES", "VALUES")) -> Instruction:
     flags = frozenset({"SPARSE", *passes} if key_count else passes)
     shape = {"batch": 2, "patches": 10, "heads": 3, "head_dim": 8, "key_count": key_count, "queries": 11}
-    shape |= {"map_rows": 0, "gap": 0, "skipped": 0}
+    shape |= {"first": 0, "count": 11, "map_rows": 0, "gap": 0, "skipped": 0}
     return Instruction(BY_NAME["attention"], dimensions=shape, flags=flags)
 
 
