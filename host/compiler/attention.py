@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
+from typing import Any
 
 from hls.spec.formats import EXPONENTIAL_BITS, scale_mantissa
 from hls.spec.pieces import PARTS
+from host.compiler.cut import Cut, mapped_rows
 from host.compiler.emitter import Emitter, Rows
-from host.compiler.heads import AttentionShape, head_groups, passes_apart, selection
 from host.compiler.layers import linear, linear_of_columns, norm
 from host.compiler.selector import choose
 from host.layout import skip_columns, skip_rows
@@ -16,80 +18,61 @@ VALUES = 2
 """Of the three parts of the projections, the one that only sums of values read."""
 
 
-def attention_forward(e: Emitter, index: int) -> None:
-    """Norm, projections and attention of block `index`, and what the next block's selector chooses by its map."""
-    groups = _groups(e, index)
-    if len(groups) > 1:
-        _attention_by_heads(e, index, groups)
-    elif _goes_by_passes(e, index):
+def attention_forward(e: Emitter, index: int, cut: Cut) -> None:
+    """Norm, projections and attention of block `index`, of the first part of its queries; cut by passes, what the next
+    block's selector chooses by its map."""
+    norm(e, f"blocks.{index}.norm1", e.input_of(index), e.rows(index))
+    if cut.by_passes:
         _attention_by_passes(e, index)
+    elif len(cut.heads) > 1:
+        _attention_by_heads(e, index, cut)
     else:
-        before_attention(e, index, e.rows(index))
-        attention(e, index)
-        choose(e, index + 1)
+        _projections(e, index, e.rows(index))
+        attention_of_queries(e, index, cut.queries[0])
     if e.train and index == e.model.depth - 1:
         _attention_variance(e, index)
 
 
 def before_attention(e: Emitter, index: int, rows: Rows) -> None:
     """Norm; queries, keys and values of some rows."""
+    norm(e, f"blocks.{index}.norm1", e.input_of(index), rows)
+    _projections(e, index, rows)
+
+
+def attention(e: Emitter, index: int, images: range) -> None:
+    """Attention of block `index`, of some images that follow each other."""
+    _attention(e, index, _all_of(e, index, images=images))
+
+
+def attention_of_queries(e: Emitter, index: int, queries: range) -> None:
+    """Attention of block `index`, of some queries of each image."""
+    _attention(e, index, _all_of(e, index, queries=queries))
+
+
+def _projections(e: Emitter, index: int, rows: Rows) -> None:
     block = f"blocks.{index}."
-    norm(e, block + "norm1", e.input_of(index), rows)
     linear(e, block + "attn.qkv", e.matrix(block + "norm1"), e.matrix(block + "attn.qkv"), rows)
 
 
-def attention(e: Emitter, index: int, images: range | None = None) -> None:
-    """Attention of block `index`, of all images or of some that follow each other."""
-    _attention(e, index, images or range(e.batch), range(e.model.heads))
-
-
-def _attention_by_heads(e: Emitter, index: int, groups: tuple[range, ...]) -> None:
-    """Norm, projections and attention of block `index`: while some heads are at attention, queries, keys and values of
-    the next ones are made."""
-    norm(e, f"blocks.{index}.norm1", e.input_of(index), e.rows(index))
-    _project(e, index, groups[0], parts=PARTS)
-    for heads, behind in zip(groups, [*groups[1:], None], strict=True):
-        _attention(e, index, range(1), heads)
+def _attention_by_heads(e: Emitter, index: int, cut: Cut) -> None:
+    """While some heads are at attention, queries, keys and values of the next ones are made."""
+    _project(e, index, cut.heads[0], parts=PARTS)
+    for heads, behind in zip(cut.heads, [*cut.heads[1:], None], strict=True):
+        _attention(e, index, _all_of(e, index, heads=heads, queries=cut.queries[0]))
         if behind is not None:
             with e.beside():
                 _project(e, index, behind, parts=PARTS)
 
 
 def _attention_by_passes(e: Emitter, index: int) -> None:
-    """Norm, projections and attention of block `index`: values are made beside the scores; beside the sums of values
-    the next selector chooses."""
-    images, heads = range(e.batch), range(e.model.heads)
-    norm(e, f"blocks.{index}.norm1", e.input_of(index), e.rows(index))
+    """Values are made beside the scores; beside the sums of values the next selector chooses."""
     _project(e, index, range(VALUES * e.model.heads))
-    _attention(e, index, images, heads, ("SCORES",))
+    _attention(e, index, _all_of(e, index, passes=("SCORES",)))
     with e.beside():
         _project(e, index, range(VALUES * e.model.heads, PARTS * e.model.heads))
-    _attention(e, index, images, heads, ("VALUES",))
+    _attention(e, index, _all_of(e, index, passes=("VALUES",)))
     with e.beside():
         choose(e, index + 1)
-
-
-def _groups(e: Emitter, index: int) -> tuple[range, ...]:
-    """Heads of block `index` that go together: all, or of a single image some, since its heads lie side by side. A map
-    is a sum over all heads."""
-    if e.batch > 1 or _map_rows(e, index):
-        return (range(e.model.heads),)
-    return head_groups(e.layout.config, e.model.heads, _shape_of_image(e, index))
-
-
-def _goes_by_passes(e: Emitter, index: int) -> bool:
-    """Whether scores and values of block `index` are instructions of their own, as that is estimated to be faster."""
-    config, shape, choosing = e.layout.config, _shape_of_image(e, index), 0.0
-    if index + 1 < e.model.depth and e.selects(index + 1):
-        keep, lists = e.block(index + 1).patches, e.selects_keys(index + 1)
-        choosing = selection(config, e.batch, shape.tokens, keep, lists=lists)
-    return passes_apart(config, e.model.heads, e.batch, shape, _map_rows(e, index), choosing)
-
-
-def _shape_of_image(e: Emitter, index: int) -> AttentionShape:
-    shape = _attention_shape(e, index)
-    keys = shape["key_count"] or shape["patches"]
-    return AttentionShape(1 + shape["patches"], shape["queries"], 1 + keys, e.model.dim, e.model.padded_head_dim)
 
 
 def _project(e: Emitter, index: int, heads: range, *, parts: int = 1) -> None:
@@ -99,50 +82,62 @@ def _project(e: Emitter, index: int, heads: range, *, parts: int = 1) -> None:
     linear_of_columns(e, block + "attn.qkv", x, y, e.rows(index), own, parts=parts)
 
 
-def _attention(
-    e: Emitter, index: int, own: range, heads: range, passes: tuple[str, ...] = ("SCORES", "VALUES")
-) -> None:
-    """Attention of some images and, where that is one, of some heads; one or both of its passes."""
+@dataclass(frozen=True)
+class _Asked:
+    """What one instruction makes: of some images, of their heads and of their queries; one or both passes.
+
+    Of more than one image these are all heads.
+    """
+
+    images: range
+    heads: range
+    queries: range
+    passes: tuple[str, ...] = ("SCORES", "VALUES")
+
+
+def _all_of(e: Emitter, index: int, **some: Any) -> _Asked:
+    """All that block `index` has, but where `some` says so."""
+    queries = range(_attention_shape(e, index)["queries"])
+    return replace(_Asked(range(e.batch), range(e.model.heads), queries), **some)
+
+
+def _attention(e: Emitter, index: int, asked: _Asked) -> None:
+    """One instruction."""
     patches, name, width = e.block(index).patches, f"blocks.{index}.attn", e.model.padded_head_dim
-    shape, flags = _attention_shape(e, index) | {"batch": len(own), "heads": len(heads)}, passes
-    shape |= {"first": 0, "count": shape["queries"]}
-    map_rows = _map_rows(e, index) if "SCORES" in passes else 0
-    softmax_rows = (own.start * e.model.heads + heads.start) * shape["queries"]
+    images, heads, flags = asked.images, asked.heads, asked.passes
+    shape = _attention_shape(e, index) | {"batch": len(images), "heads": len(heads)}
+    softmax_rows = (images.start * e.model.heads + heads.start) * shape["queries"]
     first = heads.start * width
     operands = {
-        "qkv": skip_columns(skip_rows(e.matrix(f"{name}.qkv"), own.start), first),
+        "qkv": skip_columns(skip_rows(e.matrix(f"{name}.qkv"), images.start), first),
         "probability": skip_rows(e.matrix(f"{name}.softmax", 1 + patches), softmax_rows),
     }
-    if "VALUES" in passes:
-        operands["y"] = skip_columns(skip_rows(e.matrix(f"{name}.context"), own.start), first)
+    if "VALUES" in flags:
+        operands["y"] = skip_columns(skip_rows(e.matrix(f"{name}.context"), images.start), first)
     if e.uses_keys(index):
-        operands["keys"] = skip_rows(e.keys_of(index), own.start * patches)
+        operands["keys"] = skip_rows(e.keys_of(index), images.start * patches)
         flags += ("SPARSE",)
+    map_rows = mapped_rows(e, index) if "SCORES" in flags else 0
+    if asked.queries.start >= map_rows:
+        map_rows = 0
     if map_rows:
-        operands["map"] = skip_rows(e.matrix(f"{name}.map", 1 + patches), own.start * map_rows)
+        operands["map"] = skip_rows(e.matrix(f"{name}.map", 1 + patches), images.start * map_rows)
         flags += ("MAP",)
     # Behind the class rows of these images come those of later ones and the patches of earlier ones.
-    gap = e.batch - own.stop + own.start * patches
+    gap = e.batch - images.stop + images.start * patches
     e.emit(
         f"{name} forward", "attention", operands, flags=flags, immediates={"scale": _softmax_scale(e)},
-        **shape, map_rows=map_rows, gap=gap, skipped=(PARTS - 1) * width * (e.model.heads - len(heads)),
+        **shape, first=asked.queries.start, count=len(asked.queries), map_rows=map_rows, gap=gap,
+        skipped=(PARTS - 1) * width * (e.model.heads - len(heads)),
     )  # fmt: skip
-
-
-def _map_rows(e: Emitter, index: int) -> int:
-    """Queries of block `index` whose probabilities are needed: by the next selector, or for the attention variance."""
-    if index == e.model.depth - 1:
-        return 1 if e.train else 0
-    if e.selects_keys(index + 1):
-        return 1 + e.block(index).patches
-    return 1 if e.plan.prunes(index + 1) else 0
 
 
 def _attention_variance(e: Emitter, index: int) -> None:
     """Of the class query's probabilities in block `index`: what the example level ranks images by."""
     patches, name = e.block(index).patches, f"blocks.{index}.attn"
     operands = {"map": e.matrix(f"{name}.map", 1 + patches), "variance": e.matrix("variance")}
-    e.emit(f"{name} variance", "class_variance", operands, batch=e.batch, patches=patches, map_rows=_map_rows(e, index))
+    rows = mapped_rows(e, index)
+    e.emit(f"{name} variance", "class_variance", operands, batch=e.batch, patches=patches, map_rows=rows)
 
 
 def attention_backward(e: Emitter, index: int) -> None:

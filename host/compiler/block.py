@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from host.compiler.attention import attention_backward, attention_forward
+from itertools import pairwise
+
+from host.compiler.attention import attention_backward, attention_forward, attention_of_queries
+from host.compiler.cut import cut_of
 from host.compiler.emitter import Emitter, Rows
 from host.compiler.layers import linear, linear_input_gradient, linear_weight_gradient, norm, norm_backward
+from host.compiler.selector import choose
 from host.compiler.update import update_summed
 
 
 def block_forward(e: Emitter, index: int) -> None:
     """Norm, attention, residual; norm, MLP with GELU, residual."""
-    attention_forward(e, index)
-    behind_attention(e, index, e.rows_after(index))
+    cut = cut_of(e, index)
+    attention_forward(e, index, cut)
+    for before, queries in pairwise(cut.queries):
+        attention_of_queries(e, index, queries)
+        with e.beside():
+            to_hidden(e, index, _rows_of(before))
+    if not cut.by_passes:
+        choose(e, index + 1)
+    to_hidden(e, index, _rows_of(cut.queries[-1]) if len(cut.queries) > 1 else e.rows_after(index))
+    from_hidden(e, index, e.rows_after(index))
 
 
 def behind_attention(e: Emitter, index: int, rows: Rows) -> None:
     """Projection and residual; norm, MLP with GELU, residual of some rows."""
+    to_hidden(e, index, rows)
+    from_hidden(e, index, rows)
+
+
+def to_hidden(e: Emitter, index: int, rows: Rows) -> None:
+    """Projection and residual, norm, and the MLP's first layer with GELU, of some rows."""
     block, middle = f"blocks.{index}.", e.matrix(f"blocks.{index}.after_attn")
     linear(
         e, block + "attn.proj", e.matrix(block + "attn.context"), middle, rows,
@@ -24,7 +42,17 @@ def behind_attention(e: Emitter, index: int, rows: Rows) -> None:
     norm(e, block + "norm2", block + "after_attn", rows)
     hidden = e.matrix(block + "mlp.gelu")
     linear(e, block + "mlp.fc1", e.matrix(block + "norm2"), hidden, rows, pre=e.matrix(block + "mlp.fc1"))
-    linear(e, block + "mlp.fc2", hidden, e.matrix(block + "out"), rows, residual=middle)
+
+
+def from_hidden(e: Emitter, index: int, rows: Rows) -> None:
+    """The MLP's second layer and residual, of some rows."""
+    block, hidden = f"blocks.{index}.", e.matrix(f"blocks.{index}.mlp.gelu")
+    linear(e, block + "mlp.fc2", hidden, e.matrix(block + "out"), rows, residual=e.matrix(block + "after_attn"))
+
+
+def _rows_of(queries: range) -> Rows:
+    """Of the only image."""
+    return Rows(len(queries), int(queries.start == 0), queries.start)
 
 
 def block_backward(e: Emitter, index: int) -> None:

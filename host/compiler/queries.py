@@ -1,0 +1,61 @@
+"""Which queries of an image go together, so that attention of some hides what the block does with the ones before:
+projection, norm and the first layer of the MLP. Each part reads the weights of these again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
+
+from hls.spec.config import HardwareConfig
+from hls.spec.formats import LANES
+from host.compiler.cycles import AttentionShape, attention, linear, map_rows, norm
+from host.compiler.heads import head_groups, one_group
+
+MOST_PARTS = 3
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What comes behind attention, row by row.
+
+    Attributes:
+        dim, hidden: elements of a token, and of the MLP's hidden one.
+        saves: whether the norm stores its normalised rows.
+    """
+
+    dim: int
+    hidden: int
+    saves: bool
+
+    def cycles(self, config: HardwareConfig, rows: int) -> float:
+        """Projection, norm and the first layer of the MLP, of some rows."""
+        projection = linear(config, rows, self.dim, self.dim, brings_rows=True)
+        return projection + norm(rows, self.dim, saves=self.saves) + linear(config, rows, self.hidden, self.dim)
+
+
+def query_parts(
+    config: HardwareConfig, heads: int, shape: AttentionShape, behind: Behind, mapped: int
+) -> tuple[float, tuple[range, ...]]:
+    """The fastest way to cut the queries of an image in two or more: cycles up to the first layer of the MLP, and
+    ranges of queries in order. `mapped` rows of the map are asked for, of all heads: then all go together."""
+
+    def cycles(parts: tuple[range, ...]) -> float:
+        first, *others = (replace(shape, queries=len(part)) for part in parts)
+        cycles = one_group(config, heads, 1, first) if mapped else head_groups(config, heads, first)[0]
+        for part, before in zip(others, parts, strict=False):
+            cycles += max(attention(config, heads, part), behind.cycles(config, len(before)))
+        return cycles + map_rows(mapped, shape.tokens) + behind.cycles(config, len(parts[-1]))
+
+    ways = [(cycles(parts), parts) for parts in _ways(config, shape.queries)]
+    return min(ways, key=lambda way: (way[0], len(way[1])), default=(math.inf, ()))
+
+
+def _ways(config: HardwareConfig, queries: int) -> Iterator[tuple[range, ...]]:
+    """Cuts where a row tile ends, and a word of what a norm saves for each row."""
+    places = range(0, queries, math.lcm(config.row_tile, LANES))[1:]
+    for count in range(1, MOST_PARTS):
+        for cuts in combinations(places, count):
+            yield tuple(range(start, end) for start, end in pairwise((0, *cuts, queries)))
