@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 
 from hls.spec.config import HardwareConfig
-from hls.spec.formats import LANES
+from hls.spec.formats import ELEMENT_BYTES, WORD_BYTES
 from host.compiler.cycles import AttentionShape, attention, linear, map_rows, norm
 from host.compiler.heads import head_groups, one_group
 
@@ -54,8 +54,9 @@ def query_parts(
 
 
 def _ways(config: HardwareConfig, queries: int) -> Iterator[tuple[range, ...]]:
-    """Cuts where a row tile ends, and a word of what a norm saves for each row."""
-    places = range(0, queries, math.lcm(config.row_tile, LANES))[1:]
+    """Cuts where a row tile ends, and a word of the inverse deviations that a norm saves; the next part overwrites what
+    this one pads them with."""
+    places = range(0, queries, math.lcm(config.row_tile, WORD_BYTES // ELEMENT_BYTES["i32"]))[1:]
     for count in range(1, MOST_PARTS):
         for cuts in combinations(places, count):
             yield tuple(range(start, end) for start, end in pairwise((0, *cuts, queries)))
