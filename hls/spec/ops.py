@@ -345,9 +345,18 @@ OPS: tuple[Op, ...] = (
         12,
         "attention",
         (
-            "batch", "patches", "heads", "head_dim", "key_count", "queries", "first", "count", "map_rows", "gap",
+            "batch",
+            "patches",
+            "heads",
+            "head_dim",
+            "key_count",
+            "queries",
+            "first",
+            "count",
+            "map_rows",
+            "gap",
             "skipped",
-        ),  # fmt: skip
+        ),
         (
             _read("qkv", f"gap + {_TOKENS}", "skipped + 3 * heads * head_dim"),
             _read("keys", "batch * patches", "key_count", Slot.NONE, "u16", flag="SPARSE"),

@@ -19,11 +19,11 @@ VALUES = 2
 
 
 def attention_forward(e: Emitter, index: int, cut: Cut) -> None:
-    """Norm, projections and attention of block `index`, of the first part of its queries; cut by passes, what the next
-    block's selector chooses by its map."""
+    """Norm, projections and attention of block `index`, of the first part of its queries; where all go together and by
+    passes, what the next block's selector chooses by its map."""
     norm(e, f"blocks.{index}.norm1", e.input_of(index), e.rows(index))
     if cut.by_passes:
-        _attention_by_passes(e, index)
+        _attention_by_passes(e, index, cut)
     elif len(cut.heads) > 1:
         _attention_by_heads(e, index, cut)
     else:
@@ -64,15 +64,17 @@ def _attention_by_heads(e: Emitter, index: int, cut: Cut) -> None:
                 _project(e, index, behind, parts=PARTS)
 
 
-def _attention_by_passes(e: Emitter, index: int) -> None:
-    """Values are made beside the scores; beside the sums of values the next selector chooses."""
+def _attention_by_passes(e: Emitter, index: int, cut: Cut) -> None:
+    """Values are made beside the scores; beside the sums of values the next selector chooses, if all queries go
+    together."""
     _project(e, index, range(VALUES * e.model.heads))
-    _attention(e, index, _all_of(e, index, passes=("SCORES",)))
+    _attention(e, index, _all_of(e, index, queries=cut.queries[0], passes=("SCORES",)))
     with e.beside():
         _project(e, index, range(VALUES * e.model.heads, PARTS * e.model.heads))
-    _attention(e, index, _all_of(e, index, passes=("VALUES",)))
-    with e.beside():
-        choose(e, index + 1)
+    _attention(e, index, _all_of(e, index, queries=cut.queries[0], passes=("VALUES",)))
+    if len(cut.queries) == 1:
+        with e.beside():
+            choose(e, index + 1)
 
 
 def _project(e: Emitter, index: int, heads: range, *, parts: int = 1) -> None:

@@ -20,7 +20,7 @@ def block_forward(e: Emitter, index: int) -> None:
         attention_of_queries(e, index, queries)
         with e.beside():
             to_hidden(e, index, _rows_of(before))
-    if not cut.by_passes:
+    if len(cut.queries) > 1 or not cut.by_passes:
         choose(e, index + 1)
     to_hidden(e, index, _rows_of(cut.queries[-1]) if len(cut.queries) > 1 else e.rows_after(index))
     from_hidden(e, index, e.rows_after(index))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from host.compiler.cycles import AttentionShape, selection
 from host.compiler.emitter import Emitter
-from host.compiler.heads import head_groups, one_group, passes_apart
-from host.compiler.queries import Behind, query_parts
+from host.compiler.heads import fastest_way
+from host.compiler.queries import Behind, first_part, query_parts
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Cut:
     Attributes:
         heads: groups of them; projections of one are made beside attention of the one before.
         queries: parts of an image's; what follows attention is done to one beside attention of the next.
-        by_passes: scores and values are instructions of their own; values are made beside the scores, and beside the
-            sums of values the next selector chooses.
+        by_passes: scores and values (of the first part) are instructions of their own; values are made beside the
+            scores, and beside the sums of values, where that is the only part, the next selector chooses.
     """
 
     heads: tuple[range, ...]
@@ -27,26 +27,17 @@ class Cut:
 
 
 def cut_of(e: Emitter, index: int) -> Cut:
-    """The cut of block `index`.
-
-    Heads of an image lie side by side, and its rows are one range, only in a batch of one. A map is a sum over heads.
-    """
+    """The cut of block `index`. An image's rows are one range only in a batch of one."""
     config, heads, shape, mapped = e.layout.config, e.model.heads, attention_shape(e, index), mapped_rows(e, index)
-    whole = Cut((range(heads),), (range(shape.queries),))
-    choosing, behind = _choosing(e, index), Behind(e.model.dim, e.model.mlp_hidden, e.saves)
-    ways = [
-        (one_group(config, heads, e.batch, shape) + choosing, whole),
-        (passes_apart(config, heads, e.batch, shape, mapped, choosing), replace(whole, by_passes=True)),
-    ]
-    if e.batch == 1 and not mapped:
-        cycles, groups = head_groups(config, heads, shape)
-        ways.append((cycles + choosing, replace(whole, heads=groups)))
+    choosing = _choosing(e, index)
+    whole = fastest_way(config, heads, e.batch, shape, mapped, choosing)
     if e.batch == 1 and not e.class_only(index):
+        behind = Behind(e.model.dim, e.model.mlp_hidden, e.saves)
         cycles, parts = query_parts(config, heads, shape, behind, mapped)
-        first = replace(shape, queries=len(parts[0])) if parts else shape
-        groups = whole.heads if mapped else head_groups(config, heads, first)[1]
-        ways.append((cycles + choosing - behind.cycles(config, shape.tokens), Cut(groups, parts)))
-    return min(ways, key=lambda way: way[0])[1]
+        if cycles + choosing < whole.cycles + behind.cycles(config, shape.tokens):
+            first = first_part(config, heads, shape, parts, mapped)
+            return Cut(first.heads, parts, first.by_passes)
+    return Cut(whole.heads, (range(shape.queries),), whole.by_passes)
 
 
 def attention_shape(e: Emitter, index: int) -> AttentionShape:

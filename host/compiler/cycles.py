@@ -9,11 +9,17 @@ from hls.spec.formats import LANES
 from hls.spec.pieces import PARTS
 
 ATTENTION_FILL = 1700
-"""Cycles in which an instruction of the attention unit fills and drains."""
+"""Cycles in which an instruction of the attention unit fills and drains, if it asks more than the class query."""
+PASS_FILL = 700
+"""More of them where it has one pass only."""
 BLOCK_FILL = 20
-"""Those in which two queries a lane begin and end."""
+"""Those in which a block begins and ends: two queries a lane."""
+LOAD_FILL = 50
+"""Those in which its loads do."""
+LEAD_BLOCKS = 7
+"""Blocks whose rows of keys one block brings at most."""
 LEAST_BLOCKS = 13
-"""Of a pass of attention, two queries a lane each: fewer are followed by idle ones."""
+"""Of a pass: fewer are followed by idle ones."""
 IDLE_BLOCK = 90
 """Cycles of one of these."""
 ATTENTION_PORTS = 2
@@ -56,19 +62,25 @@ class AttentionShape:
 
 
 def attention(config: HardwareConfig, heads: int, shape: AttentionShape, *, passes: int = PASSES) -> float:
-    """Attention of some heads: multiplied, or moved if that takes longer."""
-    blocks = -(-shape.queries // (2 * config.lanes))
-    multiplied = 2 * blocks * (2 * shape.keys + BLOCK_FILL)
-    idle = passes * IDLE_BLOCK * max(0, LEAST_BLOCKS - heads * blocks)
-    rows = 2 * (shape.tokens + shape.queries) * shape.head_dim / LANES
-    probabilities = 2 * shape.queries * -(-shape.keys // LANES)
-    moved = (rows + probabilities) / ATTENTION_PORTS
-    return ATTENTION_FILL + idle + heads * passes / PASSES * max(multiplied, moved)
+    """Attention of some heads: multiplied, or moved if that takes longer. Of one pass, half of what scores and values
+    take together."""
+    block = 2 * config.lanes
+    of_tokens, of_queries = -(-shape.tokens // block), -(-shape.queries // block)
+    blocks = max(of_queries, -(-of_tokens // LEAD_BLOCKS))
+    head_words, key_words = shape.head_dim / LANES, -(-shape.keys // LANES)
+    coming = -(-of_tokens // blocks) * head_words  # of the next head, for each query
+    read = {"scores": coming + head_words, "values": coming + key_words}
+    moved = (LOAD_FILL + block * words / ATTENTION_PORTS for words in read.values())
+    both = sum(max(2 * shape.keys + BLOCK_FILL, cycles) for cycles in moved)
+    idle = IDLE_BLOCK * max(0, LEAST_BLOCKS - heads * blocks)
+    fill = PASS_FILL * (PASSES - passes) + (ATTENTION_FILL if shape.queries > 1 else 0)
+    return fill + passes * (idle + heads * blocks * both / PASSES)
 
 
-def map_rows(rows: int, tokens: int) -> float:
-    """What it takes longer to store so many rows of the map behind the scores."""
-    return rows * 2 * tokens / LANES / ATTENTION_PORTS
+def map_rows(config: HardwareConfig, rows: int, shape: AttentionShape) -> float:
+    """What it takes longer to add up so many rows of the map, where nothing follows the scores that hides it; with
+    lists of keys it is cleared first."""
+    return rows / config.lanes * shape.tokens * (2 if shape.keys < shape.tokens else 1)
 
 
 def projections(config: HardwareConfig, heads: int, shape: AttentionShape, *, parts: int = PARTS) -> float:

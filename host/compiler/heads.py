@@ -1,5 +1,5 @@
-"""Which heads of an image go together, so that attention of some hides the projections of the next ones, and how long
-it takes to have the two passes of attention go apart, so that each hides something.
+"""Which heads of an image go together, so that attention of some hides the projections of the next ones, or whether the
+two passes of attention go apart, so that each hides something.
 
 The first group's projections and the last group's attention have nothing beside them; in between the longer of both
 counts.
@@ -7,7 +7,7 @@ counts.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 from hls.spec.config import HardwareConfig
@@ -15,6 +15,33 @@ from hls.spec.pieces import PARTS
 from host.compiler.cycles import AttentionShape, attention, map_rows, projections
 
 Groups = tuple[range, ...]
+
+
+@dataclass(frozen=True)
+class Way:
+    """How projections and attention follow each other, and its cycles: groups of heads, or all heads in two passes."""
+
+    cycles: float
+    heads: Groups
+    by_passes: bool = False
+
+
+def fastest_way(
+    config: HardwareConfig, heads: int, images: int, shape: AttentionShape, mapped: int, choosing: float
+) -> Way:
+    """The fastest way up to the next selector's choice, which takes so many cycles.
+
+    Heads lie side by side only in a single image, and a map (of so many rows of each image's) is a sum over all.
+    """
+    everything = (range(heads),)
+    ways = [
+        Way(one_group(config, heads, images, shape) + choosing, everything),
+        Way(passes_apart(config, heads, images, shape, mapped, choosing), everything, by_passes=True),
+    ]
+    if images == 1 and not mapped:
+        cycles, groups = head_groups(config, heads, shape)
+        ways.append(Way(cycles + choosing, groups))
+    return min(ways, key=lambda way: way.cycles)
 
 
 def head_groups(config: HardwareConfig, heads: int, shape: AttentionShape) -> tuple[float, Groups]:
@@ -47,6 +74,6 @@ def passes_apart(
     Nothing hides then that the scores end with `mapped` rows of an image's map."""
     rows = replace(shape, tokens=images * shape.tokens)
     values = attention(config, images * heads, shape, passes=1)
-    scores = values + images * map_rows(mapped, shape.tokens)
+    scores = values + images * map_rows(config, mapped, shape)
     apart = projections(config, heads, rows, parts=PARTS - 1)
     return apart + max(scores, projections(config, heads, rows, parts=1)) + max(values, choosing)

@@ -11,8 +11,8 @@ from itertools import combinations, pairwise
 
 from hls.spec.config import HardwareConfig
 from hls.spec.formats import ELEMENT_BYTES, WORD_BYTES
-from host.compiler.cycles import AttentionShape, attention, linear, map_rows, norm
-from host.compiler.heads import head_groups, one_group
+from host.compiler.cycles import AttentionShape, attention, linear, norm
+from host.compiler.heads import Way, fastest_way
 
 MOST_PARTS = 3
 
@@ -39,18 +39,24 @@ class Behind:
 def query_parts(
     config: HardwareConfig, heads: int, shape: AttentionShape, behind: Behind, mapped: int
 ) -> tuple[float, tuple[range, ...]]:
-    """The fastest way to cut the queries of an image in two or more: cycles up to the first layer of the MLP, and
-    ranges of queries in order. `mapped` rows of the map are asked for, of all heads: then all go together."""
+    """The fastest way to cut the queries of an image in two or more: cycles up to the first layer of the MLP, without
+    the choice of the next selector, and ranges of queries in order. The map has `mapped` rows."""
 
     def cycles(parts: tuple[range, ...]) -> float:
-        first, *others = (replace(shape, queries=len(part)) for part in parts)
-        cycles = one_group(config, heads, 1, first) if mapped else head_groups(config, heads, first)[0]
-        for part, before in zip(others, parts, strict=False):
-            cycles += max(attention(config, heads, part), behind.cycles(config, len(before)))
-        return cycles + map_rows(mapped, shape.tokens) + behind.cycles(config, len(parts[-1]))
+        cycles = first_part(config, heads, shape, parts, mapped).cycles
+        for part, before in zip(parts[1:], parts, strict=False):
+            own = attention(config, heads, replace(shape, queries=len(part)))
+            cycles += max(own, behind.cycles(config, len(before)))
+        return cycles + behind.cycles(config, len(parts[-1]))
 
     ways = [(cycles(parts), parts) for parts in _ways(config, shape.queries)]
     return min(ways, key=lambda way: (way[0], len(way[1])), default=(math.inf, ()))
+
+
+def first_part(config: HardwareConfig, heads: int, shape: AttentionShape, parts: tuple[range, ...], mapped: int) -> Way:
+    """How projections and attention of the first part follow each other."""
+    first = replace(shape, queries=len(parts[0]))
+    return fastest_way(config, heads, 1, first, min(mapped, len(parts[0])), 0.0)
 
 
 def _ways(config: HardwareConfig, queries: int) -> Iterator[tuple[range, ...]]:

@@ -276,6 +276,20 @@ def own_columns(instruction, operand):
     return tuple(chain(*(of_pass[flag] for flag in of_pass if flag in instruction.flags)))
 
 
+def own_rows(instruction, operand):
+    """Rows; of attention those of the queries that it asks."""
+    rows, d = pieces(operand.rows, instruction.dimensions), instruction.dimensions
+    if instruction.op.name != "attention" or operand.name == "qkv":
+        return [*chain(*rows)]
+    if operand.name == "y":
+        queries = [0] * d["batch"] + [1 + i % d["patches"] for i in range(len([*chain(*rows)]) - d["batch"])]
+    else:
+        first, period = {"keys": (1, d["patches"]), "map": (0, d["map_rows"])}.get(operand.name, (0, d["queries"]))
+        queries = [first + i % period for i in range(len(rows[0]))]
+    asked = range(d["first"], d["first"] + d["count"])
+    return [row for row, query in zip(chain(*rows), queries, strict=True) if query in asked]
+
+
 def places(instruction, *, written=False):
     """Words of an instruction's operands, all or those that it writes."""
     for operand in instruction.op.operands:
@@ -288,7 +302,7 @@ def places(instruction, *, written=False):
 def words_of(instruction, operand):
     """Words of one operand."""
     place, columns = instruction.operand(operand.name), own_columns(instruction, operand)
-    for row in chain(*pieces(operand.rows, instruction.dimensions)):
+    for row in own_rows(instruction, operand):
         for own in columns:
             start = place.address + row * place.pitch + words_per_row(operand.element, own.start)
             yield from range(start, start + words_per_row(operand.element, len(own)))
@@ -389,7 +403,7 @@ def all_named(program, wanted):
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
-@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("batch", [2, 4])
 def test_in_front_of_a_selector_the_passes_of_attention_go_apart(mode, batch):
     """Values are projected beside the scores; beside the sums of values the selector chooses."""
     _, program = compiled(TINY, batch=batch, mode=mode)
@@ -404,17 +418,43 @@ def test_in_front_of_a_selector_the_passes_of_attention_go_apart(mode, batch):
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
-def test_groups_of_heads_cover_all_of_them(mode):
+@pytest.mark.parametrize("sparsity", [Sparsity(), BOTH])
+def test_groups_of_heads_and_parts_of_queries_cover_all_of_them(mode, sparsity):
     """Of a single image, blocks in front of a selector take all heads at once: their map is a sum over all."""
-    _, program = compiled(TINY, batch=1, mode=mode)
+    layout, program = compiled(TINY, sparsity, batch=1, mode=mode)
+    cut_by_queries = 0
     for index in range(TINY.depth):
         found = [i for i in all_named(program, f"blocks.{index}.attn forward") if "VALUES" in i.flags]
-        assert sum(i.dimensions["heads"] for i in found) == TINY.heads
-        starts = [i.operand("y").address - found[0].operand("y").address for i in found]
-        ends = [start + i.dimensions["heads"] * 8 for start, i in zip(starts, found, strict=True)]  # of 64 elements
-        assert starts == [0, *ends[:-1]]
-        has_map = index in (0, 2) or (index == TINY.depth - 1 and mode == "train")
-        assert len(found) == 1 if has_map else len(found) > 1 or index == TINY.depth - 1
+        context = layout.tensors[f"blocks.{index}.attn.context"]
+        asked = Counter()
+        for i in found:
+            heads = (i.operand("y").address - layout.matrix(context.name).address) // 8  # words of 64 elements
+            queries = range(i.dimensions["first"], i.dimensions["first"] + i.dimensions["count"])
+            asked.update((head + heads, query) for head in range(i.dimensions["heads"]) for query in queries)
+        everything = [(h, q) for h in range(TINY.heads) for q in range(found[0].dimensions["queries"])]
+        assert asked == Counter(everything)
+        parts = {i.dimensions["first"] for i in found}
+        cut_by_queries += len(parts) > 1
+        if any("MAP" in i.flags for i in found):
+            assert all(i.dimensions["heads"] == TINY.heads for i in found)
+    if sparsity == Sparsity():
+        assert cut_by_queries == TINY.depth - 1
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_what_follows_attention_is_done_to_each_row_once(mode):
+    """Of a single image: projection, norm and MLP of all rows, where in parts beside attention of the next part."""
+    layout, program = compiled(TINY, Sparsity(), batch=1, mode=mode)
+    for index in range(TINY.depth - 1):
+        tokens = 1 + TINY.patches
+        for layer, written in (("attn.proj", "after_attn"), ("mlp.fc1", "mlp.gelu"), ("mlp.fc2", "out")):
+            whole = layout.matrix(f"blocks.{index}.{written}")
+            rows = Counter()
+            for i in all_named(program, f"blocks.{index}.{layer} forward"):
+                first = (i.operand("y").address - whole.address) // whole.pitch
+                rows.update(range(first, first + i.dimensions["rows"]))
+                assert i.dimensions["split"] == (first == 0)
+            assert rows == Counter(range(tokens))
 
 
 @pytest.mark.parametrize("mode", ["train", "eval", "forward"])

@@ -10,7 +10,7 @@ import pytest
 
 from hls.render import HERE as HLS
 from hls.spec.config import load
-from hls.spec.instruction import INSTRUCTION_WORDS, Matrix, assemble, make
+from hls.spec.instruction import INSTRUCTION_WORDS, MAX_DIMENSIONS, MAX_OPERANDS, Matrix, assemble, make
 from hls.spec.slots import RECORD_WORDS
 from hls.spec.status import Status
 from host.devices.csim import CsimDevice
@@ -117,7 +117,7 @@ def test_gelu_on_the_toy_accelerator() -> None:
     assert device.run(program).status is Status.OK
     fetched, unpacked = 2 * INSTRUCTION_WORDS, INSTRUCTION_WORDS  # with `end`
     fetch = fetched + config.read_latency + unpacked + 2
-    checks = 10 + 8 * 4  # dimensions one a cycle, operands one in four
+    checks = MAX_DIMENSIONS + MAX_OPERANDS * 4  # dimensions one a cycle, operands one in four
     dispatch = 32 + checks + 4 + 16
     load_block, compute, store_block = 32 + config.read_latency + 2, 32 + 24 + 2, 32 + 4 + config.write_latency + 2
     region = load_block + compute + store_block + 4 * load_block

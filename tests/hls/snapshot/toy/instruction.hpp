@@ -8,13 +8,13 @@
 namespace peelvit {
 
 constexpr unsigned kMagic = 0x564c4550u;
-constexpr unsigned kVersion = 3u;
+constexpr unsigned kVersion = 4u;
 constexpr int kFields = 32;
 constexpr int kInstructionWords = 8;
 constexpr int kMaxOperands = 8;
-constexpr int kMaxDimensions = 10;
+constexpr int kMaxDimensions = 11;
 constexpr int kSlotBits = 9;
-constexpr int kMaxImmediates = 4;
+constexpr int kMaxImmediates = 3;
 
 constexpr int kHeaderMagic = 0;
 constexpr int kHeaderVersion = 1;
@@ -188,7 +188,7 @@ decode_dimensions:
 decode_immediates:
     for (int i = 0; i < kMaxImmediates; ++i) {
 #pragma HLS unroll
-        in.immediate[i] = fields[28 + i];
+        in.immediate[i] = fields[29 + i];
     }
     return in;
 }

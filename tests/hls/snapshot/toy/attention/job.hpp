@@ -1,7 +1,7 @@
 // What the attention unit works on: its job, the passes, the steps through them, and the geometry of queries and keys.
 //
 // Queries are taken in groups of kLaneCount, one a lane, and groups in blocks, which are what the processes exchange.
-// The class query comes last. A query's keys have positions: the class key, then the listed ones; without a list the
+// Their places count patches; where the class query is asked it comes behind the last of them. A query's keys have positions: the class key, then the listed ones; without a list the
 // position is the token. Matrices over queries and keys (probabilities, gradients of scores) are by position in memory.
 #pragma once
 
@@ -19,11 +19,13 @@ constexpr int kTokenWords = 11;          // of a row over all tokens, and over a
 constexpr int kBlockWords16 = kGroups * kTokenWords;  // of a lane
 constexpr int kGroupSteps = kTokenWords * kLanes;
 constexpr int kBlockSteps = kGroups * kGroupSteps;
-constexpr int kLeadRows = 7 * kQueryBlock;  // of the first head's, that a block before the first one brings
+constexpr int kLeadBlocks = 7;  // so many blocks of the first head's rows one before the first block brings
+constexpr int kLeadRows = kLeadBlocks * kQueryBlock;
 constexpr int kPatchQuery = 0;
 constexpr int kClassQuery = 1;
 constexpr int kNoPass = -1;
 constexpr int kNoQuery = 2 * kMaxTokens;  // where a block without queries begins
+constexpr int kNoClassQuery = 3 * kMaxTokens;  // place of the class query where it is not asked: behind all blocks
 constexpr int kLead = 13;                 // blocks in all channels on the way from the first process to the last one
 
 // Widths of sums: a product has 31 bits and a sign.
@@ -46,7 +48,12 @@ struct AttentionJob {
     bool runs;  // or there is no job
     bool backward, sparse, has_map;
     int gap;  // rows of other images between class and patch rows
-    int batch, patches, tokens, heads, head_words, part_words, key_count, queries, map_rows;
+    int batch, patches, tokens, heads, head_words, part_words, key_count, map_rows;
+    int queries;                            // rows of an image's that have a query
+    int first_query, end_query;             // places of those that are asked
+    int class_query;                        // place of the class query
+    int head_blocks;                        // of a head
+    int coming_rows;                        // of the next head, that a block brings
     int patch_keys, class_keys;  // keys of a query
     int first_pass, passes, pass_blocks;  // of an image
     int scale;                   // of scores; backward, of their gradients
@@ -73,13 +80,15 @@ inline int short_of(int value) { return narrow<11>(value); }
 
 // Queries, and tokens of resident rows, of the block that begins at `first`.
 inline int block_queries(const AttentionJob& job, int first) {
-    return clamp_to(short_of(job.queries) - short_of(first), kQueryBlock);
+    return clamp_to(short_of(job.end_query) - short_of(first), kQueryBlock);
 }
 inline int block_tokens(const AttentionJob& job, int first) {
     return clamp_to(short_of(job.tokens) - short_of(first), kQueryBlock);
 }
-// Which of the block's queries the class query is; above them all if it is in a later block, below 0 in an earlier one.
-inline int class_place(const AttentionJob& job, int first) { return short_of(job.queries) - 1 - short_of(first); }
+// Which of the block's queries the last one is; above them all if it is in a later block, below 0 in an earlier one.
+inline int last_place(const AttentionJob& job, int first) { return short_of(job.end_query) - 1 - short_of(first); }
+// Which of them the class query is; above them all where it is not asked.
+inline int class_place(const AttentionJob& job, int first) { return short_of(job.class_query) - short_of(first); }
 inline bool has_class_query(const AttentionJob& job, int first) {
     const int place = class_place(job, first);
     return place >= 0 && place < kQueryBlock;
@@ -92,10 +101,13 @@ inline int block_patch_queries(const AttentionJob& job, int first) {
 inline int block_groups(const AttentionJob& job, int first) {
     return (natural<6>(unsigned(block_queries(job, first))) + kLaneCount - 1) / kLaneCount;
 }
+inline bool has_class_lane(const AttentionJob& job, int first, int group) {
+    const int lane = class_place(job, first) - group * kLaneCount;
+    return lane >= 0 && lane < kLaneCount;
+}
 inline int group_steps(const AttentionJob& job, int first, int group) {
-    const int place = class_place(job, first) - group * kLaneCount;
-    if (place < 0) return 0;
-    return narrow<10>(place < kLaneCount ? job.class_keys : job.patch_keys);
+    if (last_place(job, first) < group * kLaneCount) return 0;
+    return narrow<10>(has_class_lane(job, first, group) ? job.class_keys : job.patch_keys);
 }
 inline int block_steps(const AttentionJob& job, int first) {
     int steps = 0;

@@ -23,9 +23,9 @@ using HalfMapRows = map_t[kHalfRows * kMapLines][kMapLanes];
 
 // Whether a group has a query whose row of the map is asked for.
 inline bool is_mapped(const AttentionJob& job, int first, int group) {
-    const int place = class_place(job, first) - group * kLaneCount;
     const int start = short_of(first) + group * kLaneCount;
-    return job.has_map && place >= 0 && (place < kLaneCount || start + 1 < short_of(job.map_rows));
+    const bool is_asked = last_place(job, first) >= group * kLaneCount;
+    return job.has_map && is_asked && (has_class_lane(job, first, group) || start + 1 < short_of(job.map_rows));
 }
 
 // Sums of one token after the other, collected to lines that leave while the next ones are filled.

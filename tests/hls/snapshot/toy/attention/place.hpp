@@ -9,6 +9,8 @@ namespace peelvit {
 struct AttentionPlace {
     bool leads;  // before the first head: its rows come in
     place_t image, pass, head, first;
+    place_t coming;                         // the first one of the next head's rows that come in
+    place_t block;                          // of this head
     place_t count;                          // blocks of this pass so far
     bool buffer;                            // half of the resident rows, and of the key sums, that this head uses
     bool parity;                            // half of the own rows that this block uses
@@ -22,6 +24,8 @@ inline AttentionPlace first_place() {
     place.pass = 0;
     place.head = 0;
     place.first = 0;
+    place.coming = 0;
+    place.block = 0;
     place.count = 0;
     place.buffer = true;
     place.parity = false;
@@ -59,34 +63,43 @@ inline int resident_part(int pass) {
 }
 inline bool has_own_rows(int pass) { return is_dot(pass) || is_outer(pass); }
 
+inline void begin_head(const AttentionJob& job, AttentionPlace& place) {
+#pragma HLS inline
+    place.first = job.first_query;
+    place.coming = 0;
+    place.block = 0;
+}
+
 // Move on by a block.
 inline void advance(const AttentionJob& job, int pass, bool idle, AttentionPlace& place) {
 #pragma HLS inline
     const bool last_pass = place.pass == job.passes - 1;
     place.parity = !place.parity;
     if (place.leads) {
-        place.first += kLeadRows;
-        place.leads = place.first < job.tokens;
+        place.coming += kLeadRows;
+        place.leads = place.coming < job.tokens;
         if (!place.leads) {
-            place.first = 0;
+            begin_head(job, place);
             place.buffer = false;
         }
         return;
     }
     ++place.count;
+    ++place.block;
     place.first += kQueryBlock;
-    if (!idle && place.first >= job.tokens) {
+    place.coming += job.coming_rows;
+    if (!idle && place.block == job.head_blocks) {
         place.out_pass = pass;
         place.out_image = place.image;
         place.out_head = place.head;
-        place.first = 0;
+        begin_head(job, place);
         ++place.head;
         place.buffer = !place.buffer;
     }
     if (place.count == job.pass_blocks) {
         place.count = 0;
         place.head = 0;
-        place.first = 0;
+        begin_head(job, place);
         place.pass = place_t(last_pass ? 0 : int(place.pass) + 1);
         if (last_pass) ++place.image;
     }
@@ -117,10 +130,10 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
     const int next_image = !place.leads && last_head && last_pass ? image + 1 : image;
     const int next_pass = place.leads ? base : (last_head ? (last_pass ? base : pass + 1) : pass);
     const int part = next_image < job.batch && (place.leads || !idle) ? resident_part(next_pass) : 0;
-    block.next_first = place.first;
-    const int most_rows = place.leads ? int(kLeadRows) : int(kQueryBlock);
-    block.next_rows = place_t(part == 0 ? 0 : clamp_to(job.tokens - place.first, most_rows));
-    block.next = token_rows(job, job.qkv, next_image, place.first - 1, place.first == 0 ? 0 : kNoQuery,
+    block.next_first = place.coming;
+    const int most_rows = place.leads ? int(kLeadRows) : short_of(job.coming_rows);
+    block.next_rows = place_t(part == 0 ? 0 : clamp_to(job.tokens - place.coming, most_rows));
+    block.next = token_rows(job, job.qkv, next_image, place.coming - 1, place.coming == 0 ? 0 : kNoQuery,
                             head_word(job, part, next_head));
 
     block.out_pass = place_t(is_outer(place.out_pass) && (ended || !idle) ? int(place.out_pass) : int(kNoPass));
@@ -164,7 +177,7 @@ inline int out_rows(const AttentionJob& job, const Block& block) {
 inline int sum_rows(const AttentionJob& job, const Block& block) {
     const bool is_out = block.out_pass != kNoPass;
     const bool is_own = block.pass == kValues || block.pass == kQueryGradients;
-    const int all = !is_out && block.pass == kValues ? job.queries : job.tokens;
+    const int all = !is_out && block.pass == kValues ? job.end_query : job.tokens;
     const int first = is_out ? int(block.out_first) : int(block.first);
     return is_out || is_own ? clamp_to(short_of(all) - short_of(first), kQueryBlock) : 0;
 }

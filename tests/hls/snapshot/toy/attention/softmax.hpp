@@ -113,6 +113,7 @@ value_groups:
     }
     const bool scores = block.pass == kScores;
     const int class_at = class_place(job, block.first);
+    const int last_at = last_place(job, block.first);
     const int f_probability = fraction_of(job.f_probability);
     FitWide by[2];
     Statistics seen[2];
@@ -148,6 +149,7 @@ values:
             const int entry = group * kGroupSteps + step;
             const int place = step % kLanes;
             const int class_lane = class_at - group * kLaneCount;
+            const int last_lane = last_at - group * kLaneCount;
             Statistics now = no_statistics();  // of patch queries
             Statistics one[kLaneCount];
 #pragma HLS array_partition variable = one type = complete
@@ -155,7 +157,7 @@ values:
 #pragma HLS unroll
                 const bool is_class = lane == class_lane;
                 const dot_t value = from.value[entry][lane];
-                const bool exists = lane <= class_lane && step < group_steps(job, block.first, group);
+                const bool exists = lane <= last_lane && step < group_steps(job, block.first, group);
                 const int weight = scores ? narrow<22>(int(value)) : int(from.weight[entry][lane]);
                 const i40 factor = i40(wide_t(scores ? dot_t(0) : value) - wide_t(ratio[group][lane]));
                 const wide_t product = multiply(i27(exists ? weight : 0), factor);

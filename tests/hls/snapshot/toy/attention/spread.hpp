@@ -71,11 +71,12 @@ inline void spread_entry(const AttentionJob& job, const Block& block, int lane, 
     const bool scatters = job.sparse && is_outer(block.pass);
     const int step = natural<9>(unsigned(int(at.step)));
     const int row = narrow<3>(at.group) * kGroupSteps;
-    const int place = class_place(job, block.first) - narrow<3>(at.group) * kLaneCount;  // of the class query
-    const bool is_class = lane == place;
+    const int before = narrow<3>(at.group) * kLaneCount;
+    const bool is_class = lane == class_place(job, block.first) - before;
+    const bool is_asked = lane <= last_place(job, block.first) - before;
     const bool is_patch_key = step < narrow<10>(job.patch_keys);  // of all lanes, as the next
     const bool is_class_key = step < narrow<10>(job.class_keys);
-    const bool exists = lane <= place && (is_class ? is_class_key : is_patch_key);
+    const bool exists = is_asked && (is_class ? is_class_key : is_patch_key);
     const bool is_listed = job.sparse && !is_class && step > 0;
     const int token = is_listed ? int(so_far.listed) : natural<8>(unsigned(step));
     const bool counts = exists && rises(step, token, int(so_far.highest));

@@ -140,10 +140,33 @@ inline void attend(word_t* mem3, word_t* mem4, const AttentionJob& job, Attentio
     }
     AttentionPlace place = first_place();
     const int lead_blocks = (job.tokens + kLeadRows - 1) / kLeadRows;
-    const int head_blocks = (job.tokens + kQueryBlock - 1) / kQueryBlock;
-    const int blocks = lead_blocks + job.batch * job.passes * job.pass_blocks + (job.backward ? head_blocks : 0);
+    const int blocks = lead_blocks + job.batch * job.passes * job.pass_blocks + (job.backward ? job.head_blocks : 0);
     attention_blocks(mem3, mem4, job, job.runs ? blocks : 0, place, lists0, lists1, own, kept, gradient, class_query, map,
                      statistics.score, statistics.rows);
+}
+
+inline int blocks_of(int rows) { return (natural<9>(unsigned(rows)) + kQueryBlock - 1) / kQueryBlock; }
+
+inline void set_blocks(AttentionJob& job, int blocks, int coming_rows) {
+    job.head_blocks = blocks;
+    job.coming_rows = coming_rows;
+    job.pass_blocks = larger(short_product(job.heads, blocks), kLead);
+}
+
+// Ask `count` queries from token `first` on. A head has at least so many blocks that the next one's rows can come in.
+inline void ask(AttentionJob& job, int first, int count) {
+    const bool has_class = first == 0;
+    job.first_query = has_class ? 0 : first - 1;
+    job.end_query = short_of(job.first_query) + count;
+    job.class_query = has_class ? count - 1 : int(kNoClassQuery);
+    const int wanted = blocks_of(job.tokens);
+    const int blocks = larger(blocks_of(count), (wanted + kLeadBlocks - 1) / kLeadBlocks);
+    int share = 1;  // of the next head's blocks of rows, that a block brings
+    for (int less = 1; less < kLeadBlocks; ++less) {
+#pragma HLS unroll
+        if (less * blocks < wanted) share = less + 1;
+    }
+    set_blocks(job, blocks, share * kQueryBlock);
 }
 
 // What both directions have in common.
@@ -170,7 +193,10 @@ inline AttentionJob attention_job(int batch, int patches, int heads, int head_di
     job.scale = scale;
     job.first_pass = kScores;
     job.passes = 2;
-    job.pass_blocks = larger(heads * ((job.tokens + kQueryBlock - 1) / kQueryBlock), kLead);
+    job.first_query = 0;
+    job.end_query = queries;
+    job.class_query = queries - 1;
+    set_blocks(job, blocks_of(job.tokens), kQueryBlock);
     job.gradient_shift = 0;
     job.qkv = qkv;
     job.keys = keys;

@@ -1,4 +1,4 @@
-// per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its `key_count` listed patch keys; with MAP probabilities of the first `map_rows` queries are summed over heads. Images may be some of a batch that follow each other: `gap` rows of others lie between class and patch rows. Heads may be some of a model: `skipped` columns of others lie between queries, keys and values. SCORES makes p (and the map) of q and k, VALUES makes y of p and v; without SCORES p is the stored `probability`.
+// per image and head: p = softmax(q k^T), y = p v; with SPARSE a patch query reads the class key and its `key_count` listed patch keys; with MAP probabilities of the first `map_rows` queries are summed over heads. Queries may be some of each image's that follow each other: `count` from the `first` on; rows of others stay. Images may be some of a batch that follow each other: `gap` rows of others lie between class and patch rows. Heads may be some of a model: `skipped` columns of others lie between queries, keys and values. SCORES makes p (and the map) of q and k, VALUES makes y of p and v; without SCORES p is the stored `probability`.
 #pragma once
 
 #include "../attention/unit.hpp"
@@ -17,9 +17,11 @@ inline AttentionJob attention(const Instruction& in, const Slots& slots) {
     const int head_dim = natural<6>(in.dimension[3]);
     const int key_count = natural<7>(in.dimension[4]);
     const int queries = natural<7>(in.dimension[5]);
-    const int map_rows = natural<7>(in.dimension[6]);
-    const int gap = natural<13>(in.dimension[7]);
-    const int skipped = natural<13>(in.dimension[8]);
+    const int first = natural<7>(in.dimension[6]);
+    const int count = natural<7>(in.dimension[7]);
+    const int map_rows = natural<7>(in.dimension[8]);
+    const int gap = natural<13>(in.dimension[9]);
+    const int skipped = natural<13>(in.dimension[10]);
     const bool has_sparse = (in.flags & 1u) != 0;
     const bool has_map = (in.flags & 2u) != 0;
     const bool has_scores = (in.flags & 4u) != 0;
@@ -30,6 +32,7 @@ inline AttentionJob attention(const Instruction& in, const Slots& slots) {
                                      y, slots);
     job.first_pass = has_scores ? kScores : kValues;
     job.passes = has_scores && has_values ? 2 : 1;
+    ask(job, first, count);
     job.gap = gap;
     job.part_words += skipped / (2 * kLanes);
     job.has_map = has_map;
