@@ -462,5 +462,5 @@ def test_halves_of_a_batch_cover_it(mode):
     """Every block but the last has attention of the first eight images and of the others."""
     _, program = compiled(batch=16, mode=mode)
     for index in range(SMALL.depth):
-        found = all_named(program, f"blocks.{index}.attn forward")
+        found = [i for i in all_named(program, f"blocks.{index}.attn forward") if "VALUES" in i.flags]
         assert [i.dimensions["batch"] for i in found] == ([16] if index == SMALL.depth - 1 else [8, 8])
