@@ -29,39 +29,6 @@ struct GemmStep {
     bool ends_panel;    // its last row is that of the panel
 };
 
-// One in which nothing happens.
-inline GemmStep no_step() {
-    GemmStep step;
-    step.chunk.start = 0;
-    step.chunk.count = 0;
-    step.chunk.segment = 0;
-    step.chunk.opens = false;
-    step.chunk.closes = false;
-    step.row = 0;
-    step.rows = 0;
-    step.tiles = 0;
-    step.panel_row = 0;
-    step.column = 0;
-    step.columns = 0;
-    step.port_words = 0;
-    for (int port = 0; port < kPorts; ++port) {
-#pragma HLS unroll
-        step.port_start[port] = 0;
-    }
-    step.sum_beat = 0;
-    step.loads_rows = false;
-    step.loads_columns = false;
-    step.has_begun = false;
-    step.goes_on = false;
-    step.is_next = false;
-    step.kept_column = 0;
-    step.waits = false;
-    step.closes_sum = false;
-    step.sums_rows = false;
-    step.ends_panel = false;
-    return step;
-}
-
 // Words of a row of the step's columns that each port moves, and where they start.
 inline int words_of(const GemmStep& step) { return natural<1>(step.port_words); }
 inline int start_of(const GemmStep& step, int port) { return natural<2>(step.port_start[port]); }

@@ -75,7 +75,7 @@ inline GemmWalk start_of_walk() {
     walk.tile = 0;
     walk.sum_beat = 0;
     walk.is_over = false;
-    walk.coming = no_step();
+    walk.coming = GemmStep();  // in which nothing happens
     return walk;
 }
 
