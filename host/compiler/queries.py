@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations, pairwise
 
 from hls.spec.config import HardwareConfig
@@ -36,6 +37,7 @@ class Behind:
         return projection + norm(rows, self.dim, saves=self.saves) + linear(config, rows, self.hidden, self.dim)
 
 
+@cache
 def query_parts(
     config: HardwareConfig, heads: int, shape: AttentionShape, behind: Behind, mapped: int
 ) -> tuple[float, tuple[range, ...]]:
@@ -44,7 +46,7 @@ def query_parts(
 
     def cycles(parts: tuple[range, ...]) -> float:
         cycles = first_part(config, heads, shape, parts, mapped).cycles
-        for part, before in zip(parts[1:], parts, strict=False):
+        for before, part in pairwise(parts):
             own = attention(config, heads, replace(shape, queries=len(part)))
             cycles += max(own, behind.cycles(config, len(before)))
         return cycles + behind.cycles(config, len(parts[-1]))
@@ -53,6 +55,7 @@ def query_parts(
     return min(ways, key=lambda way: (way[0], len(way[1])), default=(math.inf, ()))
 
 
+@cache
 def first_part(config: HardwareConfig, heads: int, shape: AttentionShape, parts: tuple[range, ...], mapped: int) -> Way:
     """How projections and attention of the first part follow each other."""
     first = replace(shape, queries=len(parts[0]))
