@@ -1,4 +1,5 @@
-"""Sparse attention is never slower than dense attention, and the fewer keys the faster."""
+"""Sparse attention is never slower than dense attention, fewer keys and queries are faster, and what the compiler
+estimates is near."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from hls.spec.legality import words_per_row
 from hls.spec.ops import BY_NAME, evaluate
 from hls.spec.slots import RECORD_WORDS
 from hls.spec.status import Status
+from host.compiler.cycles import AttentionShape, attention
 from host.devices.csim import CsimDevice
 from host.schedules import keys_per_query
 from sim.csim import build
@@ -30,12 +32,12 @@ def device() -> CsimDevice:
 
 
 @cache
-def cycles(op_name: str, heads: int, ratio: float) -> int:
+def cycles(op_name: str, heads: int, ratio: float, first: int = 0, count: int = 1 + PATCHES) -> int:
     """Modelled cycles of one attention instruction at 197 tokens; all data are zero, which no loop looks at."""
     op, keys = BY_NAME[op_name], keys_per_query(PATCHES, ratio)
     sparse = keys is not None and keys < PATCHES
     shape = {"batch": 1, "patches": PATCHES, "heads": heads, "head_dim": 64, "queries": 1 + PATCHES}
-    shape |= {"first": 0, "count": 1 + PATCHES, "map_rows": 0, "gap": 0, "skipped": 0}
+    shape |= {"first": first, "count": count, "map_rows": 0, "gap": 0, "skipped": 0}
     shape["key_count"] = keys if sparse else 0
     shape = {name: shape[name] for name in op.dimensions}
     flags = (("SPARSE",) if sparse else ()) + (("SCORES", "VALUES") if op_name == "attention" else ())
@@ -69,3 +71,19 @@ def test_training_never_costs_more_and_falls_with_the_keys(heads: int) -> None:
     costs = [cycles("attention", heads, ratio) + cost for ratio, cost in zip(RATIOS, backward, strict=True)]
     assert costs == sorted(set(costs), reverse=True)
     assert max(backward) < 1.02 * backward[0]
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.5])
+def test_fewer_queries_cost_less(ratio: float) -> None:
+    costs = [cycles("attention", 6, ratio, 0, count) for count in (197, 117, 80, 40)]
+    assert costs == sorted(set(costs), reverse=True)
+    assert cycles("attention", 6, ratio, 80, 117) == pytest.approx(costs[1], rel=0.02)
+
+
+@pytest.mark.parametrize("count", [40, 80, 117, 197])
+@pytest.mark.parametrize("ratio", [1.0, 0.6])
+@pytest.mark.parametrize("heads", [2, 6])
+def test_what_the_compiler_estimates_is_near(heads: int, ratio: float, count: int) -> None:
+    keys = keys_per_query(PATCHES, ratio) or PATCHES
+    shape = AttentionShape(1 + PATCHES, count, 1 + min(keys, PATCHES), 64 * heads, 64)
+    assert attention(CONFIG, heads, shape) == pytest.approx(cycles("attention", heads, ratio, 0, count), rel=0.15)
