@@ -85,22 +85,24 @@ def map_rows(config: HardwareConfig, rows: int, shape: AttentionShape) -> float:
 
 def projections(config: HardwareConfig, heads: int, shape: AttentionShape, *, parts: int = PARTS) -> float:
     """Queries, keys and values of some heads, or of one or two of them, their rows being on chip."""
-    column_tiles = parts * -(-heads * shape.head_dim // config.column_tile)
-    return GEMM_FILL + _column_tiles(config, column_tiles, shape.tokens, shape.dim)
+    return GEMM_FILL + parts * _column_tiles(config, heads * shape.head_dim, shape.tokens, shape.dim)
 
 
 def linear(config: HardwareConfig, rows: int, columns: int, length: int, *, brings_rows: bool = False) -> float:
     """A linear layer with outputs [rows, columns], contracted over `length`."""
     chunks = -(-length // config.chunk)
-    cycles = chunks * _column_tiles(config, -(-columns // config.column_tile), rows, -(-length // chunks))
+    cycles = chunks * _column_tiles(config, columns, rows, -(-length // chunks))
     return GEMM_FILL + cycles + (ROWS_FILL + rows * length / LANES / config.ports if brings_rows else 0)
 
 
-def _column_tiles(config: HardwareConfig, count: int, rows: int, length: int) -> float:
-    """Multiplied and rounded, or the weights loaded if that takes longer."""
-    turn = max(-(-length // 2), config.row_tile * config.column_tile // LANES)
-    load = length * config.column_tile / LANES / config.ports
-    return count * (TILE_FILL + max(load, -(-rows // config.row_tile) * turn))
+def _column_tiles(config: HardwareConfig, columns: int, rows: int, length: int) -> float:
+    """Multiplied and rounded, or the weights loaded if that takes longer. The last column tile may be narrow."""
+    full, rest = divmod(columns, config.column_tile)
+    cycles = 0.0
+    for count, width in ((full, config.column_tile), (1 if rest else 0, rest)):
+        turn = max(-(-length // 2), config.row_tile * -(-width // LANES))
+        cycles += count * (TILE_FILL + max(length * width / LANES / config.ports, -(-rows // config.row_tile) * turn))
+    return cycles
 
 
 def norm(rows: int, columns: int, *, saves: bool) -> float:
