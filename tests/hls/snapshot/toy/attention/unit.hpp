@@ -60,9 +60,9 @@ attention_blocks:
         i16 for_map[kBlockSteps][kLaneCount];
         HalfMapRows map_rows0, map_rows1;
         HalfSums rounded0, rounded1;
-#pragma HLS stream variable = coming0 type = fifo depth = 512
+#pragma HLS stream variable = coming0 type = fifo depth = 256
 #pragma HLS array_reshape variable = loaded0.list type = complete dim = 2
-#pragma HLS stream variable = coming1 type = fifo depth = 512
+#pragma HLS stream variable = coming1 type = fifo depth = 256
 #pragma HLS array_reshape variable = loaded1.list type = complete dim = 2
 #pragma HLS array_partition variable = weights type = complete dim = 1
 #pragma HLS array_reshape variable = tokens type = complete dim = 2
