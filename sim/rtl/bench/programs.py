@@ -80,7 +80,7 @@ async def reset_in_the_middle(dut: Any, after: int, pattern: str) -> None:
 
 @cocotb.test(timeout_time=LIMIT, timeout_unit="ns", skip=not IS_SHELL)
 @cocotb.parametrize(
-    case=[(1, AxiResp.SLVERR), (50, AxiResp.DECERR), (900, AxiResp.SLVERR), (2000, AxiResp.DECERR)],
+    case=[(1, AxiResp.SLVERR), (50, AxiResp.DECERR), (900, AxiResp.SLVERR), (1500, AxiResp.DECERR)],
 )
 async def error_responses(dut: Any, case: tuple[int, AxiResp]) -> None:
     """A refused access ends the program with its status and instruction; the next run is right.
