@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,9 @@ from numpy.typing import NDArray
 from hls.spec.config import BOARDS, HardwareConfig, load
 from hls.spec.instruction import assemble
 from hls.spec.status import Status
-from host.compiler import attention, compile_program, forward
+from host.compiler import block, compile_program, forward
+from host.compiler.cut import Cut, attention_shape, mapped_rows
+from host.compiler.emitter import Emitter
 from host.device import Device
 from host.devices.csim import CsimDevice
 from host.layout import plan_layout
@@ -118,38 +122,63 @@ def test_halves_of_a_batch_give_the_bits_of_the_whole(
     assert all(np.array_equal(whole[name], array) for name, array in in_halves.items())
 
 
+def whole(e: Emitter, index: int) -> Cut:
+    return Cut((range(e.model.heads),), (range(attention_shape(e, index).queries),))
+
+
+def heads_apart(e: Emitter, index: int) -> Cut:
+    """A map is a sum over all heads."""
+    heads = tuple(range(head, head + 1) for head in range(e.model.heads))
+    return whole(e, index) if mapped_rows(e, index) else replace(whole(e, index), heads=heads)
+
+
+def passes_apart(e: Emitter, index: int) -> Cut:
+    return replace(whole(e, index), by_passes=True)
+
+
+def in_parts(e: Emitter, index: int, of: Callable[[Emitter, int], Cut]) -> Cut:
+    """Parts of eight queries: what a norm saves of them is whole words."""
+    (queries,) = whole(e, index).queries
+    return replace(of(e, index), queries=tuple(queries[first : first + 8] for first in queries[::8]))
+
+
+CUTS = {
+    "heads apart": heads_apart,
+    "passes apart": passes_apart,
+    "parts": partial(in_parts, of=whole),
+    "parts, heads of the first one apart": partial(in_parts, of=heads_apart),
+    "parts, passes of the first one apart": partial(in_parts, of=passes_apart),
+}
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
 @pytest.mark.parametrize("sparsity", SPARSITIES.values(), ids=SPARSITIES)
-@pytest.mark.parametrize("shape", ODD)
-def test_heads_in_groups_give_the_bits_of_the_whole(
-    shape: str, sparsity: Sparsity, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("shape", [ODD[0], ODD[1]])
+def test_cuts_of_an_image_give_the_bits_of_the_whole(
+    shape: str, sparsity: Sparsity, cut: Callable[[Emitter, int], Cut], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Attention of a head beside the projections of the next one, whose rows are on chip."""
+    """Something runs beside attention of some heads, queries or passes."""
     case = Case(load("toy"), parse_model(shape), sparsity, 1, 1, 4)
-    monkeypatch.setattr(attention, "head_groups", lambda config, heads, shape: (range(heads),))
-    whole = case.trained("golden", None)
-    monkeypatch.setattr(
-        attention, "head_groups", lambda config, heads, shape: tuple(range(head, head + 1) for head in range(heads))
-    )
+    monkeypatch.setattr(block, "cut_of", whole)
+    expected = case.trained("golden", None)
+    monkeypatch.setattr(block, "cut_of", cut)
     case.assert_same(["fast", "fidelity"])
-    in_groups = case.trained("golden", None)
-    assert all(np.array_equal(whole[name], array) for name, array in in_groups.items())
+    found = case.trained("golden", None)
+    assert [name for name, array in expected.items() if not np.array_equal(array, found[name])] == []
 
 
-@pytest.mark.parametrize(
-    "shape, sparsity, batch",
-    [(ODD[0], "sparse", 1), (ODD[1], "sparse", 4), (ODD[1], "keys only", 1), (ODD[2], "sparse", 2)],
-)
-def test_passes_of_attention_apart_give_the_bits_of_the_whole(
+@pytest.mark.parametrize("shape, sparsity, batch", [(ODD[1], "sparse", 4), (ODD[2], "sparse", 2)])
+def test_passes_of_several_images_apart_give_the_bits_of_the_whole(
     shape: str, sparsity: str, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In front of a selector values are projected beside the scores, and it chooses beside the sums of values."""
+    """Values are projected beside the scores; in front of a selector, it chooses beside the sums of values."""
     case = Case(load("toy"), parse_model(shape), SPARSITIES[sparsity], batch, 1, 6)
-    monkeypatch.setattr(attention, "passes_apart", lambda *_: False)
-    whole = case.trained("golden", None)
-    monkeypatch.setattr(attention, "passes_apart", lambda *_: True)
+    monkeypatch.setattr(block, "cut_of", whole)
+    expected = case.trained("golden", None)
+    monkeypatch.setattr(block, "cut_of", passes_apart)
     case.assert_same(["fast", "fidelity"])
-    apart = case.trained("golden", None)
-    assert all(np.array_equal(whole[name], array) for name, array in apart.items())
+    found = case.trained("golden", None)
+    assert [name for name, array in expected.items() if not np.array_equal(array, found[name])] == []
 
 
 def test_what_depends_on_attention_and_runs_beside_it_shows() -> None:

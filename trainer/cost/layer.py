@@ -61,7 +61,7 @@ def sparse_attention(name: str, batch: int, patches: int, heads: int, head_dim: 
 
 def _attention(name: str, batch: int, patches: int, heads: int, head_dim: int, queries: int, key_count: int) -> Layer:
     dimensions = {"batch": batch, "patches": patches, "heads": heads, "head_dim": head_dim, "key_count": key_count}
-    dimensions |= {"queries": queries, "map_rows": 0, "gap": 0, "skipped": 0}
+    dimensions |= {"queries": queries, "first": 0, "count": queries, "map_rows": 0, "gap": 0, "skipped": 0}
     flags = ("SCORES", "VALUES", "SPARSE") if key_count else ("SCORES", "VALUES")
     return Layer(name, _instruction("attention", dimensions, flags))
 
