@@ -152,13 +152,12 @@ CUTS = {
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
-@pytest.mark.parametrize("sparsity", SPARSITIES.values(), ids=SPARSITIES)
-@pytest.mark.parametrize("shape", [ODD[0], ODD[1]])
+@pytest.mark.parametrize("shape, sparsity", [(ODD[0], "dense"), (ODD[1], "sparse"), (ODD[0], "keys only")])
 def test_cuts_of_an_image_give_the_bits_of_the_whole(
-    shape: str, sparsity: Sparsity, cut: Callable[[Emitter, int], Cut], monkeypatch: pytest.MonkeyPatch
+    shape: str, sparsity: str, cut: Callable[[Emitter, int], Cut], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Something runs beside attention of some heads, queries or passes."""
-    case = Case(load("toy"), parse_model(shape), sparsity, 1, 1, 4)
+    case = Case(load("toy"), parse_model(shape), SPARSITIES[sparsity], 1, 1, 4)
     monkeypatch.setattr(block, "cut_of", whole)
     expected = case.trained("golden", None)
     monkeypatch.setattr(block, "cut_of", cut)
