@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jinja2
 
-from hls.spec import checks, instruction, ops, pieces, registers, slots, tables
+from hls.spec import attention, checks, instruction, ops, pieces, registers, slots, tables
 from hls.spec.config import SHIPPED, ConfigError, HardwareConfig, load
 from hls.spec.status import SENTENCES, Status
 from hls.spec.system import MEMORY_PORTS
@@ -51,6 +51,7 @@ def sources(config: HardwareConfig) -> dict[str, str]:
     env = environment()
     env.globals["limits"] = config.limits  # what imported macros see as well
     context = {
+        "attention": attention,
         "config": config,
         "checks": checks,
         "column_parts": pieces.PARTS,

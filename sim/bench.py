@@ -31,7 +31,7 @@ from host.runtime import Session, SessionOptions
 from host.tensors import Use
 from sim.csim import build
 from sim.golden.device import GoldenDevice
-from sim.macs import macs
+from sim.macs import asked_queries, macs
 from sim.workload import LEARNING_RATE, load_hardware, random_batch, random_parameters
 
 _OPTIONS = SessionOptions(batch=1, memory_limit=2 << 30)
@@ -117,7 +117,7 @@ def products(instruction: Instruction) -> list[tuple[int, int, int, int]]:
         return [(1, d["n"], d["rows"], d["k"])]
     if name not in ("attention", "attention_backward"):
         return []
-    count, queries, tokens = d["batch"] * d["heads"], d.get("count", d["queries"]), 1 + d["patches"]
+    count, queries, tokens = d["batch"] * d["heads"], sum(asked_queries(d)), 1 + d["patches"]
     scores, values = (count, queries, d["head_dim"], tokens), (count, queries, tokens, d["head_dim"])
     if name == "attention":
         return [product for flag, product in (("SCORES", scores), ("VALUES", values)) if flag in instruction.flags]

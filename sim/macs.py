@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hls.spec.instruction import Instruction
 from hls.spec.ops import evaluate
 
@@ -13,7 +15,13 @@ def macs(instruction: Instruction) -> int:
     dense = evaluate(instruction.op.macs, d | flags)
     if "SPARSE" not in instruction.flags:
         return dense
-    tokens, queries = 1 + d["patches"], d.get("count", d["queries"])
-    class_queries = int(d.get("first", 0) == 0)
-    pairs = class_queries * tokens + (queries - class_queries) * (1 + d["key_count"])
-    return dense * pairs // (tokens * queries)
+    tokens, (class_queries, patch_queries) = 1 + d["patches"], asked_queries(d)
+    pairs = class_queries * tokens + patch_queries * (1 + d["key_count"])
+    return dense * pairs // (tokens * (class_queries + patch_queries))
+
+
+def asked_queries(dimensions: Mapping[str, int]) -> tuple[int, int]:
+    """Class and patch queries of an image that an attention instruction asks; backward, these are all."""
+    count = dimensions.get("count", dimensions["queries"])
+    class_queries = int(dimensions.get("first", 0) == 0)
+    return class_queries, count - class_queries

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 from hls.spec.formats import EXPONENTIAL_BITS, scale_mantissa
 from hls.spec.pieces import PARTS
@@ -41,12 +40,12 @@ def before_attention(e: Emitter, index: int, rows: Rows) -> None:
 
 def attention(e: Emitter, index: int, images: range) -> None:
     """Attention of block `index`, of some images that follow each other."""
-    _attention(e, index, _all_of(e, index, images=images))
+    _attention(e, index, replace(_whole(e, index), images=images))
 
 
 def attention_of_queries(e: Emitter, index: int, queries: range) -> None:
     """Attention of block `index`, of some queries of each image."""
-    _attention(e, index, _all_of(e, index, queries=queries))
+    _attention(e, index, replace(_whole(e, index), queries=queries))
 
 
 def _projections(e: Emitter, index: int, rows: Rows) -> None:
@@ -58,7 +57,7 @@ def _attention_by_heads(e: Emitter, index: int, cut: Cut) -> None:
     """While some heads are at attention, queries, keys and values of the next ones are made."""
     _project(e, index, cut.heads[0], parts=PARTS)
     for heads, behind in zip(cut.heads, [*cut.heads[1:], None], strict=True):
-        _attention(e, index, _all_of(e, index, heads=heads, queries=cut.queries[0]))
+        _attention(e, index, replace(_whole(e, index), heads=heads, queries=cut.queries[0]))
         if behind is not None:
             with e.beside():
                 _project(e, index, behind, parts=PARTS)
@@ -68,10 +67,10 @@ def _attention_by_passes(e: Emitter, index: int, cut: Cut) -> None:
     """Values are made beside the scores; beside the sums of values the next selector chooses, if all queries go
     together."""
     _project(e, index, range(VALUES * e.model.heads))
-    _attention(e, index, _all_of(e, index, queries=cut.queries[0], passes=("SCORES",)))
+    _attention(e, index, replace(_whole(e, index), queries=cut.queries[0], passes=("SCORES",)))
     with e.beside():
         _project(e, index, range(VALUES * e.model.heads, PARTS * e.model.heads))
-    _attention(e, index, _all_of(e, index, queries=cut.queries[0], passes=("VALUES",)))
+    _attention(e, index, replace(_whole(e, index), queries=cut.queries[0], passes=("VALUES",)))
     if len(cut.queries) == 1:
         with e.beside():
             choose(e, index + 1)
@@ -97,17 +96,16 @@ class _Asked:
     passes: tuple[str, ...] = ("SCORES", "VALUES")
 
 
-def _all_of(e: Emitter, index: int, **some: Any) -> _Asked:
-    """All that block `index` has, but where `some` says so."""
-    queries = range(_attention_shape(e, index)["queries"])
-    return replace(_Asked(range(e.batch), range(e.model.heads), queries), **some)
+def _whole(e: Emitter, index: int) -> _Asked:
+    """All that block `index` has."""
+    return _Asked(range(e.batch), range(e.model.heads), range(_dimensions(e, index)["queries"]))
 
 
 def _attention(e: Emitter, index: int, asked: _Asked) -> None:
     """One instruction."""
     patches, name, width = e.block(index).patches, f"blocks.{index}.attn", e.model.padded_head_dim
     images, heads, flags = asked.images, asked.heads, asked.passes
-    shape = _attention_shape(e, index) | {"batch": len(images), "heads": len(heads)}
+    shape = _dimensions(e, index) | {"batch": len(images), "heads": len(heads)}
     softmax_rows = (images.start * e.model.heads + heads.start) * shape["queries"]
     first = heads.start * width
     operands = {
@@ -119,9 +117,8 @@ def _attention(e: Emitter, index: int, asked: _Asked) -> None:
     if e.uses_keys(index):
         operands["keys"] = skip_rows(e.keys_of(index), images.start * patches)
         flags += ("SPARSE",)
-    map_rows = mapped_rows(e, index) if "SCORES" in flags else 0
-    if asked.queries.start >= map_rows:
-        map_rows = 0
+    mapped = mapped_rows(e, index)
+    map_rows = mapped if "SCORES" in flags and asked.queries.start < mapped else 0
     if map_rows:
         operands["map"] = skip_rows(e.matrix(f"{name}.map", 1 + patches), images.start * map_rows)
         flags += ("MAP",)
@@ -160,11 +157,11 @@ def attention_backward(e: Emitter, index: int) -> None:
     immediates = {"gradient_mantissa": mantissa, "gradient_shift": shift}
     e.emit(
         f"{name} backward", "attention_backward", operands, flags=flags, immediates=immediates,
-        **_attention_shape(e, index),
+        **_dimensions(e, index),
     )  # fmt: skip
 
 
-def _attention_shape(e: Emitter, index: int) -> dict[str, int]:
+def _dimensions(e: Emitter, index: int) -> dict[str, int]:
     plan = e.block(index)
     return {
         "batch": e.batch,

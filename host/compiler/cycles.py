@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hls.spec.attention import GROUPS, LEAD_BLOCKS, LEAST_BLOCKS
 from hls.spec.config import HardwareConfig
 from hls.spec.formats import LANES
 from hls.spec.pieces import PARTS
@@ -16,12 +17,8 @@ BLOCK_FILL = 20
 """Those in which a block begins and ends: two queries a lane."""
 LOAD_FILL = 50
 """Those in which its loads do."""
-LEAD_BLOCKS = 7
-"""Blocks whose rows of keys one block brings at most."""
-LEAST_BLOCKS = 13
-"""Of a pass: fewer are followed by idle ones."""
 IDLE_BLOCK = 90
-"""Cycles of one of these."""
+"""Those of an idle block; so many follow that a pass has its least number of blocks."""
 ATTENTION_PORTS = 2
 """Memory ports of the attention unit, a word a cycle each."""
 PASSES = 2
@@ -64,14 +61,14 @@ class AttentionShape:
 def attention(config: HardwareConfig, heads: int, shape: AttentionShape, *, passes: int = PASSES) -> float:
     """Attention of some heads: multiplied, or moved if that takes longer. Of one pass, half of what scores and values
     take together."""
-    block = 2 * config.lanes
+    block = GROUPS * config.lanes
     of_tokens, of_queries = -(-shape.tokens // block), -(-shape.queries // block)
     blocks = max(of_queries, -(-of_tokens // LEAD_BLOCKS))
     head_words, key_words = shape.head_dim / LANES, -(-shape.keys // LANES)
     coming = -(-of_tokens // blocks) * head_words  # of the next head, for each query
     read = {"scores": coming + head_words, "values": coming + key_words}
     moved = (LOAD_FILL + block * words / ATTENTION_PORTS for words in read.values())
-    both = sum(max(2 * shape.keys + BLOCK_FILL, cycles) for cycles in moved)
+    both = sum(max(GROUPS * shape.keys + BLOCK_FILL, cycles) for cycles in moved)
     idle = IDLE_BLOCK * max(0, LEAST_BLOCKS - heads * blocks)
     fill = PASS_FILL * (PASSES - passes) + (ATTENTION_FILL if shape.queries > 1 else 0)
     return fill + passes * (idle + heads * blocks * both / PASSES)

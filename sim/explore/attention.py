@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hls.spec.config import HardwareConfig
 from hls.spec.instruction import Instruction
+from sim.macs import asked_queries
 
 PASSES = frozenset({"SCORES", "VALUES"})
 
@@ -23,7 +24,7 @@ def features(instruction: Instruction, config: HardwareConfig) -> NDArray[np.flo
     share = len(instruction.flags & PASSES) / len(PASSES) if instruction.op.name == "attention" else 1.0
     units, tokens = d["batch"] * d["heads"], 1 + d["patches"]
     keys = 1 + d["key_count"] if "SPARSE" in instruction.flags else tokens
-    queries, class_queries = d.get("count", d["queries"]), int(d.get("first", 0) == 0)
-    steps = class_queries * tokens + math.ceil((queries - class_queries) / config.lanes) * keys
+    class_queries, patch_queries = asked_queries(d)
+    steps = class_queries * tokens + math.ceil(patch_queries / config.lanes) * keys
     map_elements = d["batch"] * d.get("map_rows", 0) * tokens
     return np.array([1.0, *(share * units * each for each in (1, tokens, steps)), map_elements])

@@ -403,15 +403,18 @@ def all_named(program, wanted):
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
-@pytest.mark.parametrize("batch", [2, 4])
+@pytest.mark.parametrize("batch", [1, 2, 4])
 def test_in_front_of_a_selector_the_passes_of_attention_go_apart(mode, batch):
-    """Values are projected beside the scores; beside the sums of values the selector chooses."""
+    """Values are projected beside the scores; beside the sums of values, of all queries, the selector chooses. Further
+    parts of queries (the dense block of a single image) are one instruction each."""
     _, program = compiled(TINY, batch=batch, mode=mode)
     for index in (0, 2):
-        scores, values = all_named(program, f"blocks.{index}.attn forward")
+        scores, values, *others = all_named(program, f"blocks.{index}.attn forward")
+        assert all(i.flags == {"SCORES", "VALUES", "MAP"} for i in others)
+        assert (len(others) > 0) == (batch == 1 and index == 0)
         assert (scores.flags - {"SPARSE"}, values.flags - {"SPARSE"}) == ({"SCORES", "MAP"}, {"VALUES"})
         assert scores.operand("probability") == values.operand("probability")
-        choosing = tuple(f"blocks.{index + 1}.select_{what}" for what in ("tokens", "keys"))
+        choosing = () if others else tuple(f"blocks.{index + 1}.select_{what}" for what in ("tokens", "keys"))
         for one, wanted in (scores, (f"blocks.{index}.attn.qkv forward",)), (values, choosing):
             first = program.instructions.index(one) + 1
             assert program.names[first : first + one.beside] == wanted
@@ -435,8 +438,12 @@ def test_groups_of_heads_and_parts_of_queries_cover_all_of_them(mode, sparsity):
         assert asked == Counter(everything)
         parts = {i.dimensions["first"] for i in found}
         cut_by_queries += len(parts) > 1
-        if any("MAP" in i.flags for i in found):
-            assert all(i.dimensions["heads"] == TINY.heads for i in found)
+        first = [i for i in found if i.dimensions["first"] == 0]
+        starts = [i.operand("y").address - first[0].operand("y").address for i in first]
+        ends = [start + i.dimensions["heads"] * 8 for start, i in zip(starts, first, strict=True)]  # of 64 elements
+        assert starts == [0, *ends[:-1]]
+        has_map = (sparsity == BOTH and index in (0, 2)) or (index == TINY.depth - 1 and mode == "train")
+        assert len(first) == 1 if has_map else len(first) > 1 or index == TINY.depth - 1
     if sparsity == Sparsity():
         assert cut_by_queries == TINY.depth - 1
 

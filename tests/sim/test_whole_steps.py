@@ -151,16 +151,21 @@ CUTS = {
 }
 
 
-@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
-@pytest.mark.parametrize("shape, sparsity", [(ODD[0], "dense"), (ODD[1], "sparse"), (ODD[0], "keys only")])
+SOME = [(ODD[0], "dense"), (ODD[1], "sparse"), (ODD[0], "keys only")]
+CUT_CASES = [("heads apart", shape, sparsity) for shape in ODD for sparsity in SPARSITIES]
+CUT_CASES += [(cut, *case) for cut in CUTS if cut != "heads apart" for case in SOME]
+CUT_CASES += [("passes apart", ODD[0], "sparse"), ("passes apart", ODD[1], "keys only")]
+
+
+@pytest.mark.parametrize("cut, shape, sparsity", CUT_CASES)
 def test_cuts_of_an_image_give_the_bits_of_the_whole(
-    shape: str, sparsity: str, cut: Callable[[Emitter, int], Cut], monkeypatch: pytest.MonkeyPatch
+    cut: str, shape: str, sparsity: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Something runs beside attention of some heads, queries or passes."""
     case = Case(load("toy"), parse_model(shape), SPARSITIES[sparsity], 1, 1, 4)
     monkeypatch.setattr(block, "cut_of", whole)
     expected = case.trained("golden", None)
-    monkeypatch.setattr(block, "cut_of", cut)
+    monkeypatch.setattr(block, "cut_of", CUTS[cut])
     case.assert_same(["fast", "fidelity"])
     found = case.trained("golden", None)
     assert [name for name, array in expected.items() if not np.array_equal(array, found[name])] == []

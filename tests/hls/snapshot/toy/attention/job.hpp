@@ -1,8 +1,9 @@
 // What the attention unit works on: its job, the passes, the steps through them, and the geometry of queries and keys.
 //
 // Queries are taken in groups of kLaneCount, one a lane, and groups in blocks, which are what the processes exchange.
-// Their places count patches; where the class query is asked it comes behind the last of them. A query's keys have positions: the class key, then the listed ones; without a list the
-// position is the token. Matrices over queries and keys (probabilities, gradients of scores) are by position in memory.
+// Their places count patches; where the class query is asked it comes behind the last of them. A query's keys have
+// positions: the class key, then the listed ones; without a list the position is the token. Matrices over queries and
+// keys (probabilities, gradients of scores) are by position in memory.
 #pragma once
 
 #include "../instruction.hpp"
