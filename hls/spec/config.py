@@ -139,6 +139,11 @@ class HardwareConfig:
         return max(self.chunk // 2, LINE_WORDS)
 
     @property
+    def column_pairs(self) -> int:
+        """Pairs of contraction steps that a buffer of new column tiles holds: at least those of a block RAM."""
+        return max(self.chunk // 2, LINE_WORDS)
+
+    @property
     def panel_groups(self) -> int:
         """Groups of a word for each port that hold a panel's rows."""
         return self._last_group(self.panel_rows // self.row_tile - 1) + 1

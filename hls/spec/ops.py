@@ -187,7 +187,7 @@ OPS: tuple[Op, ...] = (
         "The n columns are one part or three of `part` columns, between which `skipped` columns belong to others. "
         "SAME_X: x is what the instruction before read as x or, a layernorm, wrote as y, and nothing has written it "
         "since, so rows still on chip need not be read. NEXT_W: the first rows of next_w, of a gemm_nt behind, come on "
-        "chip while the last sums are finished. LOADED_W: w was that of the instruction of this unit before, and "
+        "chip while the last sums are finished. LOADED_W: the instruction of this unit before has brought w, and "
         "nothing has written it since; of several parts, the first one's rows count.",
         flags=("BIAS", "RESIDUAL", "GELU", "SAME_X", "NEXT_W", "LOADED_W"),
         rules=("split <= rows", "period <= rows", *_PARTS, "NEXT_W == (next_n > 0)", "NEXT_W == (next_k > 0)"),
@@ -545,6 +545,16 @@ OPS: tuple[Op, ...] = (
         "code, 0): numerics.md.",
         flags=("DECAY",),
         immediates=("average_shift",),
+    ),
+    Op(
+        "load_weights",
+        23,
+        "gemm",
+        ("n", "k"),
+        (_read("w", "n", "k", Slot.NONE),),
+        {"n": (1, "max_rows"), "k": (1, "max_contraction")},
+        "Writes nothing: the first rows of w come on chip, for a gemm_nt with LOADED_W. Beside attention that takes no "
+        "time.",
     ),
 )
 

@@ -116,11 +116,12 @@ def _backward(e: Emitter) -> None:
 
 
 def _finish(e: Emitter, slot_table: Region) -> Program:
-    layout, instructions = e.layout, load_ahead(e.instructions)
-    for instruction, name in zip(instructions, e.names, strict=True):
+    layout, named = e.layout, load_ahead(list(zip(e.instructions, e.names, strict=True)))
+    for instruction, name in named:
         _check_legal(layout, instruction, name)
-    data = assemble(instructions, layout.config.hash, slot_table.address, layout.slots.count)
-    return Program(data, tuple(instructions), tuple(e.names), slot_table)
+    instructions, names = zip(*named, strict=True)
+    data = assemble(list(instructions), layout.config.hash, slot_table.address, layout.slots.count)
+    return Program(data, instructions, names, slot_table)
 
 
 def _check_legal(layout: Layout, instruction: Instruction, name: str) -> None:

@@ -88,7 +88,8 @@ def _features(name: str, config: HardwareConfig) -> NDArray[np.float64]:
     memories = [
         2 * ports * bram36(config.panel_groups * pairs, word),
         2 * ports * bram36(config.step_groups * pairs, word) * buffers,
-        2 * columns // LANES * bram36(pairs, word) * buffers + bram36(config.kept_pairs, 2 * 16 * columns),
+        2 * columns // LANES * bram36(config.column_pairs, word) * buffers,
+        bram36(config.kept_pairs, 2 * 16 * columns),
         2 * bram36(config.sum_rows * columns // LANES, LANES * (47 + config.max_contraction.bit_length())),
         2 * ports * bram36(lines, word) * (buffers + 1),
         2 * ports * bram36(4 * config.update_tiles * rows * columns // (LANES * ports), word),

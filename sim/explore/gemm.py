@@ -67,6 +67,7 @@ class Sizes(NamedTuple):
     panel_rows: int
     chunk: int
     kept_pairs: int
+    column_pairs: int
     sum_rows: int
     ports: int
     read_latency: int
@@ -85,14 +86,17 @@ class Block(NamedTuple):
     reached: int
     """Rows of the panel up to its last one."""
     columns: int
+    """Of a column tile."""
+    column_tiles: int
+    new_tiles: int
+    """Column tiles that are loaded, the last ones."""
     length: int
     """Contraction steps."""
     loads_rows: bool
-    loads_columns: bool
     closes: bool
     makes_bias_gradient: bool
     has_begun: bool = False
-    """Whether the pass before has read the first words of its columns."""
+    """Whether the pass before has read the first words of its operands."""
 
 
 class Moved(NamedTuple):
@@ -223,7 +227,7 @@ def steps(shape: Shape, sizes: Sizes) -> tuple[Step, ...]:
 
 
 def _blocks(shape: Shape, sizes: Sizes) -> Iterator[Block]:
-    """Those of the instruction, and of the weights of the next one; columns go on from pass to pass where they may."""
+    """Those of the instruction, and of the weights of the next one; loads go on from pass to pass where they may."""
     before = None
     for block in (*_walk(shape, sizes), *_next_weights(shape, sizes)):
         goes_on = shape.op == "gemm_nt" and before is not None and _goes_on(before, block)
@@ -232,9 +236,8 @@ def _blocks(shape: Shape, sizes: Sizes) -> Iterator[Block]:
 
 
 def _goes_on(before: Block, block: Block) -> bool:
-    """Whether a load of columns also reads what the next one begins with, while it writes its own last ones."""
-    are_neighbours = before.loads_columns and block.loads_columns and not block.loads_rows
-    return are_neighbours and _is_long(before) and _is_long(block)
+    """Whether a load also reads what the next one begins with, while it writes its own last words."""
+    return all((one.loads_rows or one.new_tiles) and _is_long(one) for one in (before, block))
 
 
 def _is_long(block: Block) -> bool:
@@ -247,15 +250,16 @@ def _next_weights(shape: Shape, sizes: Sizes) -> Iterator[Block]:
     if not shape.next_columns:
         return
     length = next(_chunks(shape.next_length, sizes.chunk))
-    tiles = math.ceil(shape.next_columns / sizes.column_tile)
-    for tile in range(_tiles_ahead(sizes, length, tiles)):
+    for tile in range(_tiles_ahead(sizes, length, shape.next_columns)):
         columns = min(sizes.column_tile, shape.next_columns - tile * sizes.column_tile)
-        yield Block(1, 0, 0, 0, columns, length, False, True, False, False)
+        yield Block(1, 0, 0, 0, columns, 1, 1, length, False, False, False)
 
 
-def _tiles_ahead(sizes: Sizes, length: int, tiles: int) -> int:
-    """Column tiles of weights that have room beside each other."""
-    return max(1, min(tiles, sizes.kept_pairs // _pairs(length), MOST_HELD_TILES))
+def _tiles_ahead(sizes: Sizes, length: int, columns: int) -> int:
+    """Column tiles of weights that have room beside each other; one, if there are no two whole ones."""
+    tiles = math.ceil(columns / sizes.column_tile)
+    most = MOST_HELD_TILES if columns >= 2 * sizes.column_tile else 1
+    return max(1, min(tiles, sizes.kept_pairs // _pairs(length), most))
 
 
 def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
@@ -274,22 +278,42 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
         for start, end in _groups(widths, sizes, rows, len(chunks) > 1, holds_both):
             for place, count in enumerate(chunks):
                 closes = place == len(chunks) - 1
-                for tile in range(start, end):
+                tile = start
+                while tile < end:
                     brings_rows = tile == start and not has_rows
+                    takes_two = not brings_rows and _may_take_two(shape, sizes, chunks, closes)
+                    together = 2 if takes_two and _are_alike(shape, sizes, widths, tile, end) else 1
+                    new = 0 if keeps_columns and panel else together
+                    if panel == 0 and place == 0:
+                        new = min(together, max(0, tile + together - held_tiles))
+                    most = _most_tiles(shape, sizes, closes, brings_rows, of_panel)
                     done = 0
                     while done < of_panel:
-                        most = _most_tiles(shape, sizes, closes, brings_rows, of_panel)
                         size = 1 if is_first else min(most, of_panel - done)
                         is_first = False
                         row = panel + done * sizes.row_tile
                         reached = min((done + size) * sizes.row_tile, rows)
-                        is_held = (tile < held_tiles and place == 0) if panel == 0 else keeps_columns
-                        new_columns = done == 0 and not is_held
-                        yield Block(
-                            size, row, panel + reached - row, reached, widths[tile], count, brings_rows,
-                            new_columns, closes, sums_rows and tile == 0 and closes,
+                        block = Block(
+                            size, row, panel + reached - row, reached, widths[tile], together,
+                            0 if done else new, count, False, closes,
+                            sums_rows and tile == 0 and closes,
                         )  # fmt: skip
+                        yield block._replace(loads_rows=brings_rows and _new_words(block) > 0)
                         done += size
+                    tile += together
+
+
+def _may_take_two(shape: Shape, sizes: Sizes, chunks: list[int], closes: bool) -> bool:
+    """Whether a pass over a panel may take two column tiles: both have room, and no line is read beside each row."""
+    longest = chunks[0] if len(chunks) == 1 else sizes.chunk
+    has_lines = closes and "RESIDUAL" in shape.flags
+    return shape.op == "gemm_nt" and 2 * _pairs(longest) <= sizes.column_pairs and not has_lines
+
+
+def _are_alike(shape: Shape, sizes: Sizes, widths: list[int], tile: int, end: int) -> bool:
+    """Whether a column tile and the one behind it are whole ones of one part and one group."""
+    of_part = len(widths) // shape.parts
+    return tile + 1 < end and (tile + 1) % of_part != 0 and widths[tile + 1] == sizes.column_tile
 
 
 def _held_tiles(shape: Shape, sizes: Sizes, chunks: list[int], tiles: int) -> int:
@@ -298,7 +322,7 @@ def _held_tiles(shape: Shape, sizes: Sizes, chunks: list[int], tiles: int) -> in
         return 0
     if shape.op == "gemm_tn":
         return tiles if len(chunks) == 1 and tiles * _pairs(chunks[0]) <= sizes.kept_pairs else 0
-    return _tiles_ahead(sizes, chunks[0], tiles // shape.parts)
+    return _tiles_ahead(sizes, chunks[0], shape.columns // shape.parts)
 
 
 def _most_tiles(shape: Shape, sizes: Sizes, closes: bool, brings_rows: bool, of_panel: int) -> int:
@@ -307,8 +331,9 @@ def _most_tiles(shape: Shape, sizes: Sizes, closes: bool, brings_rows: bool, of_
         return sizes.update_tiles
     if brings_rows:
         return sizes.step_tiles
-    reads_lines = shape.flags & {"RESIDUAL", "GELU_BACKWARD", "ACCUMULATE"}
-    return sizes.line_tiles if closes and reads_lines else of_panel
+    if closes and shape.flags & {"GELU_BACKWARD", "ACCUMULATE"}:
+        return sizes.line_tiles
+    return min(of_panel, 2 * sizes.line_tiles) if closes and "RESIDUAL" in shape.flags else of_panel
 
 
 def _widths(shape: Shape, sizes: Sizes) -> list[int]:
@@ -349,13 +374,13 @@ def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
     last_rows = block.rows - (block.tiles - 1) * sizes.row_tile
     words = _port_words(sizes, block.columns)
     turn = max(_pairs(block.length), sizes.row_tile * words)
-    multiply = block.tiles * turn + last_rows * words + MULTIPLY_DEPTH + HANDSHAKE
+    multiply = block.column_tiles * block.tiles * turn + last_rows * words + MULTIPLY_DEPTH + HANDSHAKE
     beats = sizes.ports * _port_words(sizes, block.columns)
     lines = block.rows + (block.closes and "BIAS" in shape.flags and shape.op != "gemm_tn")
-    finish = lines * beats + FINISH_DEPTH + HANDSHAKE
+    finish = block.column_tiles * lines * beats + FINISH_DEPTH + HANDSHAKE
     updates = block.closes and "UPDATE" in shape.flags
     passing = UPDATE_DEPTH if updates else PASS_DEPTH
-    update = block.rows * beats * (1 + updates) + passing + HANDSHAKE if block.closes else 0
+    update = block.column_tiles * block.rows * beats * (1 + updates) + passing + HANDSHAKE if block.closes else 0
     last = last_rows * (sizes.column_tile // LANES) + FINISH_DEPTH
     load, store = _total(_load(shape, sizes, block)), _total(_store(shape, sizes, block))
     return Step(load, multiply, finish, update, store, turn + MULTIPLY_DEPTH, last, passing, updates)
@@ -364,29 +389,32 @@ def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
 def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
     """The loops of `load`."""
     words = _port_words(sizes, block.columns)
-    blocks = math.ceil(math.ceil(block.length / LANES) / BURST)
-    has_bias = block.closes and "BIAS" in shape.flags and shape.op != "gemm_tn"
-    bias_behind = has_bias and block.loads_columns and _is_long(block)
-    if block.loads_columns and shape.op == "gemm_nt":
-        passes = _turned(sizes, words * blocks + (not block.has_begun), block)
-        yield _as_one([passes, *([_bursts(sizes, 1, words)] if bias_behind else [])])
-    elif block.loads_columns:
+    turns_columns = shape.op == "gemm_nt" and block.new_tiles
+    turns_rows = shape.op != "gemm_tn" and block.loads_rows
+    rounds = (block.new_tiles * words if turns_columns else 0) + (turns_rows and _row_rounds(sizes, block))
+    lines = list(_lines(shape, sizes, block))
+    if rounds:
+        blocks = math.ceil(math.ceil(block.length / LANES) / BURST)
+        yield _as_one([_turned(sizes, rounds * blocks + (not block.has_begun), block), *lines])
+    if block.new_tiles and not turns_columns:
         yield _bursts(sizes, block.length, words)
-    if block.loads_rows and shape.op == "gemm_tn":
+    if block.loads_rows and not turns_rows:
         yield _bursts(sizes, math.ceil(block.length / sizes.ports), _new_words(block))
-    elif block.loads_rows:
-        rounds = math.ceil(_new_words(block) / sizes.ports)
-        yield _turned(sizes, rounds * blocks + 1, block)
-    if not block.closes:
-        return
-    if shape.op == "gemm_tn":
+    if lines and not rounds:
+        yield _as_one(lines)
+    if block.closes and shape.op == "gemm_tn":
         yield from _load_beside_gradients(shape, sizes, block)
-        return
-    lines = (has_bias and not bias_behind) + block.rows * ("RESIDUAL" in shape.flags)
-    if lines:
-        yield _bursts(sizes, lines, words)
-    if "GELU_BACKWARD" in shape.flags:
+    if block.closes and "GELU_BACKWARD" in shape.flags:
         yield _bursts(sizes, block.rows, words)
+
+
+def _lines(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
+    """Bias and residual."""
+    words = block.column_tiles * _port_words(sizes, block.columns)
+    if block.closes and shape.op != "gemm_tn":
+        count = ("BIAS" in shape.flags) + block.rows * ("RESIDUAL" in shape.flags)
+        if count:
+            yield _bursts(sizes, count, words)
 
 
 def _load_beside_gradients(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
@@ -421,6 +449,11 @@ def _new_words(block: Block) -> int:
     return math.ceil((block.row + block.rows) / LANES) - math.ceil(block.row / LANES)
 
 
+def _row_rounds(sizes: Sizes, block: Block) -> int:
+    """Rounds of a word for each port."""
+    return math.ceil(_new_words(block) / sizes.ports)
+
+
 def _store(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
     """The loops of `store_results`."""
     if not block.closes:
@@ -430,7 +463,7 @@ def _store(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
         yield _as_one([_bursts(sizes, block.rows, scale * words, writes=True) for scale in (4, 1)])
     else:
         scale, matrices = 2 if shape.op == "gemm_tn" else 1, 2 if "GELU" in shape.flags else 1
-        yield _bursts(sizes, block.rows * matrices, scale * words, writes=True)
+        yield _bursts(sizes, block.column_tiles * block.rows * matrices, scale * words, writes=True)
     if block.makes_bias_gradient:
         yield _bursts(sizes, 1, _words_of_rows(block, WIDE_LANES), writes=True)
 

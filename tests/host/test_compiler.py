@@ -308,10 +308,13 @@ def words_of(instruction, operand):
             yield from range(start, start + words_per_row(operand.element, len(own)))
 
 
-def weights_ahead(instruction):
-    """Words of the weights that it brings for a later one."""
-    operand = next(o for o in instruction.op.operands if o.name == "next_w")
-    return words_of(instruction, operand)
+def brought_weights(instruction):
+    """Operand, rows and length of the weights that it brings for a later one; None if it brings none."""
+    name, sizes = ("w", ("n", "k")) if instruction.op.name == "load_weights" else ("next_w", ("next_n", "next_k"))
+    if name not in instruction.operands or instruction.op.name not in ("load_weights", "gemm_nt"):
+        return None
+    operand = next(o for o in instruction.op.operands if o.name == name)
+    return operand, [instruction.dimensions[size] for size in sizes]
 
 
 @pytest.mark.parametrize("model, batch", [(SMALL, 1), (SMALL, 2), (SMALL, 16), (SMALL, 32), (TINY, 1)])
@@ -381,21 +384,39 @@ def test_weights_said_to_be_on_chip_were_loaded_last(mode, batch):
     _, program = compiled(TINY, batch=batch, mode=mode, update_images=batch if mode == "train" else None)
     last, claims, linears = None, 0, 0
     for instruction in program.instructions:
+        brought = brought_weights(last) if last is not None else None
         if "LOADED_W" in instruction.flags:
-            brought, wanted = last.operand("next_w"), instruction.operand("w")
-            assert (brought.address, brought.pitch) == (wanted.address, wanted.pitch)
-            assert [last.dimensions[name] for name in ("next_n", "next_k")] == [
-                instruction.dimensions[name] for name in ("part", "k")
-            ]
+            operand, size = brought
+            there, wanted = last.operand(operand.name), instruction.operand("w")
+            assert (there.address, there.pitch) == (wanted.address, wanted.pitch)
+            assert size == [instruction.dimensions[name] for name in ("part", "k")]
             claims += 1
-        elif last is not None:
-            assert "NEXT_W" not in last.flags or instruction.op.unit != "gemm"
+        else:
+            assert brought is None or instruction.op.unit != "gemm"
         if instruction.op.unit == "gemm":
             last = instruction
             linears += instruction.op.name == "gemm_nt"
-        elif last is not None and "NEXT_W" in last.flags:
-            assert set(weights_ahead(last)).isdisjoint(places(instruction, written=True))
+        elif brought is not None:
+            assert set(words_of(last, brought[0])).isdisjoint(places(instruction, written=True))
     assert claims == linears - 1
+
+
+@pytest.mark.parametrize("batch", [1, 2, 16])
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_attention_that_has_the_array_for_itself_has_weights_beside(mode, batch):
+    """Those of the linear layer that comes next."""
+    _, program = compiled(SMALL, batch=batch, mode=mode)
+    loads = 0
+    for place, instruction in enumerate(program.instructions):
+        beside = program.instructions[place + 1 : place + 1 + instruction.beside]
+        if instruction.op.name == "attention" and not any(other.op.name == "gemm_nt" for other in beside):
+            behind = next(i for i in program.instructions[place + 1 :] if i.op.unit == "gemm" and i not in beside)
+            if behind.op.name == "gemm_nt":
+                (load,) = (other for other in beside if other.op.name == "load_weights")
+                assert load.operand("w").address == behind.operand("w").address
+                loads += 1
+    assert loads == sum(i.op.name == "load_weights" for i in program.instructions)
+    assert loads > 0
 
 
 def all_named(program, wanted):
@@ -415,7 +436,8 @@ def test_in_front_of_a_selector_the_passes_of_attention_go_apart(mode, batch):
         assert (scores.flags - {"SPARSE"}, values.flags - {"SPARSE"}) == ({"SCORES", "MAP"}, {"VALUES"})
         assert scores.operand("probability") == values.operand("probability")
         choosing = () if others else tuple(f"blocks.{index + 1}.select_{what}" for what in ("tokens", "keys"))
-        for one, wanted in (scores, (f"blocks.{index}.attn.qkv forward",)), (values, choosing):
+        beside_values = (*choosing, f"blocks.{index}.attn.proj weights")
+        for one, wanted in (scores, (f"blocks.{index}.attn.qkv forward",)), (values, beside_values):
             first = program.instructions.index(one) + 1
             assert program.names[first : first + one.beside] == wanted
 

@@ -102,6 +102,34 @@ def weights_that_came_ahead(p: Program, rows: int, n: int, k: int) -> None:
     )  # fmt: skip
 
 
+def loaded_weights(p: Program, rows: int, n: int, k: int) -> None:
+    """Behind rows that stay, for one part or three; the last ones come for a layer that another one keeps away."""
+    part = 8 * ((n + 7) // 8)
+    linear(p, 1, 3 * part, k, x="row", w="second")
+    p.add("layernorm", names={"y": "x"}, rows=rows, n=k)
+    p.add("load_weights", names={"w": "first"}, n=n, k=k)
+    linear(p, rows, n, k, "LOADED_W", "SAME_X", "BIAS", w="first")
+    p.add("load_weights", names={"w": "second"}, n=part, k=k)
+    p.add(
+        "gemm_nt", "LOADED_W", "SAME_X", names={"x": "x", "w": "second"},
+        rows=rows, split=0, n=3 * part, k=k, period=rows, part=part, skipped=0, next_n=0, next_k=0,
+    )  # fmt: skip
+    p.add("load_weights", names={"w": "third"}, n=n, k=k)
+    linear(p, rows, n, k, "SAME_X")
+    linear(p, rows, n, k, "SAME_X", "LOADED_W", w="third")
+
+
+def pairs_of_column_tiles(p: Program, rows: int, n: int, k: int) -> None:
+    """Of rows on chip or not, behind tiles that came ahead, which are in pairs with each other or with those that did
+    not; with lines to read beside them and without."""
+    columns = 3 * p.config.column_tile + n
+    p.add("layernorm", names={"y": "x"}, rows=rows, n=k)
+    linear(p, rows, columns, k, "SAME_X", "BIAS", before=("first", columns, k))
+    linear(p, rows, columns, k, "LOADED_W", "GELU", "BIAS", x="other", w="first", before=("second", columns, k))
+    linear(p, rows, columns, k, "LOADED_W", "RESIDUAL", "BIAS", x="third", w="second")
+    linear(p, rows, columns, 3 * p.config.chunk, "BIAS", x="long")
+
+
 def contraction_of_several_chunks(p: Program, rows: int, n: int, k: int) -> None:
     """Columns go on from tile to tile, but not where a chunk begins and rows come as well; so do those for later."""
     length = 2 * p.config.chunk + k
@@ -158,6 +186,8 @@ PROGRAMS = [
     norm_backward_then_input_gradient,
     linears_of_one_input,
     weights_that_came_ahead,
+    loaded_weights,
+    pairs_of_column_tiles,
     contraction_of_several_chunks,
     weights_that_were_overwritten_on_chip,
     weight_gradients_of_one_input,

@@ -31,6 +31,7 @@ SIZES = sizes_of(TOY)._replace(
     panel_rows=24,
     chunk=48,
     kept_pairs=24,
+    column_pairs=24,
     sum_rows=24,
     read_latency=48,
     write_latency=32,
@@ -43,11 +44,11 @@ def test_steps_by_hand() -> None:
     found = steps(Shape("gemm_nt", 24, 48, (40,), frozenset()), SIZES)
     # Tiles * 20 pairs, 8 to drain, 12 deep, 2 for the handshake.
     assert [step.multiply for step in found] == [42, 62, 82]
-    # A column tile: a word a port, a block of 8 rows by 5 words, twice (the last pass only writes): 2 * 40 words. They
-    # take 40 cycles and 15 more, as three rows of words hold none of the 40 columns. Rows take as much for one tile or
-    # two, which are a round of words. Each loop waits 48 for its first word.
-    assert [step.load.busy for step in found] == [160, 80, 80]
-    assert [step.load.cycles for step in found] == [220 + 2 * 48 + 2, 110 + 48 + 2, 110 + 48 + 2]
+    # A column tile: a word a port, a block of 8 rows by 5 words, 40 words. They take 40 cycles and 15 more, as three
+    # rows of words hold none of the 40 columns. Rows take as much for one tile or two, which are a round of words. A
+    # pass more only writes, and the loop waits 48 for its first word.
+    assert [step.load.busy for step in found] == [3 * 40, 2 * 40, 2 * 40]
+    assert [step.load.cycles for step in found] == [3 * 55 + 48 + 2, 2 * 55 + 48 + 2, 2 * 55 + 48 + 2]
     # A word a row and port takes its stream two cycles (a latency of 32 over 16 bursts), and is 4 words to the memory.
     assert [step.store.busy for step in found] == [16, 32, 48]
     assert [step.store.words for step in found] == [3 * 8 * 4, 3 * 16 * 4, 3 * 24 * 4]
@@ -57,17 +58,47 @@ def test_steps_by_hand() -> None:
 
 
 def test_columns_go_on_from_step_to_step() -> None:
-    """Where a row fills the bursts (more than 56 of a contraction): each step reads the first block of the next one's
-    columns while it writes its own last one, and the first step that brings none of the rows has not begun before. At
-    the end come two of three tiles for a layer behind."""
+    """Where a row fills the bursts (more than 56 of a contraction): each step reads the first block of the next one
+    while it writes its own last one. At the end come two of three tiles for a layer behind."""
     shape = Shape("gemm_nt", 8, 72, (64,), frozenset({"BIAS"}), next_columns=72, next_length=96)
     sizes = SIZES._replace(chunk=96, kept_pairs=96)
     found = steps(shape, sizes)
     # A block of 8 x 8 words (of 96 steps two) and the last pass, unless the step has begun; then a word of bias, of
-    # which three cycles are the least that a stream takes. The first step also has rows.
-    assert [step.load.busy for step in found] == [2 * 128 + 3, 128 + 3 - 64, 64 + 3, 128, 128]
+    # which three cycles are the least that a stream takes. The first step also has a block of rows.
+    assert [step.load.busy for step in found] == [3 * 64 + 3, 64 + 3, 64 + 3, 128, 128]
     assert [step.multiply for step in found[3:]] == [48 + 14, 48 + 14]
     assert [step.finish for step in found[3:]] == [30, 30]
+
+
+@pytest.mark.parametrize(
+    "flags, has_rows, columns, tiles",
+    [
+        ((), True, 120, [2, 2, 1]),  # of 24
+        ((), True, 112, [2, 2, 1]),  # the last one is narrow
+        ((), False, 120, [1, 2, 2]),  # the first one brings rows
+        (("BIAS", "GELU"), True, 96, [2, 2]),
+        (("RESIDUAL",), True, 96, [1, 1, 1, 1]),  # a line a row
+    ],
+)
+def test_whole_column_tiles_go_in_pairs(flags: tuple[str, ...], has_rows: bool, columns: int, tiles: list[int]) -> None:
+    """Where both have room: a pass multiplies and drains twice, but ends once."""
+    sizes = SIZES._replace(column_pairs=40)
+    found = steps(Shape("gemm_nt", 8, columns, (40,), frozenset(flags), has_rows=has_rows), sizes)
+    # Eight rows: 20 pairs a column tile, 8 to drain the last one, 12 deep, 2 for the handshake.
+    assert [step.multiply for step in found] == [20 * count + 22 for count in tiles]
+    lines = 8 + ("BIAS" in flags)
+    assert [step.finish for step in found] == [lines * 3 * count + 30 for count in tiles]
+    single = steps(Shape("gemm_nt", 8, columns, (40,), frozenset(flags), has_rows=has_rows), SIZES)
+    assert len(single) == sum(tiles)
+    assert sum(step.store.busy for step in found) == sum(step.store.busy for step in single)
+
+
+def test_of_a_narrow_part_one_tile_comes_ahead() -> None:
+    """Two whole column tiles are worth holding, a whole and a narrow one are not."""
+    sizes = SIZES._replace(chunk=96, kept_pairs=96)
+    for columns, ahead in ((47, 1), (48, 2), (49, 2)):
+        shape = Shape("gemm_nt", 8, 24, (64,), frozenset(), next_columns=columns, next_length=96)
+        assert len(steps(shape, sizes)) == 1 + ahead
 
 
 def test_class_rows_are_the_last_segment_of_a_weight_gradient() -> None:

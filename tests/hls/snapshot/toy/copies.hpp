@@ -24,7 +24,7 @@ struct RowCopy {
 inline void set_rows(RowCopy& job, int rows) {
     job.rows = rows;
     const int each = (natural<kIndexBits>(unsigned(rows)) + kCopyPorts - 1) / kCopyPorts;
-    job.blocks = cut_streams(each, kLanes * natural<kWordBits>(unsigned(job.words)));
+    job.blocks = cut_streams(each, kLanes * natural<kWordBits>(unsigned(job.words)), kCutWords);
 }
 
 // The first `rows` rows of one matrix, those of the other.

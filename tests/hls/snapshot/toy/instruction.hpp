@@ -49,6 +49,7 @@ constexpr int kOpCrossEntropy = 19;
 constexpr int kOpSgdUpdate = 20;
 constexpr int kOpExponentUpdate = 21;
 constexpr int kOpAdamwUpdate = 22;
+constexpr int kOpLoadWeights = 23;
 
 constexpr int kStatusOk = 0;
 constexpr int kStatusProgramOutsideWindow = 1;

@@ -8,7 +8,7 @@
 
 namespace peelvit {
 
-constexpr int kOpcodes = 23;
+constexpr int kOpcodes = 24;
 constexpr int kDimensionStride = 16;
 constexpr int kSizes = 16;  // the dimensions, then constants
 constexpr int kFactorBits = 5;
@@ -16,35 +16,35 @@ constexpr int kSegmentsDimension = 4;
 constexpr int kShapeDepth = 16;    // cycles of a product of three factors and an address
 constexpr int kShapeInterval = 4;  // of an operand: its six products share multipliers
 
-static const int kOpFlags[23] = {
+static const int kOpFlags[24] = {
     // clang-format off
     0, 63, 7, 63, 1, 0, 1, 3, 0, 0, 0, 0, 15, 1, 0, 0,
-    0, 0, 0, 1, 1, 0, 1,
+    0, 0, 0, 1, 1, 0, 1, 0,
     // clang-format on
 };
 
-static const int kOpRules[23] = {
+static const int kOpRules[24] = {
     // clang-format off
     0, 255, 1793, 6145, 24577, 0, 32768, 65537, 0, 1, 0, 1, 268304384, 6684672, 268435456, 1610612736,
-    536870912, 536870912, 0, 0, 0, 0, 0,
+    536870912, 536870912, 0, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
-static const int kOpDimensions[23] = {
+static const int kOpDimensions[24] = {
     // clang-format off
     0, 9, 5, 4, 4, 2, 2, 3, 2, 3, 2, 3, 11, 6, 4, 4,
-    4, 4, 3, 2, 2, 4, 2,
+    4, 4, 3, 2, 2, 4, 2, 2,
     // clang-format on
 };
 
-static const int kOpImmediates[23] = {
+static const int kOpImmediates[24] = {
     // clang-format off
     0, 0, 0, 1, 0, 0, 2, 0, 1, 0, 0, 0, 1, 2, 0, 0,
-    0, 0, 0, 2, 1, 0, 1,
+    0, 0, 0, 2, 1, 0, 1, 0,
     // clang-format on
 };
 
-static const int kDimensionLow[368] = {
+static const int kDimensionLow[384] = {
     // clang-format off
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     1, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -69,10 +69,11 @@ static const int kDimensionLow[368] = {
     1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 1, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
-static const int kDimensionHigh[368] = {
+static const int kDimensionHigh[384] = {
     // clang-format off
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     4096, 8, 4096, 512, 4096, 4096, 4096, 4096, 512, 0, 0, 0, 0, 0, 0, 0,
@@ -97,10 +98,11 @@ static const int kDimensionHigh[368] = {
     4096, 4096, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     512, 512, 31, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     4096, 4096, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    4096, 512, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
-static const int kOperandShape[184] = {
+static const int kOperandShape[192] = {
     // clang-format off
     0, 0, 0, 0, 0, 0, 0, 0, 934408032, 934408034, 934375291, 934375268, 934375264, 934375264, 934571879, 0,
     934408032, 934375267, 934375264, 934375264, 934375264, 0, 0, 0, 934375264, 934408032, 934408034, 934375291, 934408034, 934408034, 934735739, 0,
@@ -113,11 +115,11 @@ static const int kOperandShape[184] = {
     934407712, 934375264, 934407744, 0, 0, 0, 0, 0, 934407744, 934375264, 934407712, 0, 0, 0, 0, 0,
     934865984, 934735712, 0, 0, 0, 0, 0, 0, 934342496, 934309755, 934342496, 934735712, 0, 0, 0, 0,
     934342496, 934342496, 934342496, 934735739, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    934342496, 934342496, 934342496, 934735739, 0, 0, 0, 0,
+    934342496, 934342496, 934342496, 934735739, 0, 0, 0, 0, 934342496, 0, 0, 0, 0, 0, 0, 0,
     // clang-format on
 };
 
-static const int kOperandUse[184] = {
+static const int kOperandUse[192] = {
     // clang-format off
     0, 0, 0, 0, 0, 0, 0, 0, 3064768, 2982848, 1754049, 1754050, 1754048, 1754052, 3064016, 0,
     3067840, 3064768, 3065281, 3064770, 3065280, 0, 0, 0, 3065280, 3064768, 3068864, 3068866, 3072196, 3064772, 3068100, 0,
@@ -130,7 +132,7 @@ static const int kOperandUse[184] = {
     3064000, 3064000, 3064000, 0, 0, 0, 0, 0, 3064000, 3064000, 3064000, 0, 0, 0, 0, 0,
     3068864, 3068096, 0, 0, 0, 0, 0, 0, 3064768, 3068096, 3065281, 3068096, 0, 0, 0, 0,
     3068864, 3072192, 3064768, 3068096, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    3068864, 3072192, 3064768, 3068096, 0, 0, 0, 0,
+    3068864, 3072192, 3064768, 3068096, 0, 0, 0, 0, 3064000, 0, 0, 0, 0, 0, 0, 0,
     // clang-format on
 };
 

@@ -23,6 +23,7 @@
 #include "ops/cross_entropy.hpp"
 #include "ops/sgd_update.hpp"
 #include "ops/adamw_update.hpp"
+#include "ops/load_weights.hpp"
 #include "ops/exponent_update.hpp"
 
 namespace peelvit {
@@ -100,6 +101,9 @@ inline void execute(word_t* mem0, word_t* mem1, word_t* mem2, const Instruction&
             break;
         case kOpAdamwUpdate:
             adamw_update(mem0, mem1, mem2, in, slots);
+            break;
+        case kOpLoadWeights:
+            load_weights(mem0, mem1, mem2, in, panel, kept, held, slots);
             break;
         default:
             break;

@@ -6,12 +6,13 @@
 
 namespace peelvit {
 
-constexpr int kStreamWords = 6 * kMaxWords;
+constexpr int kCutWords = 6 * kMaxWords;  // of a block
+constexpr int kStreamWords = kCutWords + kMaxWords;  // and a row, where a stream takes the larger half of two blocks
 constexpr int kStreamRowBits = 8;
 constexpr int kStreamRows = 1 << kStreamRowBits;
 
-// Blocks as large as the streams are long.
-inline Blocks cut_streams(int rows, int columns) {
+// Blocks of so many words at most: those of a stream, or of two that share them.
+inline Blocks cut_streams(int rows, int columns, int most) {
 #pragma HLS inline off
     Blocks blocks;
     blocks.rows = rows;
@@ -21,7 +22,7 @@ inline Blocks cut_streams(int rows, int columns) {
 stream_rows:
     for (int bits = 1; bits <= kStreamRowBits; ++bits) {
 #pragma HLS unroll
-        if (blocks.words << bits <= kStreamWords) blocks.row_bits = bits;
+        if (blocks.words << bits <= most) blocks.row_bits = bits;
     }
     blocks.count = blocks_of(rows, blocks.row_bits);
     return blocks;

@@ -1,8 +1,8 @@
 // The GEMM engine: out[i][j] = sum_c first[i][c] * second[c][j] for the three forms of a linear layer.
 //
 //   for panel of output rows, for group of column tiles, for chunk of the contraction
-//     for column tile, for block of row tiles       a step, in a dataflow region:
-//       load          what is new: rows of the block, the column tile, what the epilogue reads
+//     for column tile, for block of row tiles       a step, in a dataflow region; over a panel one of two column tiles:
+//       load          what is new: rows of the block, the column tiles, what the epilogue reads
 //       multiply      a rank-2 update of kRowTile x kColumnTile accumulators each cycle
 //       finish        add chunks and segments; epilogue, rounding
 //       update        pass on, or let gradients update the weight
@@ -97,10 +97,11 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& made, 
     job.column_tiles = job.parts == 1 ? tiles : kColumnParts * tiles;
     job.has_rows = job.may_have_rows && is_same(held.rows, held_rows_of(job));
     job.keeps_columns = job.chunks == 1 && short_product(job.column_tiles, pairs_of(job.segment[0].count)) <= kKeptPairs;
+    job.has_room_for_two = 2 * pairs_of(job.chunks == 1 ? int(job.segment[0].count) : int(kChunk)) <= kColumnPairs;
     job.held_tiles = 0;
     if (job.may_have_columns && is_same(held.columns, held_columns_of(job)))
         job.held_tiles = job.form == kTn ? int(job.column_tiles) : tiles_that_stay(job.columns, job.segment[0].count);
-    held.rows = held_rows_of(job);
+    if (job.rows > 0) held.rows = held_rows_of(job);
     if (job.next_tiles > 0)
         held.columns = held_weights(job.next);
     else
@@ -119,7 +120,7 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& made, 
     statistics.out[kClassRows] = no_statistics();
     statistics.pre = no_statistics();
     Renewal renewal = no_renewal();
-    GemmWalk walk = start_of_walk();
+    GemmWalk walk = start_of_walk(job);
     TurnedBlock turned;
     turned.order = 0;
 #pragma HLS array_partition variable=turned.element type=complete dim=1
@@ -165,7 +166,7 @@ inline GemmJob plain_job(GemmForm form, int rows, int columns, int split, const 
     job.updates = false;
     job.adds_class_row = false;
     job.sums_rows = false;
-    job.residual_period = rows;
+    job.residual_period = larger(rows, 1);
     job.holds_both = false;
     job.chunks = 0;
     job.segments = 0;

@@ -13,7 +13,7 @@ constexpr int kFinishDepth = 28;
 
 // What eight sums are made to, the ports' words in turn. Results of int32 take a second word for eight columns; with
 // GELU that is where its inputs are.
-using MadeBuffer = word_t[kPanelRows * kRowBeats][2];
+using MadeBuffer = word_t[kMostColumnTiles * kPanelRows * kRowBeats][2];
 
 struct PairOfWords {
     word_t first, second;
@@ -284,15 +284,19 @@ inline void finish(const GemmJob& job, const GemmStep& step, const SumBuffer& su
     int sum = 0;     // place of the next sums
     int result = 0;  // and of the next results
     int bias_word = 0;  // of the step's bias gradients
+    const int lines = step.rows + 1 - first_line;  // of a column tile
+    int line = first_line;
+    int bias_words = 0;  // of the column tile before
+    const bool has_lines = step.closes_sum && reads_lines(job);
 finish_lines:
-    for (int line = first_line; line <= step.rows; ++line) {
+    for (int of_all = 0; of_all < (step.column_tiles == 2 ? 2 * lines : lines); ++of_all) {
 #pragma HLS loop_tripcount max = 41
         int port = 0;
         int w = 0;
     finish_beats:
         for (int beat = 0; beat < kPorts * words; ++beat) {
 #pragma HLS loop_tripcount max = 3
-            PIPELINE(line == first_line && beat == 0, 1, kFinishDepth);
+            PIPELINE((of_all | beat) == 0, 1, kFinishDepth);
             const bool is_bias = line == 0;
             const bool finishes = step.closes_sum && !is_bias;
             const int i = is_bias ? 0 : line - 1;
@@ -328,8 +332,10 @@ finish_lines:
             const WaitingPlace place = waiting_place(sum_beat);
             const bool is_second = !job.holds_both && place.is_second;
             const AddendShift addend_shift = is_bias ? bias_shift : epilogue.addend;
-            const word_t first = extra[port][(job.adds_class_row ? 0 : line * kPortWords) + w];
-            const word_t second = saved[port][i * kPortWords + w];
+            const int line_word = (has_lines ? line * kPortWords : bias_words) + w;
+            const bool goes_on = line_word >= kExtraWords;  // among the saved values
+            const word_t second = saved[port][goes_on ? line_word - kExtraWords : (has_lines ? i * kPortWords : 0) + w];
+            const word_t first = goes_on ? second : extra[port][goes_on ? 0 : line_word];
             // Columns from the word's first one on: what lies behind the last is 0.
             const int lanes = natural<4>(unsigned(smaller(step.columns - kLanes * (start_of(step, port) + w), kLanes)));
             Statistics seen_plain = no_statistics();
@@ -380,6 +386,11 @@ finish_lines:
                 port = 0;
                 ++w;
             }
+        }
+        ++line;
+        if (line > step.rows) {
+            line = first_line;
+            bias_words = kPortWords;
         }
     }
 }

@@ -17,6 +17,7 @@ constexpr int kColumnParts = 3;
 constexpr int kBurst = 8;  // words of a row read at once
 
 constexpr int kPanelTiles = kPanelRows / kRowTile;
+constexpr int kResidualTiles = 2 * kLineTiles < kPanelTiles ? 2 * kLineTiles : kPanelTiles;
 constexpr int kLineRows = kLineTiles * kRowTile;
 constexpr int kUpdateRows = kUpdateTiles * kRowTile;
 constexpr int kRowBeats = kColumnTile / kLanes;  // words of a row of a column tile
@@ -26,6 +27,7 @@ constexpr int kPortWords = kColumnTile / kLanes / kPorts;  // words of a row of 
 // The array takes contraction steps in pairs, two a cycle; buffers are cut by the place of a step in its pair.
 constexpr int kPair = 2;
 constexpr int kChunkPairs = kChunk / kPair;
+constexpr int kColumnPairs = 512;  // of new column tiles
 constexpr int kKeptPairs = 512;  // of column tiles that stay over all panels
 
 // Rows of the first operand are held as words of eight, counted from the panel's first row. A row tile may begin inside
@@ -58,7 +60,7 @@ struct NextWeights {
 
 struct GemmJob {
     GemmForm form;
-    i20 rows;         // output rows
+    i20 rows;         // output rows; without any the job only brings the next weights
     i20 columns;      // output columns of a part
     i4 parts;         // of them: 1, or kColumnParts between which columns of others lie
     i20 between;      // columns of others between two parts
@@ -70,6 +72,7 @@ struct GemmJob {
     bool may_have_columns;  // a job before has loaded the first column tiles, and nothing has written them since
     i16 held_tiles;         // of them, on chip
     bool keeps_columns;     // all column tiles have room beside each other, and stay over all panels
+    bool has_room_for_two;  // of them, among the new ones
     NextWeights next;       // to be on chip when the job has ended
     i16 next_tiles;         // column tiles of them
     bool has_products;  // or there are no operands, and all sums are 0
@@ -113,14 +116,15 @@ inline int chunk_length(int rest) {
     return rest > kChunk && rest < 2 * kChunk ? kLanes * words16((rest + 1) / 2) : smaller(kChunk, rest);
 }
 
-// Most column tiles that a job brings for another one: as many as have room beside each other.
+// Most column tiles that a job brings for another one: as many as have room beside each other. One, where no two whole ones
+// follow each other: the second is loaded while the first is multiplied.
 constexpr int kMostHeldTiles = 3;
 inline int tiles_that_stay(int columns, int length) {
     const int pairs = pairs_of(chunk_length(length));
     int tiles = 1;
     for (int more = 2; more <= kMostHeldTiles; ++more) {
 #pragma HLS unroll
-        if (more * pairs <= kKeptPairs && columns > (more - 1) * kColumnTile) tiles = more;
+        if (more * pairs <= kKeptPairs && columns >= 2 * kColumnTile && columns > (more - 1) * kColumnTile) tiles = more;
     }
     return tiles;
 }
@@ -157,7 +161,10 @@ inline void add_empty_segment(GemmJob& job) {
     job.chunks = 1;
 }
 
+// Whether the epilogue reads saved values, or int32 lines; residuals alone have the room of these too.
+inline bool reads_saved(const GemmJob& job) { return job.has_gelu_backward || job.accumulates; }
+
 // Whether the epilogue reads a line beside each row of sums.
-inline bool reads_lines(const GemmJob& job) { return job.has_residual || job.has_gelu_backward || job.accumulates; }
+inline bool reads_lines(const GemmJob& job) { return job.has_residual || reads_saved(job); }
 
 }  // namespace peelvit

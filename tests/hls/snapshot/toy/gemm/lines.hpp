@@ -11,89 +11,116 @@ struct Lines {
     unsigned first_line;  // address of the line before
     i20 period;           // rows after which the matrix starts again
     bool has_first_line;
-    bool has_rows;
     bool is_wide;         // int32: even words are kept as `extra`, odd ones as `saved`
     bool is_saved;
+    i16 count;            // of all
 };
 
-// Whether the bias comes behind the columns, in the loop that brings these.
-inline bool has_bias_behind(const GemmJob& job, const GemmStep& step) {
-    return job.has_bias && step.closes_sum && step.loads_columns && is_long(step.chunk);
+// A line, and where the next row of the matrix is.
+struct LineWalk {
+    i16 line;
+    i20 row;
+    unsigned start;
+};
+
+inline LineWalk start_of_lines(const Lines& lines, const GemmStep& step) {
+#pragma HLS inline off
+    LineWalk walk;
+    walk.line = lines.has_first_line ? 0 : 1;
+    walk.row = step.row % lines.period;  // lint: divider
+    walk.start = row_address(lines.matrix, unsigned(walk.row));
+    return walk;
 }
 
-// The bias, unless it comes behind the columns, and the residual.
+inline unsigned line_start(const Lines& lines, const LineWalk& walk) { return walk.line == 0 ? lines.first_line : walk.start; }
+
+inline void advance(const Lines& lines, LineWalk& walk) {
+    if (walk.line > 0) {
+        ++walk.row;
+        walk.start += unsigned(lines.matrix.pitch);
+    }
+    if (walk.row == lines.period) {
+        walk.row = 0;
+        walk.start = lines.matrix.address;
+    }
+    ++walk.line;
+}
+
+// Words of a line that each port moves: two column tiles have no lines but the bias.
+inline int line_words(const GemmStep& step) { return step.column_tiles == 2 ? 2 * kPortWords : words_of(step); }
+
+// How far word `w` of a line is behind the port's first one.
+inline int ahead_of(int w) { return w < kPortWords ? w : w + kRowBeats - kPortWords; }
+
+// Lines of int16 that find no room go on among the saved values, which there are none of then.
+inline void keep_line(const Lines& lines, int place, bool is_odd, const PortWords& word, ExtraBuffer& extra, SavedBuffer& saved) {
+#pragma HLS inline
+    const bool goes_on = place >= kExtraWords;
+    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+        if (is_odd || lines.is_saved || goes_on)
+            saved[port][goes_on ? place - kExtraWords : place - kPortWords] = word[port];
+        else
+            extra[port][place] = word[port];
+    }
+}
+
+// Bias and residual.
 inline Lines residual_lines(const GemmJob& job, const GemmStep& step) {
     Lines lines;
     lines.matrix = job.residual;
     lines.first_line = job.bias.address;
     lines.period = job.residual_period;
-    lines.has_first_line = job.has_bias && !has_bias_behind(job, step);
-    lines.has_rows = job.has_residual;
+    lines.has_first_line = job.has_bias;
     lines.is_wide = false;
     lines.is_saved = false;
+    lines.count = step.closes_sum ? (job.has_bias ? 1 : 0) + (job.has_residual ? int(step.rows) : 0) : 0;
     return lines;
 }
 
 // What GELU's backward multiplies with: the values before it.
-inline Lines saved_lines(const GemmJob& job) {
+inline Lines saved_lines(const GemmJob& job, const GemmStep& step) {
     Lines lines;
     lines.matrix = job.pre;
     lines.first_line = 0;
     lines.period = job.rows;
     lines.has_first_line = false;
-    lines.has_rows = true;
     lines.is_wide = false;
     lines.is_saved = true;
+    lines.count = step.rows;
     return lines;
 }
 
 // The weight gradients that are added to.
-inline Lines gradient_lines(const GemmJob& job) {
-    Lines lines = saved_lines(job);
+inline Lines gradient_lines(const GemmJob& job, const GemmStep& step) {
+    Lines lines = saved_lines(job, step);
     lines.matrix = job.residual;
     lines.is_wide = true;
+    lines.is_saved = false;
     return lines;
 }
 
 inline void load_lines(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmStep& step, const Lines& lines,
                        ExtraBuffer& extra, SavedBuffer& saved) {
 #pragma HLS inline off
-    const int words = (lines.is_wide ? 2 : 1) * words_of(step);
-    const int last = lines.has_rows ? int(step.rows) : 0;
-    i20 row = step.row % lines.period;  // lint: divider
-    unsigned row_start = row_address(lines.matrix, unsigned(row));
-    const int first = lines.has_first_line ? 0 : 1;
+    const int words = lines.is_wide ? 2 * words_of(step) : line_words(step);
+    LineWalk walk = start_of_lines(lines, step);
 extra_lines:
-    for (int line = first; line <= last; ++line) {
+    for (int i = 0; i < lines.count; ++i) {
 #pragma HLS loop_tripcount max = 41
         unsigned address[kPorts];
 #pragma HLS array_partition variable=address type=complete
-        row_part(line == 0 ? lines.first_line : row_start, step, lines.is_wide ? 2 : 1, address);
+        row_part(line_start(lines, walk), step, lines.is_wide ? 2 : 1, address);
     extra_words:
         for (int w = 0; w < words; ++w) {
 #pragma HLS loop_tripcount max = 2
-            PIPELINE(line == first && w == 0, 1, kReadLatency);
+            PIPELINE((i | w) == 0, 1, kReadLatency);
             PortWords word;
 #pragma HLS array_partition variable=word type=complete
-            read_ports(mem0, mem1, mem2, address, w, word);
-            const bool to_saved = lines.is_wide ? w % 2 == 1 : lines.is_saved;
-            const int place = line * kPortWords + (lines.is_wide ? w / 2 : w);
-            for (int port = 0; port < kPorts; ++port) {
-#pragma HLS unroll
-                if (to_saved)
-                    saved[port][place - kPortWords] = word[port];
-                else
-                    extra[port][place] = word[port];
-            }
+            read_ports(mem0, mem1, mem2, address, lines.is_wide ? w : ahead_of(w), word);
+            keep_line(lines, walk.line * kPortWords + (lines.is_wide ? w / 2 : w), lines.is_wide && w % 2 == 1, word, extra, saved);
         }
-        if (line > 0) {
-            ++row;
-            row_start += unsigned(lines.matrix.pitch);
-        }
-        if (row == lines.period) {
-            row = 0;
-            row_start = lines.matrix.address;
-        }
+        advance(lines, walk);
     }
 }
 

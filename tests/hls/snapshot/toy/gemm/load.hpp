@@ -75,42 +75,37 @@ column_steps:
     }
 }
 
-inline void load_rows(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
-                      TurnedBlock& block, RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra) {
-#pragma HLS inline
-    const Strips strips = strips_of_rows(job, step);
-    if (job.form == kTn)
-        load_rows_direct(mem0, mem1, mem2, job, step, rows);
-    else
-        load_transposed(mem0, mem1, mem2, strips, step.chunk.start / kLanes, words16(step.chunk.count), plain_turn(strips), block, rows, columns, extra);
-}
+// Whether a step's rows, or its columns, are turned on the way.
+inline bool turns_rows(const GemmJob& job, const GemmStep& step) { return job.form != kTn && step.loads_rows; }
+inline bool turns_columns(const GemmJob& job, const GemmStep& step) { return job.form == kNt && loads_columns(step); }
 
-inline void load_columns(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
-                         const GemmStep& behind, TurnedBlock& block, RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra) {
+inline Turn turn_of_load(const GemmJob& job, const GemmStep& step, const GemmStep& behind) {
 #pragma HLS inline
     Turn turn;
+    turn.part[0] = turns_rows(job, step) ? strips_of_rows(job, step) : no_strips(job.first);
+    turn.part[1] = turns_columns(job, step) ? strips_of_columns(job, step) : no_strips(job.second);
+    turn.word = unsigned(step.chunk.start / kLanes);
+    turn.words = words16(step.chunk.count);
     turn.has_begun = step.has_begun;
     turn.goes_on = step.goes_on;
-    turn.behind = strips_of_columns(job, behind);
+    turn.behind = behind.loads_rows ? strips_of_rows(job, behind) : strips_of_columns(job, behind);
     turn.word_behind = unsigned(behind.chunk.start / kLanes);
-    turn.bias_words = has_bias_behind(job, step) ? words_of(step) : 0;
-    row_part(job.bias.address, step, 1, turn.bias);
-    if (job.form == kNt)
-        load_transposed(mem0, mem1, mem2, strips_of_columns(job, step), step.chunk.start / kLanes, words16(step.chunk.count), turn, block, rows, columns, extra);
-    else
-        load_columns_direct(mem0, mem1, mem2, job, step, columns);
+    turn.lines = residual_lines(job, step);
+    return turn;
 }
 
-// The columns come behind the rows: what they go on with stays where rows would be turned.
+// What a step brings; what is turned and the lines behind it in one loop.
 inline void load(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
                  const GemmStep& behind, TurnedBlock& block, RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra,
                  SavedBuffer& saved, BiasBuffer& beside_rows, StateBuffer& masters, StateBuffer& momenta) {
-    if (step.loads_rows) load_rows(mem0, mem1, mem2, job, step, block, rows, columns, extra);
-    if (step.loads_columns) load_columns(mem0, mem1, mem2, job, step, behind, block, rows, columns, extra);
-    if (step.closes_sum && (job.has_bias || job.has_residual))
+    const bool turns = turns_rows(job, step) || turns_columns(job, step);
+    if (turns) load_transposed(mem0, mem1, mem2, turn_of_load(job, step, behind), step, block, rows, columns, extra, saved);
+    if (step.loads_rows && job.form == kTn) load_rows_direct(mem0, mem1, mem2, job, step, rows);
+    if (loads_columns(step) && job.form != kNt) load_columns_direct(mem0, mem1, mem2, job, step, columns);
+    if (step.closes_sum && (job.has_bias || job.has_residual) && !turns)
         load_lines(mem0, mem1, mem2, step, residual_lines(job, step), extra, saved);
-    if (step.closes_sum && job.has_gelu_backward) load_lines(mem0, mem1, mem2, step, saved_lines(job), extra, saved);
-    if (step.closes_sum && job.accumulates) load_lines(mem0, mem1, mem2, step, gradient_lines(job), extra, saved);
+    if (step.closes_sum && job.has_gelu_backward) load_lines(mem0, mem1, mem2, step, saved_lines(job, step), extra, saved);
+    if (step.closes_sum && job.accumulates) load_lines(mem0, mem1, mem2, step, gradient_lines(job, step), extra, saved);
     if (job.accumulates && makes_bias_gradient(step)) load_bias_gradients(mem0, job, step, beside_rows);
     if (step.closes_sum && (job.adds_class_row || job.updates))
         load_beside_sums(mem0, mem1, mem2, job, step, extra, beside_rows, masters, momenta);

@@ -26,9 +26,9 @@ using row_chunk_t = ap_int<21>;
 
 // Sums are handed on a word of each port at once: by row and word of a port.
 constexpr int kPortsLanes = kPorts * kLanes;
-using SumBuffer = chunk_t[kPanelRows * kPortWords][kPortsLanes];
+using SumBuffer = chunk_t[kMostColumnTiles * kPanelRows * kPortWords][kPortsLanes];
 // Sums of the first operand over the contraction, by row.
-using RowSumBuffer = row_chunk_t[kPanelRows];
+using RowSumBuffer = row_chunk_t[kMostColumnTiles * kPanelRows];
 
 // Factors of a row tile and of a column tile, of a pair of contraction steps.
 using RowFactors = factor_t[kPair][kRowTile];
@@ -136,18 +136,21 @@ inline void read_rows(const GemmStep& step, const TilePlace& tile, int first_ban
     }
 }
 
-// The factors of the column tile at the steps of pair `pair`: new ones from `columns`, and kept in `column_tile`.
-inline void read_columns(const GemmStep& step, int pair, const ColumnBuffer& columns, KeptColumns& column_tile, ColumnFactors& b) {
+// The factors of a column tile at the steps of pair `pair`: new ones from `columns`, and kept in `column_tile`.
+inline void read_columns(const GemmStep& step, bool is_second, int pair, const ColumnBuffer& columns, KeptColumns& column_tile, ColumnFactors& b) {
 #pragma HLS inline
+    const bool are_new = is_second || step.column_tiles == 1 ? step.new_tiles > 0 : step.new_tiles == 2;
+    const int new_pair = is_second && step.new_tiles == 2 ? pairs_of(step.chunk.count) + pair : pair;
+    const int kept_pair = step.kept_column[is_second ? 1 : 0] + pair;
     for (int place = 0; place < kPair; ++place) {
 #pragma HLS unroll
         for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
             for (int w = 0; w < kPortWords; ++w) {
 #pragma HLS unroll
-                word_t& kept = column_tile[step.kept_column + pair][place][port][w];
-                const word_t word = step.loads_columns ? columns[pair][place][port][w] : kept;
-                if (step.loads_columns) kept = word;
+                word_t& kept = column_tile[kept_pair][place][port][w];
+                const word_t word = are_new ? columns[new_pair][place][port][w] : kept;
+                if (are_new) kept = word;
                 for (int l = 0; l < kLanes; ++l) {
 #pragma HLS unroll
                     b[place][kLanes * (port * kPortWords + w) + l] = get16(word, l);
@@ -157,8 +160,8 @@ inline void read_columns(const GemmStep& step, int pair, const ColumnBuffer& col
     }
 }
 
-// One loop over row tiles and pairs of contraction steps. A tile's sums are handed on while the next tile is summed. New
-// rows and columns are used as they arrive and kept in `panel` and `column_tile` for the passes that follow.
+// One loop over column tiles, row tiles and pairs of contraction steps. A tile's sums are handed on while the next tile is
+// summed. New rows and columns are used as they arrive and kept in `panel` and `column_tile` for the passes that follow.
 inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBuffer& columns, RowPanel& panel, KeptColumns& column_tile,
                      SumBuffer& sums, RowSumBuffer& row_sums) {
     chunk_t acc[kRowTile][kColumnTile];
@@ -181,12 +184,15 @@ inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBu
     const i16 turn = turn_of(step);
     const int words = words_of(step);
     const int last_rows = step.rows - narrow<7>(step.tiles - 1) * kRowTile;
-    const int cycles = short_product(step.tiles, turn) + short_product(last_rows, words);
+    const int tiles = step.column_tiles == 2 ? int(2 * step.tiles) : int(step.tiles);
+    const int cycles = short_product(tiles, turn) + short_product(last_rows, words);
     i16 tile = 0;
+    bool is_second = false;  // column tile
     i16 panel_row = step.panel_row;
     TilePlace place = place_of(panel_row);
     i16 pair = 0;
-    u8 drained = kRowTile;  // rows of the last tile that are handed on, and words of the next one
+    u8 drained = 0;  // rows of the last tile that are handed on, of so many, and words of the next one
+    u8 to_drain = 0;
     u8 drained_words = 0;
     u8 drained_place = 0;
     i16 handed_on = 0;
@@ -195,7 +201,7 @@ multiply_steps:
     for (int cycle = 0; cycle < cycles; ++cycle) {
 #pragma HLS loop_tripcount max = 58
         PIPELINE(cycle == 0, 1, kMultiplyDepth);
-        if (drained < kRowTile && rows_handed_on < step.rows) {
+        if (drained < to_drain) {
             if (drained_words == 0) row_sums[rows_handed_on] = row_finished[drained];
             for (int l = 0; l < kPortsLanes; ++l) {
 #pragma HLS unroll
@@ -211,7 +217,7 @@ multiply_steps:
                 ++rows_handed_on;
             }
         }
-        if (tile < step.tiles && pair < pairs) {
+        if (tile < tiles && pair < pairs) {
             RowFactors a;
             ColumnFactors b;
 #pragma HLS array_partition variable=a type=complete dim=0
@@ -220,7 +226,7 @@ multiply_steps:
             const int bank = natural<2>(place.bank);
             read_rows<0>(step, place, bank, now, rows, panel, a);
             read_rows<1>(step, place, next_of(bank), now, rows, panel, a);
-            read_columns(step, now, columns, column_tile, b);
+            read_columns(step, is_second, now, columns, column_tile, b);
             const bool opens = pair == 0;
             for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
@@ -233,7 +239,7 @@ multiply_steps:
         }
         place.bank = next_of(next_of(place.bank));
         ++pair;
-        if (pair == turn && tile < step.tiles) {
+        if (pair == turn && tile < tiles) {
             for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
                 row_finished[i] = row_acc[i];
@@ -247,12 +253,15 @@ multiply_steps:
 #pragma HLS unroll
                 column_own_finished[word_of(j)][port_lane_of(j)] = column_own[j];
             }
+            ++tile;
+            const bool ends_column_tile = tile == step.tiles || tile == tiles;
             pair = 0;
-            panel_row += kRowTile;
+            panel_row = ends_column_tile ? int(step.panel_row) : int(panel_row + kRowTile);
             place = place_of(panel_row);
+            is_second = tile >= step.tiles;
             drained = 0;
             drained_place = 0;
-            ++tile;
+            to_drain = u8(unsigned(ends_column_tile ? last_rows : int(kRowTile)));
         }
     }
 }

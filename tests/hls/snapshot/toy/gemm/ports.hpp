@@ -13,11 +13,12 @@ constexpr int kColumnBits = 13;  // of a column of an output
 // Rows of the first operand: the words of a pass that are new, by bank and place in a pair.
 using RowBuffer = word_t[kPorts][kPair][kStepGroups * kChunkPairs];
 // Columns of the second operand, in words of eight: by pair of contraction steps, place there, port and word of the port.
-using ColumnBuffer = word_t[kChunkPairs][kPair][kPorts][kPortWords];
+using ColumnBuffer = word_t[kColumnPairs][kPair][kPorts][kPortWords];
 using KeptColumns = word_t[kKeptPairs][kPair][kPorts][kPortWords];
 // Words of bias (or a class row) and residuals, and of saved values, by port. Weight gradients are in both, one word of
 // two in each.
-using ExtraBuffer = word_t[kPorts][(kLineRows + 1) * kPortWords];
+constexpr int kExtraWords = (kLineRows + 1) * kPortWords;
+using ExtraBuffer = word_t[kPorts][kExtraWords];
 using SavedBuffer = word_t[kPorts][kLineRows * kPortWords];
 // Words of master weights or momenta.
 using StateBuffer = word_t[kPorts][kUpdateRows * 2 * kPortWords];

@@ -5,7 +5,9 @@
 
 namespace peelvit {
 
-// What one pass through the dataflow region works on: a block of row tiles, one column tile, one chunk.
+constexpr int kMostColumnTiles = 2;  // of a step
+
+// What one pass through the dataflow region works on: a block of row tiles, a column tile or two, one chunk.
 struct GemmStep {
     Chunk chunk;
     i20 row;            // first output row
@@ -13,16 +15,17 @@ struct GemmStep {
     i16 tiles;          // row tiles
     i16 panel_row;      // place of the first row in the panel
     i20 column;         // first output column
-    i16 columns;        // output columns
+    i16 columns;        // output columns, of a tile
+    u8 column_tiles;    // two are whole ones
+    u8 new_tiles;       // of them, the last ones, whose columns are loaded
     u8 port_words;      // of a row of them that each port moves
     u8 port_start[kPorts];  // first one of each
     i20 sum_beat;       // place of its first word among the sums that wait
     bool loads_rows;    // the block's rows of the first operand are new
-    bool loads_columns; // the column tile of the second operand is new
     bool has_begun;     // the step before has read the first block of it
-    bool goes_on;       // this step reads the first block of the column tile of the step behind
+    bool goes_on;       // this step reads the first block of what the step behind turns
     bool is_next;       // it is one of the next weights, and nothing else happens
-    i16 kept_column;    // place of its first pair of contraction steps: where several tiles fit they stay over all panels
+    i16 kept_column[kMostColumnTiles];  // place of a tile's first pair of contraction steps
     bool waits;         // the contraction has several chunks
     bool closes_sum;    // last chunk of the contraction
     bool sums_rows;     // the sums of the first operand are taken
@@ -32,6 +35,11 @@ struct GemmStep {
 // Words of a row of the step's columns that each port moves, and where they start.
 inline int words_of(const GemmStep& step) { return natural<1>(step.port_words); }
 inline int start_of(const GemmStep& step, int port) { return natural<2>(step.port_start[port]); }
+
+inline bool loads_columns(const GemmStep& step) { return step.new_tiles > 0; }
+
+// Rows of all its column tiles, one behind the other.
+inline int rows_of(const GemmStep& step) { return step.column_tiles == 2 ? int(2 * step.rows) : int(step.rows); }
 
 // Whether a row of it fills the bursts of a load.
 inline bool is_long(const Chunk& chunk) { return chunk.count > kLanes * (kBurst - 1); }

@@ -19,12 +19,15 @@ inline void store_rows(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& 
                        const ResultBuffer& seconds, const WeightBuffer& weights) {
     const int words = words_of(step);
     const int passes = job.updates || job.has_gelu ? 2 : 1;
-    const int rows = step.closes_sum ? int(step.rows) : 0;
-    unsigned row[2];  // addresses
+    const int rows = step.closes_sum ? rows_of(step) : 0;
+    unsigned first[2];  // addresses of rows
+    unsigned row[2];
+#pragma HLS array_partition variable=first type=complete
 #pragma HLS array_partition variable=row type=complete
     for (int pass = 0; pass < 2; ++pass) {
 #pragma HLS unroll
-        row[pass] = row_address(written_matrix(job, pass), unsigned(step.row));
+        first[pass] = row_address(written_matrix(job, pass), unsigned(step.row));
+        row[pass] = first[pass];
     }
     int place = 0;
 store_rows:
@@ -58,9 +61,10 @@ store_rows:
             }
         }
         place += words;
+        const bool begins = i + 1 == step.rows;  // the second column tile
         for (int pass = 0; pass < 2; ++pass) {
 #pragma HLS unroll
-            row[pass] += unsigned(written_matrix(job, pass).pitch);
+            row[pass] = begins ? first[pass] + unsigned(kRowBeats) : row[pass] + unsigned(written_matrix(job, pass).pitch);
         }
     }
 }

@@ -2,7 +2,7 @@
 // strip a port, are transposed on the way.
 #pragma once
 
-#include "ports.hpp"
+#include "lines.hpp"
 
 namespace peelvit {
 
@@ -10,12 +10,30 @@ namespace peelvit {
 struct Strips {
     Matrix matrix;
     bool are_columns;
-    int row, rows;        // of the matrix: the first one, and how many
-    int start[kPorts];    // first strip of each port
-    int stride;           // strips from one round to the next
-    int rounds;
-    int slot;             // of the first row word in its group
+    i20 row, rows;        // of the matrix: the first one, and how many
+    u8 start[kPorts];     // first strip of each port
+    u8 stride;            // strips from one round to the next
+    u8 rounds;            // of a column tile
+    u8 tiles;
+    u8 slot;              // of the first row word in its group
 };
+
+inline Strips no_strips(const Matrix& matrix) {
+    Strips strips;
+    strips.matrix = matrix;
+    strips.are_columns = false;
+    strips.row = 0;
+    strips.rows = 1;
+    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+        strips.start[port] = 0;
+    }
+    strips.stride = 0;
+    strips.rounds = 0;
+    strips.tiles = 0;
+    strips.slot = 0;
+    return strips;
+}
 
 inline Strips strips_of_rows(const GemmJob& job, const GemmStep& step) {
     const NewRows rows = new_rows(step);
@@ -30,6 +48,7 @@ inline Strips strips_of_rows(const GemmJob& job, const GemmStep& step) {
     }
     strips.stride = kPorts;
     strips.rounds = group_of(rows.words + kPorts - 1);
+    strips.tiles = 1;
     strips.slot = rows.slot;
     return strips;
 }
@@ -38,14 +57,15 @@ inline Strips strips_of_columns(const GemmJob& job, const GemmStep& step) {
     Strips strips;
     strips.matrix = step.is_next ? job.next.matrix : job.second;
     strips.are_columns = true;
-    strips.row = step.column;
-    strips.rows = step.columns;
+    strips.row = step.new_tiles < step.column_tiles ? i20(step.column + kColumnTile) : step.column;
+    strips.rows = step.new_tiles == 2 ? i20(2 * kColumnTile) : i20(step.columns);
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
         strips.start[port] = start_of(step, port);
     }
     strips.stride = 1;
     strips.rounds = words_of(step);
+    strips.tiles = step.new_tiles;
     strips.slot = 0;
     return strips;
 }
@@ -115,71 +135,98 @@ inline void turn(TurnedBlock& block, int lane, int w, bool goes_in, const PortWo
     }
 }
 
-// How a load begins and ends. One that goes on reads the first block of the columns behind it while it turns its own last
-// one; that one has begun then. Behind all of it may come a line of bias.
+// What a load turns: strips of rows, then of columns, or of one of both; and how it begins and ends. One that goes on reads
+// the first block of what is behind it while it turns its own last one; that one has begun then. Behind all of it may come
+// lines, as every loop waits for its first word.
 struct Turn {
+    Strips part[2];
+    unsigned word;  // first word of a row, and how many
+    int words;
     bool has_begun;
     bool goes_on;
     Strips behind;
     unsigned word_behind;
-    int bias_words;  // of each port, or 0
-    unsigned bias[kPorts];
+    Lines lines;
 };
 
-inline Turn plain_turn(const Strips& strips) {
-    Turn turn;
-    turn.has_begun = false;
-    turn.goes_on = false;
-    turn.behind = strips;
-    turn.word_behind = 0;
-    turn.bias_words = 0;
-    for (int port = 0; port < kPorts; ++port) {
-#pragma HLS unroll
-        turn.bias[port] = 0;
-    }
-    return turn;
+// A block of a turn.
+struct TurnPlace {
+    bool is_second;  // part
+    bool is_second_tile;
+    u8 block;
+    u8 round;  // of its column tile
+    u8 strip;  // how far the ports' strips have moved on
+};
+
+inline void advance(const Turn& by, int blocks, TurnPlace& place) {
+#pragma HLS inline
+    const Strips& strips = by.part[place.is_second ? 1 : 0];
+    place.block = u8(place.block + 1);
+    if (place.block < blocks) return;
+    place.block = 0;
+    place.round = u8(place.round + 1);
+    place.strip = u8(place.strip + strips.stride);
+    if (place.round < strips.rounds) return;
+    place.round = 0;
+    place.is_second_tile = !place.is_second_tile && strips.tiles == 2;
+    place.strip = place.is_second_tile ? u8(kRowBeats) : u8(0);
+    place.is_second = true;
 }
 
-// `words` words from `word` on of the rows of all strips.
-inline void load_transposed(const word_t* mem0, const word_t* mem1, const word_t* mem2, const Strips& strips, int word,
-                            int words, const Turn& by, TurnedBlock& block_before, RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra) {
+// Its first word; the last block may overlap the one before.
+inline int start_of_block(const Turn& by, const TurnPlace& place, int burst) {
+    return smaller(natural<2>(unsigned(place.block * kBurst)), by.words - burst);
+}
+
+inline void load_transposed(const word_t* mem0, const word_t* mem1, const word_t* mem2, const Turn& by, const GemmStep& step,
+                            TurnedBlock& block_before, RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra, SavedBuffer& saved) {
 #pragma HLS inline off
-    const int burst = smaller(kBurst, words);
-    const int blocks = (words + kBurst - 1) / kBurst;
-    const int passes = short_product(strips.rounds, blocks);
+    const int burst = smaller(kBurst, by.words);
+    const int blocks = (by.words + kBurst - 1) / kBurst;
+    const int rounds = by.part[0].rounds + (by.part[1].tiles == 2 ? int(2 * by.part[1].rounds) : int(by.part[1].rounds));
+    const int passes = short_product(natural<8>(unsigned(rounds)), blocks);
     const int first_pass = by.has_begun ? 1 : 0;
-    const bool skips_round = by.has_begun && blocks == 1;
-    int block = by.has_begun && blocks > 1 ? 1 : 0;
-    int round = skips_round ? 1 : 0;
-    int strip = skips_round ? int(strips.stride) : 0;  // how far the ports' strips have moved on
-    int written_round = 0;
-    int written_start = 0;
+    TurnPlace place;
+    place.is_second = by.part[0].rounds == 0;
+    place.is_second_tile = false;
+    place.block = 0;
+    place.round = 0;
+    place.strip = 0;
+    LineWalk line = start_of_lines(by.lines, step);
 transpose_passes:
     for (int pass = first_pass; pass <= passes; ++pass) {
 #pragma HLS loop_tripcount max = 1
         const bool is_last = pass == passes;  // it only writes, unless the load goes on: else nobody uses what it reads
         const bool is_behind = is_last && by.goes_on;
-        const Strips from = is_behind ? by.behind : strips;
-        const int start = is_last ? 0 : smaller(block * kBurst, words - burst);  // the last block may overlap the one before
-        const unsigned first_word = is_behind ? by.word_behind : unsigned(word + start);
-        const int moved = is_last ? 0 : strip;
-        int c = kLanes * written_start;
-        int bank = bank_of(strips.slot + c);
-        const int lanes = is_last && by.bias_words > 0 ? kLanes + 1 : int(kLanes);
+        const TurnPlace written = place;
+        if (pass > 0 && !is_last) advance(by, blocks, place);
+        const Strips from = is_behind ? by.behind : by.part[place.is_second ? 1 : 0];
+        const int start = is_last ? 0 : start_of_block(by, place, burst);
+        const unsigned first_word = is_behind ? by.word_behind : by.word + unsigned(start);
+        const u8 moved = is_last ? u8(0) : place.strip;
+        const int first_pair = written.is_second_tile ? pairs_of(step.chunk.count) : 0;
+        const bool writes_columns = by.part[written.is_second ? 1 : 0].are_columns;
+        int c = kLanes * start_of_block(by, written, burst);
+        int bank = bank_of(by.part[0].slot + c);
+        const int lanes = kLanes + (is_last ? int(by.lines.count) : 0);
     transpose_rows:
         for (int lane = 0; lane < lanes; ++lane) {
-#pragma HLS loop_tripcount max = 9
-            const bool is_bias = lane == kLanes;
+#pragma HLS loop_tripcount max = 49
+            const bool is_line = lane >= kLanes;
             unsigned address[kPorts];
+            unsigned line_address[kPorts];
 #pragma HLS array_partition variable=address type=complete
+#pragma HLS array_partition variable=line_address type=complete
+            row_part(line_start(by.lines, line), step, 1, line_address);
             for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                const int row = from.row + smaller(kLanes * (from.start[port] + moved) + lane, from.rows - 1);
-                address[port] = is_bias ? by.bias[port] : row_address(from.matrix, unsigned(row)) + first_word;
+                const int strip = natural<8>(unsigned(from.start[port] + moved));
+                const int row = from.row + smaller(kLanes * strip + (lane & (kLanes - 1)), from.rows - 1);
+                address[port] = is_line ? line_address[port] : row_address(from.matrix, unsigned(row)) + first_word;
             }
             // Where rows are short, each brings few words, and as few rows of words hold columns.
         transpose_words:
-            for (int w = 0; w < (is_bias ? by.bias_words : (lane < burst ? int(kBurst) : burst)); ++w) {
+            for (int w = 0; w < (is_line ? line_words(step) : (lane < burst ? int(kBurst) : burst)); ++w) {
 #pragma HLS loop_tripcount max = 8
                 PIPELINE((lane | w) == 0 && pass == first_pass, 1, kReadLatency);
                 PortWords read;
@@ -190,34 +237,22 @@ transpose_passes:
 #pragma HLS unroll
                     read[port] = zero_word();
                 }
-                if (is_bias || w < burst) read_ports(mem0, mem1, mem2, address, w, read);
-                turn(block_before, lane & (kLanes - 1), w, !is_bias, read, turned);
-                for (int port = 0; port < kPorts; ++port) {
-#pragma HLS unroll
-                    if (is_bias) extra[port][w] = read[port];
-                }
+                if (is_line || w < burst) read_ports(mem0, mem1, mem2, address, is_line ? ahead_of(w) : w, read);
+                turn(block_before, lane & (kLanes - 1), w & (kBurst - 1), !is_line, read, turned);
+                if (is_line) keep_line(by.lines, line.line * kPortWords + w, false, read, extra, saved);
                 if (pass > 0 && lane < burst) {
-                    if (!strips.are_columns) put_rows(rows, bank, strips.slot, written_round, c, turned);
+                    if (!writes_columns) put_rows(rows, bank, by.part[0].slot, written.round, c, turned);
                     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                        if (strips.are_columns) columns[pair_of(c)][place_in_pair(c)][port][written_round] = turned[port];
+                        if (writes_columns) columns[first_pair + pair_of(c)][place_in_pair(c)][port][written.round] = turned[port];
                     }
                 }
                 ++c;
                 bank = next_of(bank);
             }
+            if (is_line) advance(by.lines, line);
         }
         block_before.order = block_before.order == 2 ? u8(0) : u8(block_before.order + 1);
-        written_round = round;
-        written_start = start;
-        ++block;
-        if (block == blocks) {
-            block = 0;
-            if (pass < passes - 1) {
-                ++round;
-                strip += strips.stride;
-            }
-        }
     }
 }
 

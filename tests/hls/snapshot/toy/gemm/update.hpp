@@ -11,7 +11,7 @@ constexpr int kUpdateDepth = 40;
 
 // A port's words of a step, in the order in which they are written: results and second ones, or with an update master
 // weights and momenta; its words of weights.
-using ResultBuffer = word_t[kPorts][kPanelRows * kPortWords];
+using ResultBuffer = word_t[kPorts][kMostColumnTiles * kPanelRows * kPortWords];
 using WeightBuffer = word_t[kPorts][kUpdateRows * kPortWords];
 
 inline void pass_on(const GemmJob& job, int words, const MadeBuffer& made, ResultBuffer& results, ResultBuffer& seconds) {
@@ -103,7 +103,7 @@ update_words:
 
 inline void update(const GemmJob& job, const GemmStep& step, const SgdUpdate& by, const MadeBuffer& made, const StateBuffer& masters,
                    const StateBuffer& momenta, ResultBuffer& results, ResultBuffer& seconds, WeightBuffer& weights, Renewal& renewal) {
-    const int words = step.closes_sum ? short_product(step.rows, kPorts * words_of(step)) : 0;
+    const int words = step.closes_sum ? short_product(rows_of(step), kPorts * words_of(step)) : 0;
     if (job.updates)
         update_weights(step, by, words, made, masters, momenta, results, seconds, weights, renewal);
     else

@@ -65,7 +65,7 @@ inline ColumnPlace next_columns(const GemmJob& job, const ColumnPlace& place) {
     return next;
 }
 
-inline GemmWalk start_of_walk() {
+inline GemmWalk start_of_walk(const GemmJob& job) {
     GemmWalk walk;
     walk.row = 0;
     walk.group = first_columns();
@@ -74,7 +74,7 @@ inline GemmWalk start_of_walk() {
     walk.columns = first_columns();
     walk.tile = 0;
     walk.sum_beat = 0;
-    walk.is_over = false;
+    walk.is_over = job.rows == 0;
     walk.coming = GemmStep();  // in which nothing happens
     return walk;
 }
@@ -96,7 +96,8 @@ inline int most_tiles(const GemmJob& job, const GemmWalk& walk, const Chunk& chu
     const bool closes = closes_sum(job, walk, chunk);
     if (job.updates && closes) return kUpdateTiles;
     if (brings_rows(job, walk)) return kStepTiles;
-    return reads_lines(job) && closes ? int(kLineTiles) : int(kPanelTiles);
+    if (!closes || !reads_lines(job)) return kPanelTiles;
+    return reads_saved(job) ? int(kLineTiles) : int(kResidualTiles);
 }
 
 // Row tiles of the next step. The job's first step is a short one, as nothing overlaps with its loads.
@@ -117,13 +118,31 @@ inline bool is_full(const GemmJob& job, int waiting, int more) {
     return job.chunks > 1 && waiting + more > room;
 }
 
-inline void advance(const GemmJob& job, const Chunk& chunk, GemmWalk& walk) {
+// Whether the column tile that the walk comes to is a whole one with a whole one behind it.
+inline bool has_like_behind(const GemmJob& job, const ColumnPlace& place, const ColumnPlace& behind) {
+    return !ends_part(job, place) && columns_of(job, behind) == kColumnTile;
+}
+
+// Whether a step over a panel may take two column tiles: both have room, and no line is read beside each row.
+inline bool may_take_two(const GemmJob& job, bool closes) {
+    return job.form == kNt && job.has_room_for_two && !(closes && reads_lines(job));
+}
+
+inline bool takes_two(const GemmJob& job, const GemmWalk& walk, const Chunk& chunk, const ColumnPlace& behind) {
+    const int rows = panel_rows(job, walk);
+    const bool ends_group = is_full(job, walk.sum_beat + sum_beats(job, walk.columns, rows), sum_beats(job, behind, rows));
+    const bool may = may_take_two(job, closes_sum(job, walk, chunk)) && !brings_rows(job, walk);
+    return may && !ends_group && has_like_behind(job, walk.columns, behind);
+}
+
+inline void advance(const GemmJob& job, const Chunk& chunk, bool takes_two, const ColumnPlace& behind, GemmWalk& walk) {
     walk.tile += step_tiles(job, walk, chunk);
     if (walk.tile < tiles_of(panel_rows(job, walk))) return;
     const int rows = panel_rows(job, walk);
+    const int beats = sum_beats(job, walk.columns, rows);
     walk.tile = 0;
-    walk.sum_beat += sum_beats(job, walk.columns, rows);
-    walk.columns = next_columns(job, walk.columns);
+    walk.sum_beat += takes_two ? 2 * beats : beats;
+    walk.columns = takes_two ? next_columns(job, behind) : behind;
     const bool ends_group = is_full(job, walk.sum_beat, sum_beats(job, walk.columns, rows));
     const ColumnPlace end = walk.columns;
     if (end.tile < job.column_tiles && !ends_group) return;
@@ -150,33 +169,48 @@ inline int passes_of(int tiles) {
     return (narrow<7>(tiles) + kMost - 1) / kMost;
 }
 
-// Groups of column tiles of a panel of so many rows.
-inline int count_groups(const GemmJob& job, int rows) {
-    int groups = 1;
+// Groups of column tiles of a panel, and pairs of tiles that a step may take at once.
+struct Grouping {
+    int groups, pairs;
+};
+
+inline Grouping grouping_of(const GemmJob& job, int rows) {
+    Grouping found;
+    found.groups = 1;
+    found.pairs = 0;
     ColumnPlace place = first_columns();
     int waiting = sum_beats(job, place, rows);
+    bool is_alone = job.has_rows;  // and brings no rows
 count_groups:
     for (int tile = 1; tile < job.column_tiles; ++tile) {
 #pragma HLS loop_tripcount max = 170
-        place = next_columns(job, place);
-        const int more = sum_beats(job, place, rows);
+        const ColumnPlace behind = next_columns(job, place);
+        const int more = sum_beats(job, behind, rows);
         const bool begins = is_full(job, waiting, more);
+        const bool is_pair = is_alone && !begins && has_like_behind(job, place, behind);
         waiting = begins ? more : waiting + more;
-        groups += begins ? 1 : 0;
+        found.groups += begins ? 1 : 0;
+        found.pairs += is_pair ? 1 : 0;
+        is_alone = !is_pair && (!begins || job.has_rows);
+        place = behind;
     }
-    return groups;
+    return found;
 }
 
 inline int count_steps_of_panel(const GemmJob& job, int rows) {
 #pragma HLS inline off
     const int tiles = tiles_of(rows);
-    const int groups = count_groups(job, rows);
+    const Grouping grouping = grouping_of(job, rows);
     const int of_update = passes_of<kUpdateTiles>(tiles);
-    const int of_lines = reads_lines(job) ? passes_of<kLineTiles>(tiles) : 1;
+    const int of_saved = reads_saved(job) ? passes_of<kLineTiles>(tiles) : passes_of<kResidualTiles>(tiles);
+    const int of_lines = reads_lines(job) ? of_saved : 1;
     const int of_rows = job.has_rows ? of_lines : passes_of<kStepTiles>(tiles);
     const int with_rows = short_product(of_rows, job.chunks - 1) + (job.updates ? of_update : of_rows);
     const int without = job.chunks - 1 + (job.updates ? of_update : of_lines);
-    return int(multiply(i27(groups), u17(with_rows))) + int(multiply(i27(job.column_tiles - groups), u17(without)));
+    const int at_once = (may_take_two(job, false) ? int(job.chunks - 1) : 0) + (may_take_two(job, true) ? 1 : 0);
+    const int of_groups = int(multiply(i27(grouping.groups), u17(with_rows)));
+    const int of_others = int(multiply(i27(job.column_tiles - grouping.groups), u17(without)));
+    return of_groups + of_others - short_product(grouping.pairs, at_once);
 }
 
 // Passes over so many row tiles in the job's first chunk and column tile.
@@ -187,7 +221,8 @@ inline int passes_of_first_rows(const GemmJob& job, int tiles) {
 inline int count_steps(const GemmJob& job) {
     const int of_first = tiles_of(smaller(kPanelRows, job.rows));
     int steps = job.next_tiles;
-    if (!job.has_rows) steps += 1 + passes_of_first_rows(job, of_first - 1) - passes_of_first_rows(job, of_first);  // by the short first step
+    if (job.rows > 0 && !job.has_rows)  // the first step is a short one
+        steps += 1 + passes_of_first_rows(job, of_first - 1) - passes_of_first_rows(job, of_first);
     int panels = 0;
     int rest = job.rows;
 count_panels:
@@ -200,11 +235,31 @@ count_panels:
     return steps;
 }
 
+// Column tiles that are on chip when the walk comes to them: the first ones.
+inline int held_tiles(const GemmJob& job, const GemmWalk& walk, const Chunk& chunk) {
+    if (walk.row > 0) return job.keeps_columns ? int(job.column_tiles) : 0;
+    return chunk.segment == 0 && chunk.opens ? int(job.held_tiles) : 0;
+}
+
+// Where the column tiles of a step are kept: those that are held, or stay, have a place each, others the first ones.
+inline void set_columns(const GemmJob& job, const GemmWalk& walk, bool takes_two, GemmStep& step) {
+    const int pairs = pairs_of(step.chunk.count);
+    const int own = short_product(walk.columns.tile, pairs);
+    const int held = held_tiles(job, walk, step.chunk);
+    const bool holds_first = walk.columns.tile < held;
+    const bool holds_second = walk.columns.tile + 1 < held;
+    const int missing = takes_two ? (holds_second ? 0 : (holds_first ? 1 : 2)) : (holds_first ? 0 : 1);
+    step.column_tiles = u8(takes_two ? 2 : 1);
+    step.new_tiles = u8(job.has_products && walk.tile == 0 ? missing : 0);
+    step.kept_column[0] = job.keeps_columns || holds_first ? own : 0;
+    step.kept_column[1] = job.keeps_columns || holds_second || own == 0 ? own + pairs : (holds_first ? 0 : pairs);
+}
+
 // A step of the job itself.
-inline GemmStep own_step(const GemmJob& job, const GemmWalk& walk) {
+inline GemmStep own_step(const GemmJob& job, const GemmWalk& walk, const Chunk& chunk, bool takes_two) {
 #pragma HLS inline
     GemmStep step;
-    step.chunk = chunk_at(job, walk);
+    step.chunk = chunk;
     step.tiles = step_tiles(job, walk, step.chunk);
     step.panel_row = narrow<7>(walk.tile) * kRowTile;
     step.row = walk.row + step.panel_row;
@@ -212,13 +267,11 @@ inline GemmStep own_step(const GemmJob& job, const GemmWalk& walk) {
     step.column = walk.columns.column;
     step.columns = columns_of(job, walk.columns);
     step.sum_beat = walk.sum_beat + sum_beats(job, walk.columns, step.panel_row);
-    step.loads_rows = job.has_products && brings_rows(job, walk);
-    const bool is_held = walk.row == 0 && step.chunk.segment == 0 && step.chunk.opens && walk.columns.tile < job.held_tiles;
-    step.loads_columns = job.has_products && walk.tile == 0 && !is_held && (walk.row == 0 || !job.keeps_columns);
+    step.loads_rows = job.has_products && brings_rows(job, walk) && new_rows(step).words > 0;
     step.has_begun = false;
     step.goes_on = false;
     step.is_next = false;
-    step.kept_column = job.keeps_columns || is_held ? short_product(walk.columns.tile, pairs_of(step.chunk.count)) : 0;
+    set_columns(job, walk, takes_two, step);
     step.waits = job.chunks > 1;
     step.closes_sum = closes_sum(job, walk, step.chunk);
     step.sums_rows = job.sums_rows && walk.columns.tile == 0;
@@ -236,10 +289,11 @@ inline GemmStep next_weights_step(const GemmJob& job, const GemmWalk& walk, cons
     step.rows = 0;
     step.column = walk.columns.column;
     step.columns = smaller(kColumnTile, job.next.columns - step.column);
+    step.column_tiles = u8(1);
+    step.new_tiles = u8(walk.columns.tile < job.next_tiles ? 1 : 0);
     step.loads_rows = false;
-    step.loads_columns = walk.columns.tile < job.next_tiles;
     step.is_next = true;
-    step.kept_column = short_product(walk.columns.tile, pairs_of(step.chunk.count));
+    step.kept_column[0] = short_product(walk.columns.tile, pairs_of(step.chunk.count));
     step.closes_sum = false;
     return step;
 }
@@ -252,12 +306,15 @@ inline void advance_next(GemmWalk& walk) {
 // The step where the walk stands, which moves on.
 inline GemmStep take_step(const GemmJob& job, GemmWalk& walk) {
 #pragma HLS inline
-    GemmStep step = own_step(job, walk);
+    const Chunk chunk = chunk_at(job, walk);
+    const ColumnPlace behind = next_columns(job, walk.columns);
+    const bool has_two = takes_two(job, walk, chunk, behind);
+    GemmStep step = own_step(job, walk, chunk, has_two);
     if (walk.is_over) {
         step = next_weights_step(job, walk, step);
         advance_next(walk);
     } else {
-        advance(job, step.chunk, walk);
+        advance(job, chunk, has_two, behind, walk);
     }
     step.port_words = port_words(step.columns);
     for (int port = 0; port < kPorts; ++port) {
@@ -267,6 +324,9 @@ inline GemmStep take_step(const GemmJob& job, GemmWalk& walk) {
     return step;
 }
 
+// Whether a load of a linear layer's step turns rows or columns.
+inline bool turns_anything(const GemmStep& step) { return step.loads_rows || loads_columns(step); }
+
 // The step found a pass ago: in the first pass there is none, so that each knows the one behind. A copy for each task: a
 // channel has one producer and one consumer.
 inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmStep& behind, GemmStep& product, GemmStep& sum,
@@ -274,7 +334,7 @@ inline void next_step(const GemmJob& job, GemmWalk& walk, GemmStep& load, GemmSt
     GemmStep step = walk.coming;
     GemmStep coming = take_step(job, walk);
     const bool are_long = is_long(step.chunk) && is_long(coming.chunk);
-    step.goes_on = job.form == kNt && step.loads_columns && coming.loads_columns && !coming.loads_rows && are_long;
+    step.goes_on = job.form == kNt && turns_anything(step) && turns_anything(coming) && are_long;
     coming.has_begun = step.goes_on;
     walk.coming = coming;
     load = step;

@@ -119,9 +119,9 @@ whole_periods:
 }
 
 // Output rows summed at once: as many as the sums hold when their rows lie next to each other. Those rows of a period
-// are then one long row. A stream holds kStreamWords / kMaxWords times as much as the sums.
+// are then one long row. A block holds kCutWords / kMaxWords times as much as the sums.
 inline int rows_at_once(const Matrix& dy, int period, int words) {
-    const Blocks longest = cut_streams(period, kLanes * (kStreamWords / kMaxWords) * natural<10>(unsigned(words)));
+    const Blocks longest = cut_streams(period, kLanes * (kCutWords / kMaxWords) * natural<10>(unsigned(words)), kCutWords);
     return dy.pitch == words ? 1 << natural<4>(unsigned(longest.row_bits)) : 1;
 }
 
@@ -169,7 +169,7 @@ output_rows:
         long_rows.address = row_address(dy, unsigned(p));
         const bool is_next = period == 1 || widening.is_all;
         long_rows.pitch = is_next ? dy.pitch : int(unsigned(multiply(u20(unsigned(period)), u17(unsigned(dy.pitch)))));
-        const Blocks blocks = cut_streams(widening.is_all ? rows : height, widening.is_all ? n : kLanes * row_words);
+        const Blocks blocks = cut_streams(widening.is_all ? rows : height, widening.is_all ? n : kLanes * row_words, kCutWords);
         sum_rows(mem1, mem2, long_rows, blocks, split, widening, sums, statistics);
         store_sums(mem0, mem2, dw, p, held, n, sums, joined, has_accumulate, f_dw, statistics);
     }

@@ -359,7 +359,7 @@ inline void layernorm(word_t* mem0, word_t* mem1, word_t* mem2, const Instructio
     job.lifts = n % 4 == 0;
     job.saves = has_save;
     job.keeps = fits_panel(rows, n);
-    job.blocks = cut_streams(rows, n);
+    job.blocks = cut_streams(rows, n, has_save ? kCutWords : 2 * kCutWords);  // saved rows of a third of a block wait
     job.shares = shares_of(job.blocks, has_save, job.keeps);
     job.epsilon = rounded > 1 ? rounded : wide_t(1);
     job.f_normalised = slots.f[normalised.slot];

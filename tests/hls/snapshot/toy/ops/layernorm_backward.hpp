@@ -328,7 +328,7 @@ inline void layernorm_backward(word_t* mem0, word_t* mem1, word_t* mem2, const I
     const bool has_residual = (in.flags & 1u) != 0;
     const bool has_accumulate = (in.flags & 2u) != 0;
 
-    const Blocks blocks = cut_streams(rows, n);
+    const Blocks blocks = cut_streams(rows, n, kCutWords);
     LayerNormBackwardFractions f;
     f.gamma = slots.f[gamma.slot];
     const int f_normalised = slots.f[normalised.slot];
