@@ -262,45 +262,79 @@ def _tiles_ahead(sizes: Sizes, length: int, columns: int) -> int:
     return max(1, min(tiles, sizes.kept_pairs // _pairs(length), most))
 
 
-def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
-    """From the outermost loop: panels of rows, groups of column tiles, chunks, column tiles, blocks of row tiles."""
+class Plan(NamedTuple):
+    """What the walk of an instruction keeps to."""
+
+    chunks: list[int]
+    """Their lengths, of all segments."""
+    widths: list[int]
+    """Columns of each column tile."""
+    has_rows: bool
+    """All rows of the first operand are on chip."""
+    held_tiles: int
+    """Column tiles that are, before the first pass."""
+    keeps_columns: bool
+    """All have room beside each other."""
+
+
+def _plan(shape: Shape, sizes: Sizes) -> Plan:
     chunks = [length for part in shape.segments for length in _chunks(part, sizes.chunk)]
     widths = _widths(shape, sizes)
-    keeps_columns = len(chunks) == 1 and len(widths) * _pairs(chunks[0]) <= sizes.kept_pairs
-    holds_both = any(length > sizes.chunk for length in shape.segments[1:])
-    sums_rows = shape.op == "gemm_tn" and "BIAS" in shape.flags
     has_rows = shape.has_rows and len(chunks) == 1 and shape.rows <= sizes.panel_rows
-    is_first = not has_rows
-    held_tiles = _held_tiles(shape, sizes, chunks, len(widths))
+    keeps_columns = len(chunks) == 1 and len(widths) * _pairs(chunks[0]) <= sizes.kept_pairs
+    return Plan(chunks, widths, has_rows, _held_tiles(shape, sizes, chunks, len(widths)), keeps_columns)
+
+
+def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
+    """From the outermost loop: panels of rows, groups of column tiles, chunks, column tiles, blocks of row tiles."""
+    plan = _plan(shape, sizes)
+    sums_rows = shape.op == "gemm_tn" and "BIAS" in shape.flags
+    is_first = not plan.has_rows
     for panel in range(0, shape.rows, sizes.panel_rows):
         rows = min(sizes.panel_rows, shape.rows - panel)
         of_panel = math.ceil(rows / sizes.row_tile)
-        for start, end in _groups(widths, sizes, rows, len(chunks) > 1, holds_both):
-            for place, count in enumerate(chunks):
-                closes = place == len(chunks) - 1
-                tile = start
-                while tile < end:
-                    brings_rows = tile == start and not has_rows
-                    takes_two = not brings_rows and _may_take_two(shape, sizes, chunks, closes)
-                    together = 2 if takes_two and _are_alike(shape, sizes, widths, tile, end) else 1
-                    new = 0 if keeps_columns and panel else together
-                    if panel == 0 and place == 0:
-                        new = min(together, max(0, tile + together - held_tiles))
+        for group in _groups(shape, sizes, plan, rows):
+            for place, count in enumerate(plan.chunks):
+                closes = place == len(plan.chunks) - 1
+                for tile, together in _column_steps(shape, sizes, plan, group, closes):
+                    brings_rows = tile == group.start and not plan.has_rows
                     most = _most_tiles(shape, sizes, closes, brings_rows, of_panel)
-                    done = 0
-                    while done < of_panel:
-                        size = 1 if is_first else min(most, of_panel - done)
-                        is_first = False
-                        row = panel + done * sizes.row_tile
-                        reached = min((done + size) * sizes.row_tile, rows)
+                    for first, end in _row_steps(of_panel, most, is_first):
+                        row, reached = first * sizes.row_tile, min(end * sizes.row_tile, rows)
+                        new = 0 if first else _new_tiles(plan, tile, together, panel == 0, place == 0)
                         block = Block(
-                            size, row, panel + reached - row, reached, widths[tile], together,
-                            0 if done else new, count, False, closes,
-                            sums_rows and tile == 0 and closes,
+                            end - first, panel + row, reached - row, reached, plan.widths[tile], together, new, count,
+                            False, closes, sums_rows and tile == 0 and closes,
                         )  # fmt: skip
                         yield block._replace(loads_rows=brings_rows and _new_words(block) > 0)
-                        done += size
-                    tile += together
+                    is_first = False
+
+
+def _column_steps(shape: Shape, sizes: Sizes, plan: Plan, group: range, closes: bool) -> Iterator[tuple[int, int]]:
+    """Column tiles of a group, one or two at once: the first tile, and how many."""
+    tile = group.start
+    while tile < group.stop:
+        brings_rows = tile == group.start and not plan.has_rows
+        takes_two = not brings_rows and _may_take_two(shape, sizes, plan.chunks, closes)
+        together = 2 if takes_two and _are_alike(shape, sizes, plan.widths, tile, group.stop) else 1
+        yield tile, together
+        tile += together
+
+
+def _row_steps(of_panel: int, most: int, is_first: bool) -> Iterator[tuple[int, int]]:
+    """Ranges of the panel's row tiles that a pass takes; the first pass of all takes one."""
+    first = 0
+    while first < of_panel:
+        end = min(of_panel, first + (1 if is_first and first == 0 else most))
+        yield first, end
+        first = end
+
+
+def _new_tiles(plan: Plan, tile: int, together: int, is_first_panel: bool, is_first_chunk: bool) -> int:
+    """Column tiles of a pass that are loaded, the last ones."""
+    if not is_first_panel:
+        return 0 if plan.keeps_columns else together
+    return min(together, max(0, tile + together - plan.held_tiles)) if is_first_chunk else together
 
 
 def _may_take_two(shape: Shape, sizes: Sizes, chunks: list[int], closes: bool) -> bool:
@@ -342,17 +376,18 @@ def _widths(shape: Shape, sizes: Sizes) -> list[int]:
     return [min(tile, part - first) for first in range(0, part, tile)] * shape.parts
 
 
-def _groups(widths: list[int], sizes: Sizes, rows: int, waits: bool, holds_both: bool) -> Iterator[tuple[int, int]]:
-    """First column tile of each group and of the next: as many as find room for their sums, or all."""
+def _groups(shape: Shape, sizes: Sizes, plan: Plan, rows: int) -> Iterator[range]:
+    """Column tiles of each group: as many as find room for their sums, or all."""
+    holds_both = any(length > sizes.chunk for length in shape.segments[1:])
     room = (1 if holds_both else 2) * sizes.sum_rows * sizes.column_tile // LANES
     start = taken = 0
-    for tile, columns in enumerate(widths):
+    for tile, columns in enumerate(plan.widths):
         words = rows * sizes.ports * _port_words(sizes, columns)
-        if waits and tile > start and taken + words > room:
-            yield start, tile
+        if len(plan.chunks) > 1 and tile > start and taken + words > room:
+            yield range(start, tile)
             start, taken = tile, 0
         taken += words
-    yield start, len(widths)
+    yield range(start, len(plan.widths))
 
 
 def _pairs(steps: int) -> int:
