@@ -12,10 +12,12 @@
 //     BESIDE(call)    one that starts together with the task before it: it needs nothing from it
 //     AHEAD(call, blocks)   PROCESS for one whose channels hold so many blocks (`stream type=pipo depth=`) and not two:
 //                     it may run ahead of the task behind it by that many iterations less one
-//     STOCKS(call, blocks, behind, iterations)   AHEAD for one that also fills a FIFO to the task so many places
-//                     behind it, which holds so many iterations: it ends no earlier than that task ended the one so
-//                     long ago (0: the iteration fills nothing)
+//     STOCKS(call, blocks, behind, iterations, words, room)   AHEAD for one that also fills a FIFO to the task so many
+//                     places behind it, which holds so many iterations: it ends no earlier than that task ended the one
+//                     so long ago (0: the iteration fills nothing); and another one of so much room, by so many words
 //     COMPUTE(call)   PROCESS for the task that holds the multiply-accumulate array
+//     DRAWS(call, late, words, bursts, apart)   COMPUTE for one that empties the latter FIFO: so many cycles late, in
+//                     bursts of so many words that begin so many cycles apart
 //     FED(call, first, last)   a task that the one before it feeds through a short FIFO: that one takes `first` cycles
 //                     until its first element, this one `last` cycles from the last element to its own end
 //
@@ -46,8 +48,9 @@
 #define PROCESS(call) call
 #define BESIDE(call) call
 #define AHEAD(call, blocks) call
-#define STOCKS(call, blocks, behind, iterations) call
+#define STOCKS(call, blocks, behind, iterations, words, room) call
 #define COMPUTE(call) call
+#define DRAWS(call, late, words, bursts, apart) call
 #define FED(call, first, last) call
 #define SIDES() PEELVIT_PRAGMA(HLS dataflow)
 #define ONE_SIDE(call) call
@@ -88,14 +91,20 @@ inline void write_word(word_t* mem, unsigned address, word_t value) {
     region.start(#call, peelvit::cycles::kVector, true, blocks); \
     call;                                                        \
     region.end()
-#define STOCKS(call, blocks, behind, iterations)                 \
+#define STOCKS(call, blocks, behind, iterations, words, room)    \
     region.start(#call, peelvit::cycles::kVector, true, blocks); \
     call;                                                        \
     region.stocks(behind, iterations);                           \
+    region.fills(words, room);                                   \
     region.end()
 #define COMPUTE(call)                                     \
     region.start(#call, peelvit::cycles::kCompute, true); \
     call;                                                 \
+    region.end()
+#define DRAWS(call, late, words, bursts, apart)           \
+    region.start(#call, peelvit::cycles::kCompute, true); \
+    call;                                                 \
+    region.draws(late, words, bursts, apart);             \
     region.end()
 #define FED(call, first, last)            \
     region.start_fed(#call, first, last); \

@@ -3,7 +3,8 @@
     python -m sim.csim build zcu102 --variant fast
 
 Two variants of one source, held equal by the tests: `fast` (native integers) and `fidelity` (ap_int, as Vitis HLS
-compiles it). `sanitized` is `fast` under the address and undefined-behaviour sanitizers.
+compiles it). `sanitized` is `fast` under the address and undefined-behaviour sanitizers, `checked` is `fast` with FIFOs
+that notice what is not in order (hls/include/fifos.hpp).
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from hls.spec.config import HardwareConfig
 from host.errors import PeelVitError
 
 API = Path(__file__).with_name("api.cpp")
-VARIANTS = ("fast", "fidelity", "sanitized")
+VARIANTS = ("fast", "fidelity", "sanitized", "checked")
 COMMON = ["-std=c++17", "-fPIC", "-shared", "-fwrapv", "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-unused-label",
           "-Wno-unused-variable", "-Wno-unused-parameter", "-fvisibility=hidden"]  # fmt: skip
 FLAGS = {
     "fast": ["-O3", "-march=native", "-DPEELVIT_NATIVE"],
     "fidelity": ["-O2"],
+    "checked": ["-O1", "-DPEELVIT_NATIVE", "-DPEELVIT_CHECKS_FIFOS"],
     "sanitized": ["-O1", "-g", "-DPEELVIT_NATIVE", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
 }
 

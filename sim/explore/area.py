@@ -88,7 +88,7 @@ def _features(name: str, config: HardwareConfig) -> NDArray[np.float64]:
     memories = [
         2 * ports * bram36(config.panel_groups * pairs, word),
         2 * ports * bram36(config.step_groups * pairs, word) * buffers,
-        2 * columns // LANES * bram36(config.column_pairs, word) * buffers,
+        2 * columns // LANES // ports * bram36(config.column_pairs, ports * word),
         bram36(config.kept_pairs, 2 * 16 * columns),
         2 * bram36(config.sum_rows * columns // LANES, LANES * (47 + config.max_contraction.bit_length())),
         2 * ports * bram36(lines, word) * (buffers + 1),

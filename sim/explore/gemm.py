@@ -107,6 +107,23 @@ class Moved(NamedTuple):
     words: float = 0
 
 
+class Draw(NamedTuple):
+    """How the multipliers empty the FIFO of columns: a word a cycle, from each of so many column tiles."""
+
+    late: int = 0
+    """Cycles behind their start."""
+    words: int = 0
+    """Of a column tile."""
+    tiles: int = 0
+    apart: int = 0
+    """Cycles from one tile to the next."""
+
+    def when(self, taken: int) -> int:
+        """Cycles from their start until so many words have left."""
+        before = (taken - 1) // self.words
+        return self.late + before * self.apart + taken - before * self.words
+
+
 class Step(NamedTuple):
     """Cycles of the tasks of a pass through the region, and what streams and memory need for it."""
 
@@ -123,6 +140,7 @@ class Step(NamedTuple):
     """From a word's start in `update` to its end there."""
     stocks: bool
     """Whether states are loaded."""
+    draw: Draw = Draw()
 
 
 class Fit(NamedTuple):
@@ -176,6 +194,7 @@ def region(shape: Shape, sizes: Sizes, fit: tuple[float, float, float]) -> float
     # Ends of the tasks, the latest pass first: the multipliers' of as many passes as operands fit on chip.
     load = finish = update = store = finish_before = update_before = store_before = 0.0
     multiply = [0.0] * sizes.step_buffers
+    draws: list[tuple[float, Draw]] = []  # of the last passes, the latest first, and when they began
     read = write = memory = 0.0  # when these have served all passes so far
     for step in steps(shape, sizes):
         loading = load_scale * step.load.cycles
@@ -183,8 +202,10 @@ def region(shape: Shape, sizes: Sizes, fit: tuple[float, float, float]) -> float
         load_end = load_start + loading + task * (loading > 0)
         if step.stocks:
             load_end = max(load_end, update_before)
+        load_end = max(load_end, _room(step.draw, draws, sizes.column_pairs))
         multiply_start = max(load_end, multiply[0], finish_before)
         multiply_end = multiply_start + step.multiply + task
+        draws = [(multiply_start, step.draw), *draws[:1]]
         finish_start = max(multiply_start + step.first, finish, update_before)
         finish_end = max(finish_start + step.finish + task, multiply_end + step.last)
         update_start = max(finish_start + FINISH_DEPTH + beats, update, store_before)
@@ -211,6 +232,17 @@ def region(shape: Shape, sizes: Sizes, fit: tuple[float, float, float]) -> float
         load, finish, update, store = (end + delay for end in (load_end, finish_end, update_end, store_end))
         multiply = [multiply_end + delay, *multiply[:-1]]
     return max(load, finish, store)
+
+
+def _room(draw: Draw, draws: list[tuple[float, Draw]], room: int) -> float:
+    """When the FIFO of columns has room for those of the next pass."""
+    found, waiting = 0.0, draw.words * draw.tiles
+    for began, before in draws if waiting else []:
+        here = before.words * before.tiles
+        if here and waiting + here > room:
+            found = max(found, began + before.when(min(here, waiting + here - room)))
+        waiting += here
+    return found
 
 
 @cache
@@ -418,7 +450,10 @@ def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
     update = block.column_tiles * block.rows * beats * (1 + updates) + passing + HANDSHAKE if block.closes else 0
     last = last_rows * (sizes.column_tile // LANES) + FINISH_DEPTH
     load, store = _total(_load(shape, sizes, block)), _total(_store(shape, sizes, block))
-    return Step(load, multiply, finish, update, store, turn + MULTIPLY_DEPTH, last, passing, updates)
+    apart = block.tiles * turn
+    late = (block.column_tiles - block.new_tiles) * apart
+    draw = Draw(late, _pairs(block.length), block.new_tiles, apart) if block.new_tiles else Draw()
+    return Step(load, multiply, finish, update, store, turn + MULTIPLY_DEPTH, last, passing, updates, draw)
 
 
 def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:

@@ -201,6 +201,8 @@ PROGRAMS = [
     [
         ("toy", "fast", range(25), (60, 60, 40)),  # panels of 40 rows, chunks of 24: some fit, some do not
         ("toy", "fidelity", range(25, 30), (60, 60, 40)),
+        ("toy", "checked", range(30, 45), (60, 60, 40)),
+        ("zcu102", "checked", range(6, 9), (230, 200, 420)),
         ("zcu102", "fast", range(6), (230, 200, 420)),
     ],
 )

@@ -18,7 +18,8 @@
 // the iterations one after the other, which holds up the tasks where several of them use the same one. In a region of
 // FIFOs a task starts when the first loops of the tasks before it are filled, and ends when its own first loop has
 // passed on their last element.
-// A task that STOCKS a FIFO of whole iterations ends when the task that empties it has made room. A task that is FED
+// A task that STOCKS a FIFO of whole iterations ends when the task that empties it has made room; so does one that fills a
+// FIFO from which the multipliers draw. A task that is FED
 // does both in the times that are stated, and the one before it ends no earlier than the FIFO between them, which is
 // short, lets it.
 //
@@ -205,11 +206,24 @@ inline Mark now() {
 inline void mark() { marks.push_back(now()); }
 inline void begin() { origin = now(); }
 
+// How an iteration of a task empties a FIFO: so many words, one a cycle, in bursts that begin so many cycles apart.
+struct Draw {
+    count_t began;
+    count_t words, bursts, apart;
+
+    count_t all() const { return words * bursts; }
+    count_t when(count_t taken) const {  // so many words have left
+        const count_t before = (taken - 1) / words;
+        return began + before * apart + taken - before * words;
+    }
+};
+
 // Where the tasks of a region stand, in cycles since the region began.
 struct Schedule {
     count_t began;                         // by the clock
     count_t last[kTasks + 1];              // end of the present or last iteration of each task
     count_t earlier[kBlocks][kTasks + 1];  // ends of the iterations before it, the latest first
+    Draw draws[2];                         // of the last iterations, the latest first
     count_t server[kServers];              // when each stream, and the memory, has served all iterations so far
     count_t ended;
 };
@@ -262,6 +276,21 @@ class Region {
     // The present task ends no earlier than the task `behind` places behind it ended the iteration so long ago.
     void stocks(int behind, int iterations) {
         stocked_ = iterations > 1 ? schedule_.earlier[iterations - 2][task_ + behind] : 0;
+    }
+
+    // The present task fills a FIFO of so much room that another one draws from: it ends no earlier than that has room.
+    void fills(count_t words, count_t room) {
+        count_t waiting = words;
+        for (const Draw& draw : schedule_.draws) {
+            if (words == 0 || draw.all() == 0) continue;
+            if (waiting + draw.all() > room) stocked_ = larger_count(stocked_, draw.when(smaller_count(draw.all(), waiting + draw.all() - room)));
+            waiting += draw.all();
+        }
+    }
+
+    void draws(count_t late, count_t words, count_t bursts, count_t apart) {
+        schedule_.draws[1] = schedule_.draws[0];
+        schedule_.draws[0] = Draw{begins_ + late, words, bursts, apart};
     }
 
     void end() {

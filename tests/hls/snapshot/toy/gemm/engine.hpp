@@ -40,9 +40,9 @@ gemm_steps:
 #pragma HLS stream variable=rows type=pipo depth=3
         ColumnBuffer columns;
 #pragma HLS array_partition variable=columns type=complete dim=2
-#pragma HLS array_partition variable=columns type=complete dim=3
+#pragma HLS array_reshape variable=columns type=complete dim=3
 #pragma HLS array_partition variable=columns type=complete dim=4
-#pragma HLS stream variable=columns type=pipo depth=3
+#pragma HLS stream variable=columns type=fifo depth=512
         ExtraBuffer extra;
 #pragma HLS array_partition variable=extra type=complete dim=1
 #pragma HLS stream variable=extra type=pipo depth=4
@@ -78,8 +78,8 @@ gemm_steps:
         BiasBuffer new_bias;
 #pragma HLS stream variable=new_bias type=fifo depth=7
         PROCESS(next_step(job, walk, to_load, behind, to_multiply, to_finish, to_update, to_store));
-        STOCKS(load(mem0, mem1, mem2, job, to_load, behind, turned, rows, columns, extra, saved, beside_rows, masters, momenta), kStepBuffers, 3, updates_weights(job, to_load) ? kUpdateBlocks : 0);
-        COMPUTE(multiply(to_multiply, rows, columns, panel, column_tile, sums, row_sums));
+        STOCKS(load(mem0, mem1, mem2, job, to_load, behind, turned, rows, columns, extra, saved, beside_rows, masters, momenta), kStepBuffers, 3, updates_weights(job, to_load) ? kUpdateBlocks : 0, new_pairs(to_load) * to_load.new_tiles, kColumnPairs);
+        DRAWS(multiply(to_multiply, rows, columns, panel, column_tile, sums, row_sums), to_multiply.column_tiles > to_multiply.new_tiles ? cycles_apart(to_multiply) : 0, new_pairs(to_multiply), to_multiply.new_tiles, cycles_apart(to_multiply));
         FED(finish(job, to_finish, sums, row_sums, extra, saved, beside_rows, waiting0, waiting1, row_partial, row_total, open_bias, made, new_bias, statistics), cycles_to_first_sums(to_multiply), cycles_from_last_sums(to_finish));
         FED(update(job, to_update, by, made, masters, momenta, results, seconds, weights, renewal), kFinishDepth + kRowBeats, cycles_to_first_words(job));
         FED(store_results(mem0, mem1, mem2, job, to_store, results, seconds, weights, new_bias), cycles_to_first_words(job), kStoreTail);

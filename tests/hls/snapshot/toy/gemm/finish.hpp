@@ -281,25 +281,25 @@ inline void finish(const GemmJob& job, const GemmStep& step, const SumBuffer& su
     i48 bias[kRowBeats][kLanes];
 #pragma HLS array_reshape variable=bias type=complete dim=2
     i20 sum_beat = step.waits ? int(step.sum_beat) : 0;  // of the sums that wait
-    int sum = 0;     // place of the next sums
-    int result = 0;  // and of the next results
-    int bias_word = 0;  // of the step's bias gradients
-    const int lines = step.rows + 1 - first_line;  // of a column tile
-    int line = first_line;
-    int bias_words = 0;  // of the column tile before
+    i16 sum = 0;     // place of the next sums
+    i16 result = 0;  // and of the next results
+    i16 bias_word = 0;  // of the step's bias gradients
+    const i16 lines = step.rows + 1 - first_line;  // of a column tile
+    i16 line = first_line;
+    u8 bias_words = 0;  // of the column tile before
     const bool has_lines = step.closes_sum && reads_lines(job);
 finish_lines:
-    for (int of_all = 0; of_all < (step.column_tiles == 2 ? 2 * lines : lines); ++of_all) {
+    for (int of_all = 0; of_all < (step.column_tiles == 2 ? int(2 * lines) : int(lines)); ++of_all) {
 #pragma HLS loop_tripcount max = 41
-        int port = 0;
-        int w = 0;
+        u8 port = 0;
+        u8 w = 0;
     finish_beats:
         for (int beat = 0; beat < kPorts * words; ++beat) {
 #pragma HLS loop_tripcount max = 3
             PIPELINE((of_all | beat) == 0, 1, kFinishDepth);
             const bool is_bias = line == 0;
             const bool finishes = step.closes_sum && !is_bias;
-            const int i = is_bias ? 0 : line - 1;
+            const int i = is_bias ? 0 : int(line - 1);
             const int group = row_group(job, step.row + i);
             const Epilogue epilogue = epilogues[group];
             const int row = natural<kPanelPlaceBits>(unsigned(step.panel_row + i));
@@ -332,9 +332,9 @@ finish_lines:
             const WaitingPlace place = waiting_place(sum_beat);
             const bool is_second = !job.holds_both && place.is_second;
             const AddendShift addend_shift = is_bias ? bias_shift : epilogue.addend;
-            const int line_word = (has_lines ? line * kPortWords : bias_words) + w;
+            const int line_word = (has_lines ? int(line * kPortWords) : int(bias_words)) + w;
             const bool goes_on = line_word >= kExtraWords;  // among the saved values
-            const word_t second = saved[port][goes_on ? line_word - kExtraWords : (has_lines ? i * kPortWords : 0) + w];
+            const word_t second = saved[port][goes_on ? line_word - kExtraWords : int((has_lines ? i * kPortWords : 0) + w)];
             const word_t first = goes_on ? second : extra[port][goes_on ? 0 : line_word];
             // Columns from the word's first one on: what lies behind the last is 0.
             const int lanes = natural<4>(unsigned(smaller(step.columns - kLanes * (start_of(step, port) + w), kLanes)));

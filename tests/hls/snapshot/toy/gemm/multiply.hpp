@@ -67,6 +67,9 @@ inline int turn_of(const GemmStep& step) {
     return larger(pairs_of(step.chunk.count), short_product(kRowTile, words_of(step)));
 }
 
+// For the schedule: from one column tile to the next.
+inline int cycles_apart(const GemmStep& step) { return step.tiles * turn_of(step); }
+
 // Where a row tile lies in the panel: its first word, its first element in it, and the bank of that word.
 struct TilePlace {
     u8 word;
@@ -136,21 +139,24 @@ inline void read_rows(const GemmStep& step, const TilePlace& tile, int first_ban
     }
 }
 
-// The factors of a column tile at the steps of pair `pair`: new ones from `columns`, and kept in `column_tile`.
-inline void read_columns(const GemmStep& step, bool is_second, int pair, const ColumnBuffer& columns, KeptColumns& column_tile, ColumnFactors& b) {
+// The factors of a column tile at the steps of pair `pair`: those that `arrive`, in the tile's first turn, come from a FIFO
+// each and are kept in `column_tile`. What the last pair of an odd count, or a narrow tile, does not have stays as it was.
+inline void read_columns(const GemmStep& step, bool is_second, bool arrive, int pair, const ColumnBuffer& columns, KeptColumns& column_tile,
+                         ColumnFactors& b) {
 #pragma HLS inline
-    const bool are_new = is_second || step.column_tiles == 1 ? step.new_tiles > 0 : step.new_tiles == 2;
     const int new_pair = is_second && step.new_tiles == 2 ? pairs_of(step.chunk.count) + pair : pair;
     const int kept_pair = step.kept_column[is_second ? 1 : 0] + pair;
     for (int place = 0; place < kPair; ++place) {
 #pragma HLS unroll
+        const bool exists = place == 0 || kPair * pair + place < step.chunk.count;
         for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
             for (int w = 0; w < kPortWords; ++w) {
 #pragma HLS unroll
                 word_t& kept = column_tile[kept_pair][place][port][w];
-                const word_t word = are_new ? columns[new_pair][place][port][w] : kept;
-                if (are_new) kept = word;
+                const bool arrives = arrive && exists && w < words_of(step);
+                const word_t word = arrives ? columns[new_pair][place][port][w] : kept;
+                if (arrives) kept = word;
                 for (int l = 0; l < kLanes; ++l) {
 #pragma HLS unroll
                     b[place][kLanes * (port * kPortWords + w) + l] = get16(word, l);
@@ -188,6 +194,7 @@ inline void multiply(const GemmStep& step, const RowBuffer& rows, const ColumnBu
     const int cycles = short_product(tiles, turn) + short_product(last_rows, words);
     i16 tile = 0;
     bool is_second = false;  // column tile
+    bool arrive = step.new_tiles == step.column_tiles;  // its columns
     i16 panel_row = step.panel_row;
     TilePlace place = place_of(panel_row);
     i16 pair = 0;
@@ -226,7 +233,7 @@ multiply_steps:
             const int bank = natural<2>(place.bank);
             read_rows<0>(step, place, bank, now, rows, panel, a);
             read_rows<1>(step, place, next_of(bank), now, rows, panel, a);
-            read_columns(step, is_second, now, columns, column_tile, b);
+            read_columns(step, is_second, arrive, now, columns, column_tile, b);
             const bool opens = pair == 0;
             for (int i = 0; i < kRowTile; ++i) {
 #pragma HLS unroll
@@ -258,6 +265,7 @@ multiply_steps:
             pair = 0;
             panel_row = ends_column_tile ? int(step.panel_row) : int(panel_row + kRowTile);
             place = place_of(panel_row);
+            arrive = step.new_tiles > 0 && step.column_tiles == 2 && tile == step.tiles;
             is_second = tile >= step.tiles;
             drained = 0;
             drained_place = 0;

@@ -3,6 +3,7 @@
 // Reads that fall outside of an operand are moved inside, so every burst has its full length; nobody uses what they bring.
 #pragma once
 
+#include "../fifos.hpp"
 #include "../update/weight.hpp"
 #include "step.hpp"
 
@@ -12,8 +13,13 @@ constexpr int kColumnBits = 13;  // of a column of an output
 
 // Rows of the first operand: the words of a pass that are new, by bank and place in a pair.
 using RowBuffer = word_t[kPorts][kPair][kStepGroups * kChunkPairs];
-// Columns of the second operand, in words of eight: by pair of contraction steps, place there, port and word of the port.
+// Columns of the second operand, in words of eight: by pair of contraction steps, place there, port and word of the port. By
+// place and word they are FIFOs over the pairs of a step.
+#ifdef PEELVIT_CHECKS_FIFOS
+using ColumnBuffer = Fifos<word_t, kColumnPairs, kPair, kPorts, kPortWords>;
+#else
 using ColumnBuffer = word_t[kColumnPairs][kPair][kPorts][kPortWords];
+#endif
 using KeptColumns = word_t[kKeptPairs][kPair][kPorts][kPortWords];
 // Words of bias (or a class row) and residuals, and of saved values, by port. Weight gradients are in both, one word of
 // two in each.

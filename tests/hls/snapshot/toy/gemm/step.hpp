@@ -38,6 +38,9 @@ inline int start_of(const GemmStep& step, int port) { return natural<2>(step.por
 
 inline bool loads_columns(const GemmStep& step) { return step.new_tiles > 0; }
 
+// Pairs of contraction steps of a new column tile.
+inline int new_pairs(const GemmStep& step) { return loads_columns(step) ? pairs_of(step.chunk.count) : 0; }
+
 // Rows of all its column tiles, one behind the other.
 inline int rows_of(const GemmStep& step) { return step.column_tiles == 2 ? int(2 * step.rows) : int(step.rows); }
 

@@ -206,6 +206,7 @@ transpose_passes:
         const u8 moved = is_last ? u8(0) : place.strip;
         const int first_pair = written.is_second_tile ? pairs_of(step.chunk.count) : 0;
         const bool writes_columns = by.part[written.is_second ? 1 : 0].are_columns;
+        const int first_c = natural<7>(unsigned(kLanes * kBurst * written.block));  // that no block before has written
         int c = kLanes * start_of_block(by, written, burst);
         int bank = bank_of(by.part[0].slot + c);
         const int lanes = kLanes + (is_last ? int(by.lines.count) : 0);
@@ -244,7 +245,7 @@ transpose_passes:
                     if (!writes_columns) put_rows(rows, bank, by.part[0].slot, written.round, c, turned);
                     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                        if (writes_columns) columns[first_pair + pair_of(c)][place_in_pair(c)][port][written.round] = turned[port];
+                        if (writes_columns && c >= first_c && c < step.chunk.count) columns[first_pair + pair_of(c)][place_in_pair(c)][port][written.round] = turned[port];
                     }
                 }
                 ++c;

@@ -17,8 +17,8 @@ using WeightBuffer = word_t[kPorts][kUpdateRows * kPortWords];
 inline void pass_on(const GemmJob& job, int words, const MadeBuffer& made, ResultBuffer& results, ResultBuffer& seconds) {
 #pragma HLS inline
     const bool has_seconds = job.form == kTn || job.has_gelu;
-    int port = 0;
-    int place = 0;
+    u8 port = 0;
+    i16 place = 0;
 pass_on:
     for (int i = 0; i < words; ++i) {
 #pragma HLS loop_tripcount max = 120
@@ -50,9 +50,9 @@ inline void update_weights(const GemmStep& step, const SgdUpdate& update, int wo
 #pragma HLS array_partition variable=gradients type=complete
 #pragma HLS array_partition variable=first_half type=complete
     const int row_words = words_of(step);
-    int port = 0;
-    int w = 0;      // word of the row
-    int place = 0;  // of a port's words
+    u8 port = 0;
+    u8 w = 0;       // word of the row
+    i16 place = 0;  // of a port's words
 update_words:
     for (int i = 0; i < words; ++i) {
 #pragma HLS loop_tripcount max = 60
@@ -96,7 +96,7 @@ update_words:
         if (port == kPorts) {
             port = 0;
             ++place;
-            w = w + 1 == row_words ? 0 : w + 1;
+            w = u8(w + 1 == row_words ? 0 : int(w + 1));
         }
     }
 }

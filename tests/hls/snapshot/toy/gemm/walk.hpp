@@ -252,7 +252,7 @@ inline void set_columns(const GemmJob& job, const GemmWalk& walk, bool takes_two
     step.column_tiles = u8(takes_two ? 2 : 1);
     step.new_tiles = u8(job.has_products && walk.tile == 0 ? missing : 0);
     step.kept_column[0] = job.keeps_columns || holds_first ? own : 0;
-    step.kept_column[1] = job.keeps_columns || holds_second || own == 0 ? own + pairs : (holds_first ? 0 : pairs);
+    step.kept_column[1] = job.keeps_columns || holds_second ? own + pairs : (holds_first ? 0 : pairs);
 }
 
 // A step of the job itself.
