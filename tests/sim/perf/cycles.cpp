@@ -142,9 +142,17 @@ static void one_side() {
 static void stocking_region(int iterations) {
     for (int i = 0; i < iterations; ++i) {
         DATAFLOW(i == 0);
-        STOCKS(work(10, 1, 0), 4, 2, 2);
+        STOCKS(work(10, 1, 0), 4, 2, 2, 0, 0);
         PROCESS(work(10, 1, 0));
         PROCESS(work(100, 1, 0));
+    }
+}
+
+static void drawing_region(int iterations) {
+    for (int i = 0; i < iterations; ++i) {
+        DATAFLOW(i == 0);
+        STOCKS(work(10, 1, 0), 4, 1, 0, 30, 40);
+        DRAWS(work(100, 1, 0), 3, 15, 2, 150);
     }
 }
 
@@ -185,4 +193,5 @@ int main() {
     CASE("sides on one memory", sides_on_one_memory());
     CASE("one side alone", one_side());
     CASE("stocking region", stocking_region(4));
+    CASE("drawing region", drawing_region(4));
 }

@@ -76,6 +76,8 @@ CASES = {
     "one side alone": (0, 40, 0, 5),
     # 12 + 12 + 102, then 102 for each further iteration: the first task waits for the third, which sets the pace anyway
     "stocking region": (0, 4 * 100, 0, 12 + 12 + 4 * 2),
+    # 12 + 102. The FIFO has room for 30 of 40 words when 20 of the 30 before have left: 15 from cycle 3, 5 from 153 on.
+    "drawing region": (4 * 100, 0, 0, 12 + 3 * 158 + 102 - 4 * 100),
 }
 """Cycles of compute, vector, memory and stall."""
 
