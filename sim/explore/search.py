@@ -135,17 +135,23 @@ def confirmed(point: Point) -> Point:
 
 
 def recommended(points: Sequence[Point], device: Device) -> Point | None:
-    """The fastest of the points that fits by `hls.area`; tried are `TRIES` from the fastest on, 1 % of time apart."""
-    tried, last = 0, 0.0
+    """The fastest of the points that fits by `hls.area`; tried are `TRIES` from the fastest on, each 1 % slower than the
+    one before or smaller."""
+    tried: list[Point] = []
     for point in sorted(points, key=lambda p: (p.score, p.excess(device))):
-        if tried and point.score < last * 1.01:
+        if tried and point.score < tried[-1].score * 1.01 and not _is_smaller(point, tried[-1]):
             continue
-        found, tried, last = confirmed(point), tried + 1, point.score
+        found = confirmed(point)
         if found.excess(device) <= 1:
             return found
-        if tried == TRIES:
+        tried.append(point)
+        if len(tried) == TRIES:
             break
     return None
+
+
+def _is_smaller(point: Point, other: Point) -> bool:
+    return any(getattr(point.resources, name) < 0.99 * getattr(other.resources, name) for name in NAMES)
 
 
 def front(points: Sequence[Point]) -> list[Point]:
