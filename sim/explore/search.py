@@ -135,8 +135,8 @@ def confirmed(point: Point) -> Point:
 
 
 def recommended(points: Sequence[Point], device: Device) -> Point | None:
-    """The fastest of the points that fits by `hls.area`; tried are `TRIES` from the fastest on, each 1 % slower than the
-    one before or smaller."""
+    """The fastest of the points that fits by `hls.area`; tried are `TRIES` from the fastest on, each 1 % slower than
+    the one before or smaller."""
     tried: list[Point] = []
     for point in sorted(points, key=lambda p: (p.score, p.excess(device))):
         if tried and point.score < tried[-1].score * 1.01 and not _is_smaller(point, tried[-1]):
