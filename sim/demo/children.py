@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -95,8 +97,9 @@ class Children:
 
     def start(self, name: str, arguments: Sequence[str | Path], log: Path | None = None) -> Child:
         """Start another one; arguments as of `Child`."""
-        child = Child(name, arguments, log)
-        self._children.append(child)
+        with _signals_wait():
+            child = Child(name, arguments, log)
+            self._children.append(child)
         return child
 
     def wait(self, child: Child, meanwhile: Callable[[], None] = lambda: None) -> None:
@@ -107,6 +110,24 @@ class Children:
             meanwhile()
             time.sleep(_POLL_SECONDS)
         child.check()
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Signals with a handler are handled when the block is left: a child that is not in the list yet would outlive us."""
+    came: list[int] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if callable(signal.getsignal(number)):
+                handlers[number] = signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for late in came:
+            signal.raise_signal(late)
 
 
 def _one_thread() -> dict[str, str]:

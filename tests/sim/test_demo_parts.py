@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,6 +140,26 @@ def test_child_that_fails_says_its_own_sentence_and_ends_the_others(tmp_path: Pa
 def test_child_that_breaks_names_its_log(tmp_path: Path) -> None:
     with pytest.raises(PeelVitError, match=r"exit code 1\); see .*log.txt"), Children() as children:
         children.wait(children.start("bad", ["-c", "1 / 0"], tmp_path / "log.txt"))
+
+
+def test_interruption_while_a_child_starts_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is known to be there."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Interrupted(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), Children() as children:
+            children.start("child", ["-c", "import time; time.sleep(600)"])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert started[0].poll() is not None
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
