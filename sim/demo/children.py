@@ -114,7 +114,7 @@ class Children:
 
 @contextlib.contextmanager
 def _signals_wait() -> Iterator[None]:
-    """Signals with a handler are handled when the block is left: a child that is not in the list yet would outlive us."""
+    """Signals with a handler wait until the block is left: a child that is not in the list yet would outlive us."""
     came: list[int] = []
     handlers = {}
     if threading.current_thread() is threading.main_thread():
