@@ -134,14 +134,14 @@ class HardwareConfig:
         return max(1, min(self.panel_rows // self.row_tile // 2, self.step_tiles, fit))
 
     @property
-    def kept_pairs(self) -> int:
-        """Pairs of contraction steps of column tiles that stay on chip over panels: at least those of a block RAM."""
+    def column_pairs(self) -> int:
+        """Pairs of contraction steps that the FIFOs of new column tiles hold: at least those of a block RAM."""
         return max(self.chunk // 2, LINE_WORDS)
 
     @property
-    def column_pairs(self) -> int:
-        """Pairs of contraction steps that a buffer of new column tiles holds: at least those of a block RAM."""
-        return max(self.chunk // 2, LINE_WORDS)
+    def kept_pairs(self) -> int:
+        """Those of column tiles that stay on chip over panels: the new ones of a pass find room at once."""
+        return self.column_pairs
 
     @property
     def panel_groups(self) -> int:

@@ -14,6 +14,7 @@ from hls.spec.config import HardwareConfig
 from hls.spec.instruction import Instruction
 from sim.explore import gemm
 from sim.explore.attention import features
+from sim.explore.walk import Shape, shape_of
 from sim.perf.run import Run
 
 GEMM = ("gemm_nt", "gemm_nn", "gemm_tn")
@@ -95,8 +96,8 @@ def errors(model: Model, runs: Iterable[Run], config: HardwareConfig) -> dict[st
     }
 
 
-def _shape(instruction: Instruction) -> gemm.Shape:
-    return gemm.shape_of(instruction.op.name, dict(instruction.dimensions), frozenset(instruction.flags))
+def _shape(instruction: Instruction) -> Shape:
+    return shape_of(instruction.op.name, dict(instruction.dimensions), frozenset(instruction.flags))
 
 
 def _fit_gemm(cases: list[tuple[Instruction, float]], config: HardwareConfig) -> gemm.Fit:

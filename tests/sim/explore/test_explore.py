@@ -17,8 +17,9 @@ from sim.explore.__main__ import Found
 from sim.explore.area import ClosedForm
 from sim.explore.calibrate import GEMM, calibrate, errors
 from sim.explore.document import page
-from sim.explore.gemm import Fit, Shape, cycles, shape_of, sizes_of, steps
+from sim.explore.gemm import Fit, cycles, steps
 from sim.explore.search import Point, front, recommended
+from sim.explore.walk import Shape, shape_of, sizes_of
 from sim.perf.levels import LEVELS
 from sim.perf.measure import measure
 from sim.perf.run import Run

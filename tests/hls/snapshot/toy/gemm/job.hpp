@@ -30,6 +30,8 @@ constexpr int kChunkPairs = kChunk / kPair;
 constexpr int kColumnPairs = 512;  // of new column tiles
 constexpr int kKeptPairs = 512;  // of column tiles that stay over all panels
 
+static_assert(kKeptPairs >= kColumnPairs, "what arrives in a pass is kept");
+
 // Rows of the first operand are held as words of eight, counted from the panel's first row. A row tile may begin inside
 // of a word; it lies in kTileWords. Word w of contraction step c is kept in bank (w + c) % kPorts: what is written
 // together (a word each of kPorts steps, or kPorts words of a step), and what a tile reads, lies in different banks.

@@ -13,7 +13,7 @@ struct Lines {
     bool has_first_line;
     bool is_wide;         // int32: even words are kept as `extra`, odd ones as `saved`
     bool is_saved;
-    i16 count;            // of all
+    i16 count;            // lines, the one before included
 };
 
 // A line, and where the next row of the matrix is.

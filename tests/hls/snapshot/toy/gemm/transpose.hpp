@@ -178,6 +178,7 @@ inline int start_of_block(const Turn& by, const TurnPlace& place, int burst) {
     return smaller(natural<2>(unsigned(place.block * kBurst)), by.words - burst);
 }
 
+// Blocks come one by one, a column of the block before leaves with each word; a pass more writes the last one.
 inline void load_transposed(const word_t* mem0, const word_t* mem1, const word_t* mem2, const Turn& by, const GemmStep& step,
                             TurnedBlock& block_before, RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra, SavedBuffer& saved) {
 #pragma HLS inline off
