@@ -42,16 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def report(result: Estimate, depth: int) -> str:
     """Resources by module down to `depth` levels, the total, and what is left of what the device may give."""
-    lines = [_line(f"{result.name}, {result.part}: estimated", ["DSP", "BRAM36", "LUT", "FF"])]
-    for row in result.rows[1:]:
-        if row.depth <= depth:
-            lines.append(_line("  " * row.depth + row.name, _counts(row.total)))
-    lines.append(_line("total", _counts(result.total)))
     table = margins(result)
+
+    def counts(name: str, total: Resources) -> str:
+        return _line(name, [f"{getattr(total, n):,.{int(n == 'bram36')}f}" for n in table])
+
+    lines = [_line(f"{result.name}, {result.part}: estimated", [name.upper() for name in table])]
+    lines += [counts("  " * row.depth + row.name, row.total) for row in result.rows[1:] if row.depth <= depth]
+    lines.append(counts("total", result.total))
     lines.append(_line("may be taken", [f"{limit:,.0f}" for _, limit in table.values()]))
-    lines.append(_line("left", [f"{100 * (1 - used / limit):.0f} %" for used, limit in table.values()]))
+    lines.append(_line("left", [f"{100 * (1 - used / max(limit, 1)):.0f} %" for used, limit in table.values()]))
     lines.append(
-        f"Limits: {LIMIT.lut:.0%} of LUTs and {LIMIT.ff:.0%} of flip-flops of the device, all DSP and BRAM36. "
+        f"Limits: {LIMIT.lut:.0%} of LUTs and {LIMIT.ff:.0%} of flip-flops of the device, all of its DSP and memories. "
         "Estimated from the rendered source; --assumptions lists what is assumed."
     )
     lines += [f"warning: {fault}" for fault in result.faults]
@@ -74,10 +76,6 @@ def assumptions() -> str:
 
 def _line(name: str, cells: list[str]) -> str:
     return f"{name:48}" + "".join(f"{cell:>11}" for cell in cells)
-
-
-def _counts(r: Resources) -> list[str]:
-    return [f"{r.dsp:,.0f}", f"{r.bram36:,.1f}", f"{r.lut:,.0f}", f"{r.ff:,.0f}"]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hls import render
@@ -18,12 +18,12 @@ from hls.area.reader import Reader
 from hls.lint.check import Options, unit_of
 from hls.lint.source import RawPragma
 from hls.spec.config import ConfigError, HardwareConfig
-from hls.spec.devices import LIMIT, Resources, device_of
+from hls.spec.devices import NAMES, Resources, device_of
 
 TOP = "peelvit_top"
 RESULT = "area.json"
 _PORT_WORD = 128 + 2
-_NAMES = {"dsp": "DSP slices", "bram36": "BRAM36", "lut": "LUTs", "ff": "flip-flops"}
+_NAMES = {"dsp": "DSP slices", "bram36": "BRAM36", "lut": "LUTs", "ff": "flip-flops", "uram": "URAM"}
 
 
 @dataclass
@@ -116,21 +116,19 @@ def _option(text: str, name: str, default: int) -> int:
 
 
 def margins(result: Estimate) -> dict[str, tuple[float, float]]:
-    """Used and available counts by resource; ConfigError for a device that the table lacks."""
+    """Used and available counts by resource that the device has; ConfigError for a device that the table lacks."""
     device = device_of(result.part)
     if device is None:
         raise ConfigError(
             f"configuration {result.name}: the device of part {result.part} is not in hls/spec/devices.py"
         )
-    return {
-        f.name: (getattr(result.total, f.name), getattr(device.has, f.name) * getattr(LIMIT, f.name))
-        for f in fields(Resources)
-    }
+    counts = {name: (getattr(result.total, name), getattr(device.gives, name)) for name in NAMES}
+    return {name: (used, limit) for name, (used, limit) in counts.items() if used or limit}
 
 
 def require_fit(result: Estimate) -> None:
     """ConfigError naming the resource that is short, the worst one first."""
-    short = {name: used / limit for name, (used, limit) in margins(result).items() if used > limit}
+    short = {name: used / max(limit, 1) for name, (used, limit) in margins(result).items() if used > limit}
     if short:
         name = max(short, key=lambda key: short[key])
         used, limit = margins(result)[name]

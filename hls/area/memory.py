@@ -1,4 +1,4 @@
-"""Arrays in hardware: cut into banks by the pragmas, and packed into block RAM, distributed RAM or registers."""
+"""Arrays in hardware: cut into banks by the pragmas, and packed into block, ultra or distributed RAM or registers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hls.area.cost import choose
 from hls.spec.devices import Resources
 
 BRAM36_BITS = 36 * 1024
+URAM_WORDS = 4096
 _SHAPES = ((512, 72), (1024, 36), (2048, 18), (4096, 9), (8192, 4), (16384, 2), (32768, 1))
 """Depths and widths of a RAMB36E2; a RAMB18E2 has half the width at each depth (UG573). 72 takes both ports."""
 
@@ -20,6 +21,7 @@ class Kind(Enum):
     """What holds an array."""
 
     BLOCK = "BRAM"
+    ULTRA = "URAM"
     DISTRIBUTED = "LUTRAM"
     REGISTERS = "registers"
     FIFO = "FIFO"
@@ -92,8 +94,10 @@ class Array:
             return Kind.FIFO
         if self.depth == 1 and not self.is_rom:
             return Kind.REGISTERS
-        if self.implementation in ("bram", "uram"):
+        if self.implementation == "bram":
             return Kind.BLOCK
+        if self.implementation == "uram":
+            return Kind.ULTRA
         if self.implementation == "lutram":
             return Kind.DISTRIBUTED
         if self.depth <= A["lutram_depth"] or self.depth * self.width <= A["lutram_bits"]:
@@ -124,11 +128,13 @@ class Array:
             return Resources(ff=0 if self.in_accumulators else self.bits * number)
         if self.kind is Kind.DISTRIBUTED:
             return Resources(lut=number * lutram(self.depth, self.width, self.is_rom), ff=number * self.width / 2)
+        if self.kind is Kind.ULTRA:
+            return Resources(uram=number * uram(self.depth, self.width))
         return Resources(bram36=number * bram36(self.depth, self.width, self.needs_both_ports))
 
     def port_multiplexers(self) -> float:
         """LUTs that lead addresses and data of several functions to the ports; channels have ports for each side."""
-        if self.kind not in (Kind.BLOCK, Kind.DISTRIBUTED) or self.is_rom or self.copies > 1:
+        if self.kind not in (Kind.BLOCK, Kind.ULTRA, Kind.DISTRIBUTED) or self.is_rom or self.copies > 1:
             return 0.0
         address = math.ceil(math.log2(max(2, self.depth)))
         reads = choose(len(self.readers), address).lut
@@ -148,6 +154,11 @@ class Array:
 def bram36(depth: int, width: int, both_ports: bool = False) -> float:
     """RAMB36 of a memory, a RAMB18 counting half; `both_ports` if two accesses a cycle need two full ports."""
     return min(_columns(depth, width, shape) for shape in _SHAPES[int(both_ports) :])
+
+
+def uram(depth: int, width: int) -> int:
+    """URAM of a memory: one shape only, 4,096 words of 72 bits, each with a port to read and one to write (UG573)."""
+    return math.ceil(depth / URAM_WORDS) * math.ceil(width / 72)
 
 
 def _columns(depth: int, width: int, shape: tuple[int, int]) -> float:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hls.spec import instruction, ops
+from hls.spec.devices import device_of
 from hls.spec.formats import LANES, MAX_CONTRACTION, WORD_BYTES
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -110,6 +111,17 @@ class HardwareConfig:
         """DSP slices that make them: cells, those beside the rows and columns of the array, and attention's own."""
         cells = self.row_tile * self.column_tile + self.row_tile + self.column_tile
         return cells + self.lanes * self.max_head_dim
+
+    @property
+    def deep_memory(self) -> str:
+        """What holds memories that are much deeper or wider than a block RAM: URAM, where the device has it."""
+        device = device_of(self.part)
+        return "uram" if device is not None and device.has.uram else "bram"
+
+    @property
+    def sum_parts(self) -> int:
+        """Parts of a row of sums over queries, where attention keeps them: URAM is rather deep than wide."""
+        return 2 if self.deep_memory == "uram" else 1
 
     @property
     def tile_words(self) -> int:

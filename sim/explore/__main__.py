@@ -12,13 +12,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from hls.spec.config import BOARDS, HardwareConfig
-from hls.spec.devices import DEVICES, LIMIT, Device, device_of
+from hls.spec.config import BOARDS, HardwareConfig, resized
+from hls.spec.devices import DEVICES, NAMES, Device, device_of
 from host.devices.csim import CsimDevice
 from host.errors import PeelVitError, run_main
 from host.model import parse_model
 from sim.csim import build
-from sim.explore.area import NAMES, SIZES, ClosedForm, anchors, closed_form, estimated
+from sim.explore.area import SIZES, ClosedForm, anchors, closed_form, estimated
 from sim.explore.calibrate import calibrate, errors
 from sim.explore.document import PAGE, page
 from sim.explore.search import Point, front, recommended, search, timed
@@ -78,7 +78,9 @@ def main() -> None:
 
 
 def _explore(base: HardwareConfig, form: ClosedForm, options: argparse.Namespace) -> Found:
-    device = DEVICES[options.board] if options.board else device_of(base.part)
+    if options.board:
+        base = resized(base, {"part": options.board, "dsp": int(DEVICES[options.board].has.dsp)})
+    device = device_of(base.part)
     if device is None:
         raise PeelVitError(f"the device of part {base.part} is not in hls/spec/devices.py; name one with --board")
     print(f"\n{base.name} on {device.name} ({device.board})")
@@ -124,12 +126,12 @@ def _table(found: Found, rows: int) -> str:
     if found.best is not None:
         lines.append(_line("recommended", found.best))
     lines.append(_line("shipped", found.shipped))
-    limits = {name: getattr(found.device.has, name) * getattr(LIMIT, name) for name in NAMES}
+    limits = asdict(found.device.gives)
     taken = ", ".join(f"{name} {limit:,.0f}" for name, limit in limits.items())
     lines.append(f"{len(points)} points on the front; {found.device.name} may give {taken}")
     if found.best is None:
         least = min(found.points, key=lambda point: point.excess(found.device))
-        short = {name: getattr(least.resources, name) / limit for name, limit in limits.items()}
+        short = {name: getattr(least.resources, name) / max(limit, 1) for name, limit in limits.items()}
         worst = max(short, key=short.__getitem__)
         lines.append(f"nothing that was tried fits: {worst} is short, at the least {short[worst]:.2f} of what there is")
     return "\n".join(lines)
@@ -150,7 +152,7 @@ def _write(path: Path, form: ClosedForm, found: Sequence[Found]) -> None:
 
 
 def _board(found: Found) -> dict[str, Any]:
-    limits = {name: getattr(found.device.has, name) * getattr(LIMIT, name) for name in NAMES}
+    limits = asdict(found.device.gives)
     return {
         "device": found.device.name,
         "board": found.device.board,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,15 @@ from scipy.optimize import nnls
 from tqdm import tqdm
 
 from hls.area.estimate import Estimate, estimate
-from hls.area.memory import bram36
+from hls.area.memory import bram36, uram
 from hls.lint.errors import LintError
 from hls.spec.config import BOARDS, ConfigError, HardwareConfig, load, resized
-from hls.spec.devices import Resources
+from hls.spec.devices import NAMES, Resources
 from hls.spec.formats import LANES
 from host.errors import PeelVitError
 
-SIZES = ("row_tile", "column_tile", "step_tiles", "panel_rows", "chunk", "sum_rows", "lanes")
+SIZES = ("row_tile", "column_tile", "step_tiles", "step_buffers", "panel_rows", "chunk", "sum_rows", "lanes")
 """What is searched."""
-NAMES = tuple(f.name for f in fields(Resources))
 NOTHING = Resources()
 
 
@@ -74,24 +73,31 @@ def closed_form(configs: Sequence[HardwareConfig]) -> ClosedForm:
     for name in NAMES:
         counts = np.array([getattr(total, name) for total in found])
         table = np.array([_features(name, config) for config in configs])
-        coefficients[name] = nnls(table / counts[:, None], np.ones(len(counts)))[0]
-        error[name] = float(np.abs(table @ coefficients[name] / counts - 1).max())
+        scale = np.maximum(counts, 1)
+        coefficients[name] = nnls(table / scale[:, None], counts / scale)[0]
+        error[name] = float(np.abs((table @ coefficients[name] - counts) / scale).max())
     return ClosedForm(coefficients, error)
 
 
 def _features(name: str, config: HardwareConfig) -> NDArray[np.float64]:
     rows, columns, ports = config.row_tile, config.column_tile, config.ports
+    word, pairs, buffers = 16 * LANES, config.chunk // 2, config.step_buffers
+    has_ultra = config.deep_memory == "uram"
+    waiting = config.sum_rows * columns // LANES, LANES * (47 + config.max_contraction.bit_length())
+    step_rows = config.step_groups * pairs, word
+    if name == "uram":
+        deep = 2 * uram(*waiting) + 2 * ports * uram(*step_rows) * buffers
+        return np.array([has_ultra, has_ultra * deep], dtype=float)
     if name != "bram36":
         return np.array([1.0, rows * columns, rows, columns, config.lanes])
-    word, pairs, buffers = 16 * LANES, config.chunk // 2, config.step_buffers
     lines = config.line_tiles * rows * columns // (LANES * ports)
     memories = [
         2 * ports * bram36(config.panel_groups * pairs, word),
-        2 * ports * bram36(config.step_groups * pairs, word) * buffers,
+        0 if has_ultra else 2 * ports * bram36(*step_rows) * buffers,
         2 * columns // LANES // ports * bram36(config.column_pairs, ports * word),
         bram36(config.kept_pairs, 2 * 16 * columns),
-        2 * bram36(config.sum_rows * columns // LANES, LANES * (47 + config.max_contraction.bit_length())),
+        0 if has_ultra else 2 * bram36(*waiting),
         2 * ports * bram36(lines, word) * (buffers + 1),
         2 * ports * bram36(4 * config.update_tiles * rows * columns // (LANES * ports), word),
     ]
-    return np.array([1.0, sum(memories), config.lanes])
+    return np.array([1.0, not has_ultra, sum(memories), config.lanes])

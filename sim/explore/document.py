@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from hls.spec.config import HardwareConfig, load
-from sim.explore.area import NAMES
+from hls.spec.devices import NAMES
 
 PAGE = Path("docs/configurations.md")
-_TITLES = {"dsp": "DSP", "bram36": "BRAM36", "lut": "LUT", "ff": "FF"}
 _HEAD = """# Configurations
 
 Written by `python -m sim.explore --document`; do not edit. One set of templates renders them all (`hls/configs/`), and
 the C simulation of each equals the golden model bit for bit (`tests/sim/test_executors.py`, `test_whole_steps.py`).
 
-Resources are estimated by [`hls.area`](area.md), what may be taken is all DSP and BRAM36 and 80 % of LUTs and
-flip-flops; times are modelled by executing the kernels at 150 MHz (training without what the example level saves).
+Resources are estimated by [`hls.area`](area.md), what may be taken is all DSP and memories and 80 % of LUTs
+and flip-flops; times are modelled by executing the kernels at 150 MHz (training without what the example level saves).
 Nothing here was synthesised or measured on a board.
 """
 
@@ -42,9 +41,13 @@ def _resources(boards: Mapping[str, Any]) -> str:
     rows = []
     for name, board in boards.items():
         used, limits = board["shipped"]["resources"], board["limits"]
-        counts = [f"{used[n]:,.0f} of {limits[n]:,.0f} ({used[n] / limits[n]:.0%})" for n in NAMES]
+        counts = [_count(used[n], limits[n]) for n in NAMES]
         rows.append([name, f"{board['board']} ({board['device']})", *counts, "yes" if board["fits"] else "**no**"])
-    return "## Resources, estimated\n\n" + _grid(["configuration", "board", *_TITLES.values(), "fits"], rows)
+    return "## Resources, estimated\n\n" + _grid(["configuration", "board", *(n.upper() for n in NAMES), "fits"], rows)
+
+
+def _count(used: float, limit: float) -> str:
+    return f"{used:,.0f} of {limit:,.0f} ({used / limit:.0%})" if limit else f"{used:,.0f} of none"
 
 
 def _times(boards: Mapping[str, Any]) -> str:

@@ -10,14 +10,17 @@ from typing import Any
 
 from tqdm import tqdm
 
+from hls.area.memory import URAM_WORDS
 from hls.spec.config import ConfigError, HardwareConfig, check, resized
-from hls.spec.devices import LIMIT, Device, Resources
-from sim.explore.area import NAMES, SIZES, ClosedForm, estimated
+from hls.spec.devices import NAMES, Device, Resources
+from hls.spec.formats import LANES
+from sim.explore.area import SIZES, ClosedForm, estimated
 from sim.explore.calibrate import Model
 from sim.perf.run import Run
 
 _COLUMNS = range(24, 217, 24)
 _STEPS = (3, 4, 6)
+_BUFFERS = (2, 3)
 _CHUNKS = (192, 384, 768)
 _LANES = (4, 8, 12, 16)
 _PANELS = (99, 197, 394)
@@ -51,7 +54,7 @@ class Point:
 
     def excess(self, device: Device) -> float:
         """Of the resource that is shortest: use by what may be used."""
-        return max(getattr(self.resources, n) / (getattr(device.has, n) * getattr(LIMIT, n)) for n in NAMES)
+        return max(getattr(self.resources, n) / max(getattr(device.gives, n), 1) for n in NAMES)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -66,18 +69,28 @@ class Point:
 
 def candidates(base: HardwareConfig) -> Iterator[HardwareConfig]:
     """Every combination of sizes that a configuration may have."""
-    for columns, rows, steps, chunk, panel in product(_COLUMNS, range(8, 33, 2), _STEPS, _CHUNKS, _PANELS):
+    arrays = product(_COLUMNS, range(8, 33, 2), _PANELS)
+    for columns, rows, panel in arrays:
         unit = math.lcm(rows, 8)
         panel_rows = math.ceil(panel / unit) * unit
-        for waiting, lanes in product(_WAITING, _LANES):
-            sum_rows = max(panel_rows, math.ceil(panel_rows * waiting / (2 * columns * 8)) * 8)
-            sizes = dict(zip(SIZES, (rows, columns, steps, panel_rows, chunk, sum_rows, lanes), strict=True))
+        waiting = sorted(_sum_rows(base, columns, panel_rows))
+        for steps, buffers, chunk, sum_rows, lanes in product(_STEPS, _BUFFERS, _CHUNKS, waiting, _LANES):
+            values = rows, columns, steps, buffers, panel_rows, chunk, sum_rows, lanes
+            sizes = dict(zip(SIZES, values, strict=True))
             config = resized(base, sizes)
             try:
                 check(config)
             except ConfigError:
                 continue
             yield config
+
+
+def _sum_rows(base: HardwareConfig, columns: int, panel_rows: int) -> set[int]:
+    """Rows of sums with room for the columns that may wait, and what a URAM is deep enough for."""
+    found = {math.ceil(panel_rows * waiting / (2 * columns * 8)) * 8 for waiting in _WAITING}
+    if base.deep_memory == "uram":
+        found.add(URAM_WORDS // columns * LANES // 8 * 8)
+    return {max(panel_rows, rows) for rows in found}
 
 
 def search(base: HardwareConfig, device: Device, form: ClosedForm, model: Model, runs: Sequence[Run]) -> list[Point]:
@@ -117,7 +130,7 @@ def _roomiest(points: Sequence[Point]) -> list[Point]:
 
 def _room(point: Point) -> tuple[int, ...]:
     config = point.config
-    return config.lanes, config.sum_rows, config.chunk, config.step_tiles
+    return config.lanes, config.step_buffers, config.sum_rows, config.chunk, config.step_tiles
 
 
 def timed(point: Point, model: Model, runs: Sequence[Run]) -> Point:
@@ -164,4 +177,4 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 
 def _covers(a: Resources, b: Resources) -> bool:
-    return all(getattr(a, name) <= getattr(b, name) for name in ("dsp", "bram36", "lut"))
+    return all(getattr(a, name) <= getattr(b, name) for name in ("dsp", "bram36", "uram", "lut"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from hls.area.estimate import estimate, margins
 from hls.lint.errors import LintError
 from hls.spec.config import ConfigError, HardwareConfig
@@ -11,7 +9,7 @@ from host.errors import PeelVitError
 
 
 def resources(config: HardwareConfig) -> tuple[dict[str, int], str]:
-    """Counts of dsp, bram36, lut and ff, and a line that sets them beside what the device may give."""
+    """Counts of what the device has (dsp, bram36, lut, ff, some uram), and a line that sets them beside its limits."""
     try:
         found = estimate(config)
         limits = margins(found)
@@ -20,4 +18,4 @@ def resources(config: HardwareConfig) -> tuple[dict[str, int], str]:
     parts = [f"{name} {used:,.0f} of {limit:,.0f}" for name, (used, limit) in limits.items()]
     fits = all(used <= limit for used, limit in limits.values())
     line = f"resources of {config.name}, estimated: {', '.join(parts)}: {'fits' if fits else 'DOES NOT FIT'}"
-    return {name: round(count) for name, count in asdict(found.total).items()}, line
+    return {name: round(used) for name, (used, _) in limits.items()}, line

@@ -80,4 +80,14 @@ def test_command_prints_assumptions_and_reports_an_unknown_configuration(capsys:
 
 def test_resources_add_and_scale() -> None:
     assert Resources(1, 0.5, 10, 20) + Resources(1, 1, 1, 1) * 2 == Resources(3, 2.5, 12, 22)
-    assert dataclasses.asdict(Resources()) == {"dsp": 0, "bram36": 0, "lut": 0, "ff": 0}
+    assert dataclasses.asdict(Resources()) == {"dsp": 0, "bram36": 0, "lut": 0, "ff": 0, "uram": 0}
+
+
+def test_uram_counts_where_the_device_has_it() -> None:
+    assert "uram" not in margins(made_of(dsp=1))
+    small = "xczu7ev-ffvc1156-2-e"
+    assert margins(made_of(small, uram=90))["uram"] == (90, 96)
+    with pytest.raises(ConfigError, match="97 URAM and may take 96 of xczu7ev"):
+        require_fit(made_of(small, uram=97))
+    with pytest.raises(ConfigError, match="2 URAM and may take 0 of xczu9eg"):
+        require_fit(made_of(uram=2))

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hls.area.memory import BRAM36_BITS, Array, Kind, bram36, lutram
+from hls.area.memory import BRAM36_BITS, Array, Kind, bram36, lutram, uram
+from hls.spec.devices import Resources
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,13 @@ def test_blocks_hold_the_bits_and_grow_with_them(depth: int, width: int, both: b
     assert bram36(depth, width, True) >= bram36(depth, width, False)
 
 
+@pytest.mark.parametrize(
+    "depth, width, expected", [(4096, 72, 1), (1, 1, 1), (4097, 72, 2), (4096, 73, 2), (3600, 488, 7), (9850, 20, 3)]
+)
+def test_ultra_ram_has_one_shape(depth: int, width: int, expected: int) -> None:
+    assert uram(depth, width) == expected
+
+
 def test_distributed_memory() -> None:
     assert lutram(32, 14) == 8  # one RAM32M16
     assert lutram(64, 7) == 8  # one RAM64M8
@@ -64,6 +72,11 @@ def test_distributed_memory() -> None:
 def test_resources_of_an_array(array: Array, kind: Kind, bram: float, lut: float, ff: float) -> None:
     found = array.resources()
     assert (array.kind, found.bram36, found.lut, found.ff) == (kind, bram, lut, ff)
+
+
+def test_an_array_in_ultra_ram_takes_no_block_ram() -> None:
+    array = Array("map", 20, (9850, 4), {1: ("complete", 1)}, binding="ram_s2p", implementation="uram")
+    assert (array.kind, array.resources()) == (Kind.ULTRA, Resources(uram=12))
 
 
 def test_more_accesses_than_ports_are_a_fault() -> None:

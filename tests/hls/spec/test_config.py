@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hls.spec.config import CONFIGS, SHIPPED, ConfigError, load
+from hls.spec.config import CONFIGS, SHIPPED, ConfigError, load, resized
 
 
 def changed(tmp_path: Path, **values: Any) -> Path:
@@ -70,3 +70,10 @@ def test_broken_json_is_said(tmp_path: Path) -> None:
 
 def test_every_size_counts_in_the_hash(tmp_path: Path) -> None:
     assert load(changed(tmp_path, read_latency=49)).hash != load("toy").hash
+
+
+def test_deep_memories_are_ultra_ram_where_the_device_has_it() -> None:
+    with_uram, without = load("zcu104"), load("zcu102")
+    assert (with_uram.deep_memory, with_uram.sum_parts) == ("uram", 2)
+    assert (without.deep_memory, without.sum_parts) == ("bram", 1)
+    assert resized(without, {"part": "xc7z020-clg400-1"}).deep_memory == "bram"  # not in the table

@@ -18,7 +18,7 @@ from sim.explore.area import ClosedForm
 from sim.explore.calibrate import GEMM, calibrate, errors
 from sim.explore.document import page
 from sim.explore.gemm import Fit, cycles, steps
-from sim.explore.search import Point, front, recommended
+from sim.explore.search import Point, candidates, front, recommended
 from sim.explore.walk import Shape, shape_of, sizes_of
 from sim.perf.levels import LEVELS
 from sim.perf.measure import measure
@@ -213,13 +213,20 @@ def test_the_fastest_point_that_is_confirmed_is_recommended(monkeypatch: pytest.
 
 
 def test_the_closed_form_goes_through_a_board() -> None:
-    ones = {"dsp": [10, 1, 0, 0, 32], "bram36": [5, 0, 0], "lut": [9, 0, 0, 0, 0], "ff": [9, 0, 0, 0, 0]}
+    ones = {
+        "dsp": [10, 1, 0, 0, 32],
+        "bram36": [5, 0, 0, 0],
+        "lut": [9, 0, 0, 0, 0],
+        "ff": [9, 0, 0, 0, 0],
+        "uram": [7, 0],  # of devices that have it
+    }
     form = ClosedForm({name: np.array(values) for name, values in ones.items()}, {})
     board, lanes = resized(TOY, {"lanes": 3}), 3
     assert form.resources(board).dsp == 10 + TOY.row_tile * TOY.column_tile + 32 * lanes
     moved = form.through(board, Resources(dsp=500, bram36=20, lut=100, ff=200))
     assert moved.resources(board) == Resources(dsp=500, bram36=20, lut=100, ff=200)
     assert moved.resources(resized(TOY, {"lanes": 4})).dsp == 532
+    assert form.resources(resized(TOY, {"part": "xczu7ev-ffvc1156-2-e"})).uram == 7
 
 
 @pytest.mark.parametrize(
@@ -239,7 +246,7 @@ def test_what_is_shipped_is_held_against_the_search(used: float, best: float | N
 
 
 def test_the_page_has_every_board() -> None:
-    limits = {"dsp": 2520, "bram36": 912, "lut": 219_264, "ff": 438_528}
+    limits = {"dsp": 2520, "bram36": 912, "lut": 219_264, "ff": 438_528, "uram": 0}
     used = {name: limit // 2 for name, limit in limits.items()}
     shipped = {"sizes": {"row_tile": 8}, "resources": used, "score": 1.0}
     board = {
@@ -254,8 +261,18 @@ def test_the_page_has_every_board() -> None:
     }
     text = page({"boards": {"zcu102": board, "kv260": board | {"recommended": None, "fault": "too large"}}})
     assert "| zcu102 | ZCU102 (xczu9eg) | 1,260 of 2,520 (50%) |" in text
+    assert "| 0 of none | yes |" in text
     assert "| kv260 | 5.25 |" in text
     assert "too large" in text
+
+
+def test_what_waits_fills_a_uram_where_there_is_one() -> None:
+    """4,096 words of eight sums: 680 rows of 48 columns, as rows are taken by eight."""
+    small = resized(load("zcu104"), {"column_tile": 48})
+    rows = {c.sum_rows for c in candidates(small) if (c.column_tile, c.row_tile, c.panel_rows) == (48, 16, 208)}
+    assert 680 in rows
+    plain = resized(small, {"part": "xczu9eg-ffvb1156-2-e"})
+    assert 680 not in {c.sum_rows for c in candidates(plain) if c.column_tile == 48}
 
 
 def test_front_holds_what_nothing_beats() -> None:

@@ -274,7 +274,8 @@ extern "C" void peelvit_top(peelvit::word_t* mem0, peelvit::word_t* mem1, peelvi
 #pragma HLS interface mode=s_axilite port=return bundle=control
     using namespace peelvit;
     Slots slots;
-#pragma HLS array_partition variable=slots.history type=complete dim=2
+#pragma HLS array_reshape variable=slots.history type=complete dim=2
+#pragma HLS bind_storage variable=slots.history type=ram_s2p impl=bram
     unsigned header[kFields];
 #pragma HLS array_partition variable=header type=cyclic factor=4
     unsigned index = 0;

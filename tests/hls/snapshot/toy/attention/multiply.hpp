@@ -34,6 +34,12 @@ constexpr int kSumParts = 2;  // the second may be shorter
 constexpr int kSumWords = (kHeadWords + kSumParts - 1) / kSumParts;
 constexpr int kSumLanes = kSumWords * kLanes;
 
+// Sums over queries, by key of two heads: a row at once, or in parts, one a step, where memory is deep and narrow.
+constexpr int kRowParts = 1;
+constexpr int kRowLanes = kRowParts == 1 ? int(kMaxHeadDim) : int(kSumLanes);
+using KeySums = gathered_t[kRowParts * 2 * kKeyRows][kRowLanes];
+static_assert(kRowParts == 1 || kRowParts == kSumParts, "sums leave in the parts that they are kept in");
+
 struct Sums {
     gathered_t part[kSumParts * kQueryBlock][kSumLanes];
     i16 class_weight[kQueryBlock];
@@ -61,14 +67,16 @@ struct Sweep {
 };
 
 constexpr int kDrained = kSumParts * kLaneCount;  // parts of the finished sums
+constexpr int kRowDrained = kRowParts * kLaneCount;  // of sums over queries
 constexpr int kRowSteps = kLaneCount + 1;  // to bring the rows of a group and take them over
+static_assert(kDrained <= kGroups * kLaneCount, "places of sums that drain are those of two groups");
 
 // Steps of a sweep, at least: dot products need enough of them for the rows of the next one, sums for those before to
 // drain, part by part or, over queries, row by row. All queries of a group take part in outer products, if only with
 // zeros.
 inline int least_steps(const AttentionJob& job, const Block& block) {
 #pragma HLS inline
-    if (is_outer(block.pass)) return block_groups(job, block.first) * kLaneCount;
+    if (is_outer(block.pass)) return kRowParts == 1 ? block_groups(job, block.first) * kLaneCount : int(kDrained);
     return is_dot(block.pass) ? int(kRowSteps) : int(kDrained);
 }
 
@@ -86,7 +94,7 @@ inline int all_steps(const AttentionJob& job, const Block& block) {
 #pragma HLS inline
     if (block_queries(job, block.first) == 0) return 0;
     const int least = least_steps(job, block);
-    if (is_outer(block.pass)) return short_product(key_tiles(job), least) + kLaneCount;
+    if (is_outer(block.pass)) return short_product(key_tiles(job), least) + kRowDrained;
     int steps = least;
     for (int group = 0; group < kGroups; ++group) {
 #pragma HLS unroll
@@ -250,7 +258,7 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
 inline void multiply(const AttentionJob& job, const Block& block, const LaneWeights& weights, const LaneTokens& tokens,
                      const LaneMarks& marks, const ComingWords& coming0, const ComingWords& coming1,
                      OwnRows& own, KeptRows& kept,
-                     gathered_t (&gradient)[2 * kKeyRows][kMaxHeadDim], ClassQuery& class_query, Products& products,
+                     KeySums& gradient, ClassQuery& class_query, Products& products,
                      token_t (&token_of)[kBlockSteps][kLaneCount], Sums& sums) {
 #pragma HLS inline off
 #pragma HLS expression_balance off  // sums of three stay what they are
@@ -275,9 +283,9 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
 #pragma HLS unroll
         keys[group] = group_steps(job, block.first, group);
     }
-    // Rows leave while nothing drains, which a row over queries does in a step.
+    // Rows leave while nothing drains.
     const int steps = all_steps(job, block);
-    const int free_steps = narrow<11>(steps - sweeps * kLaneCount);
+    const int free_steps = narrow<11>(steps - sweeps * (outer ? int(kRowDrained) : int(kLaneCount)));
     const int late = clamp_to(kSumParts * leaving - free_steps, kSumParts * kQueryBlock);
     const int arriving = arriving_steps(block);
     const int length = narrow<11>(larger(steps + late, arriving));
@@ -343,29 +351,36 @@ multiply_steps:
             const int key = drains ? keys_of + drain_row : keys_before + leave_row;
             const int row = narrow<6>(drains ? drain_row : turn / kSumParts);
             const bool adds = leaves || (outer && block.first != 0);
-            gathered_t sum[kMaxHeadDim];
+            gathered_t sum[kRowLanes];
 #pragma HLS array_partition variable = sum type = complete
-            for (int d = 0; d < kMaxHeadDim; ++d) {
+            const int kept_row = kRowParts == 1 ? key : kRowParts * key + part;
+            for (int d = 0; d < kRowLanes; ++d) {
 #pragma HLS unroll
-                const gathered_t before = adds ? gradient[key][d] : gathered_t(0);
-                sum[d] = before + done[lane][d];
+                const bool has_later = kRowParts > 1 && kRowLanes + d < kMaxHeadDim;
+                const int later = has_later ? kRowLanes + d : d;
+                const bool is_later = kRowParts > 1 && part == 1;
+                const gathered_t before = adds ? gradient[kept_row][d] : gathered_t(0);
+                sum[d] = before + (is_later ? done[lane][later] : done[lane][d]);
                 if (drains && outer) {
-                    gradient[key][d] = sum[d];
-                    done[lane][d] = 0;
+                    gradient[kept_row][d] = sum[d];
+                    if (is_later)
+                        done[lane][later] = 0;
+                    else
+                        done[lane][d] = 0;
                 }
             }
             if (leaves || !outer) {
                 for (int i = 0; i < kSumLanes; ++i) {
 #pragma HLS unroll
-                    const gathered_t later = kSumLanes + i < kMaxHeadDim ? sum[kSumLanes + i] : gathered_t(0);
-                    sums.part[kSumParts * row + part][i] = part == 0 ? sum[i] : later;
+                    const gathered_t later = kSumLanes + i < kRowLanes ? sum[kSumLanes + i] : gathered_t(0);
+                    sums.part[kSumParts * row + part][i] = kRowParts > 1 || part == 0 ? sum[i] : later;
                 }
             }
             if (leaves)
                 sums.class_weight[row] =
                     class_query.weight[tiles_before + leave_row / kLaneCount][leave_row % kLaneCount];
             if (drains)
-                drained = turn + (outer ? int(kSumParts) : 1);
+                drained = turn + (outer ? kSumParts / kRowParts : 1);
             else
                 left = turn + 1;
         }

@@ -36,7 +36,7 @@ struct AttentionStatistics {
 
 inline void attention_blocks(word_t* mem3, word_t* mem4, const AttentionJob& job, int blocks,
                              AttentionPlace& place, KeyLists& lists0, KeyLists& lists1, OwnRows& own,
-                             KeptRows& kept, gathered_t (&gradient)[2 * kKeyRows][kMaxHeadDim],
+                             KeptRows& kept, KeySums& gradient,
                              ClassQuery& class_query, AttentionMap& map,
                              Statistics (&score)[2], RowStatistics& row_statistics) {
 #pragma HLS inline off
@@ -62,8 +62,10 @@ attention_blocks:
         HalfSums rounded0, rounded1;
 #pragma HLS stream variable = coming0 type = fifo depth = 256
 #pragma HLS array_reshape variable = loaded0.list type = complete dim = 2
+#pragma HLS bind_storage variable = loaded0.matrix type = ram_s2p impl = lutram
 #pragma HLS stream variable = coming1 type = fifo depth = 256
 #pragma HLS array_reshape variable = loaded1.list type = complete dim = 2
+#pragma HLS bind_storage variable = loaded1.matrix type = ram_s2p impl = lutram
 #pragma HLS array_partition variable = weights type = complete dim = 1
 #pragma HLS array_reshape variable = tokens type = complete dim = 2
 #pragma HLS array_partition variable = marks type = complete dim = 1
@@ -79,10 +81,10 @@ attention_blocks:
 #pragma HLS array_partition variable = sum type = complete dim = 0
 #pragma HLS array_partition variable = ratio type = complete dim = 0
 #pragma HLS array_reshape variable = for_map type = complete dim = 2
-#pragma HLS bind_storage variable = rows0 type = ram_s2p impl = bram
+#pragma HLS bind_storage variable = rows0 type = ram_s2p impl = lutram
 #pragma HLS array_reshape variable = map_rows0 type = complete dim = 2
 #pragma HLS stream variable = rounded0 type = fifo depth = 512
-#pragma HLS bind_storage variable = rows1 type = ram_s2p impl = bram
+#pragma HLS bind_storage variable = rows1 type = ram_s2p impl = lutram
 #pragma HLS array_reshape variable = map_rows1 type = complete dim = 2
 #pragma HLS stream variable = rounded1 type = fifo depth = 512
 // A channel that skips processes holds a block for each of them, so that all of them overlap.
@@ -117,11 +119,13 @@ inline void attend(word_t* mem3, word_t* mem4, const AttentionJob& job, Attentio
     KeyLists lists0, lists1;
     OwnRows own;
     KeptRows kept;
-    gathered_t gradient[2 * kKeyRows][kMaxHeadDim];
+    KeySums gradient;
     ClassQuery class_query;
     AttentionMap map;
 #pragma HLS array_reshape variable = lists0 type = complete dim = 2
+#pragma HLS bind_storage variable = lists0 type = ram_s2p impl = bram
 #pragma HLS array_reshape variable = lists1 type = complete dim = 2
+#pragma HLS bind_storage variable = lists1 type = ram_s2p impl = bram
 #pragma HLS array_partition variable = own type = complete dim = 2
 #pragma HLS array_partition variable = kept type = complete dim = 2
 #pragma HLS bind_storage variable = kept type = ram_1wnr impl = bram
@@ -130,6 +134,7 @@ inline void attend(word_t* mem3, word_t* mem4, const AttentionJob& job, Attentio
 #pragma HLS array_reshape variable = class_query.weight type = complete dim = 2
 #pragma HLS array_partition variable = class_query.row type = complete dim = 0
 #pragma HLS array_partition variable = map type = complete dim = 2
+#pragma HLS bind_storage variable = map type = ram_s2p impl = bram
     for (int kind = 0; kind < 2; ++kind) {
 #pragma HLS unroll
         statistics.score[kind] = no_statistics();

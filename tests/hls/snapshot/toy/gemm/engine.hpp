@@ -37,6 +37,7 @@ gemm_steps:
         RowBuffer rows;
 #pragma HLS array_partition variable=rows type=complete dim=1
 #pragma HLS array_partition variable=rows type=complete dim=2
+#pragma HLS bind_storage variable=rows type=ram_s2p impl=bram
 #pragma HLS stream variable=rows type=pipo depth=3
         ColumnBuffer columns;
 #pragma HLS array_partition variable=columns type=complete dim=2
@@ -109,7 +110,9 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& made, 
     WaitingSums waiting0;
     WaitingSums waiting1;
 #pragma HLS array_reshape variable=waiting0 type=complete dim=2
+#pragma HLS bind_storage variable=waiting0 type=ram_s2p impl=bram
 #pragma HLS array_reshape variable=waiting1 type=complete dim=2
+#pragma HLS bind_storage variable=waiting1 type=ram_s2p impl=bram
     PartialRowSums row_partial;
     TotalRowSums row_total;
     BiasWord open_bias;

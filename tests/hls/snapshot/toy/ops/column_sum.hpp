@@ -153,7 +153,8 @@ inline void column_sum(word_t* mem0, word_t* mem1, word_t* mem2, const Instructi
     const Widening widening = widening_of(dw, rows, n, period, joined.fraction, f_dw, has_accumulate);
     const int group = widening.is_all ? period : rows_at_once(dy, period, words);
     ColumnSums sums;
-#pragma HLS array_partition variable=sums type=complete dim=2
+#pragma HLS array_reshape variable=sums type=complete dim=2
+#pragma HLS bind_storage variable=sums type=ram_s2p impl=bram
     Statistics statistics = no_statistics();
     int width = 0;  // output rows
 output_rows:

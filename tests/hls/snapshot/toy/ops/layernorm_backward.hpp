@@ -357,8 +357,10 @@ row_kinds:
     load_two_rows(mem0, gamma.address, mem1, gamma.address, blocks.words, gammas, gammas_again);
     ColumnSums gamma_sums;
     ColumnSums beta_sums;
-#pragma HLS array_partition variable=gamma_sums type=complete dim=2
-#pragma HLS array_partition variable=beta_sums type=complete dim=2
+#pragma HLS array_reshape variable=gamma_sums type=complete dim=2
+#pragma HLS bind_storage variable=gamma_sums type=ram_s2p impl=bram
+#pragma HLS array_reshape variable=beta_sums type=complete dim=2
+#pragma HLS bind_storage variable=beta_sums type=ram_s2p impl=bram
     layernorm_backward_blocks(mem0, mem1, mem2, streamed, blocks, split, gammas, gammas_again, f, panel, gamma_sums,
                               beta_sums, observed);
     held.rows = held_matrix(streamed.keeps, dx, rows, n);
