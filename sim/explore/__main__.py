@@ -92,7 +92,7 @@ def _explore(base: HardwareConfig, form: ClosedForm, options: argparse.Namespace
     total = estimated(base).total
     points = search(base, device, form.through(base, total), model, programs)
     shipped = timed(Point(base, total, (), 0, True), model, programs)
-    found = Found(shipped, device, programs, points, recommended(points, device), wrong)
+    found = Found(shipped, device, programs, points, recommended(points, device, shipped), wrong)
     print(_table(found, options.rows))
     return found
 

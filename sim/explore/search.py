@@ -147,9 +147,16 @@ def confirmed(point: Point) -> Point:
     return replace(point, resources=total, is_estimated=True)
 
 
-def recommended(points: Sequence[Point], device: Device) -> Point | None:
-    """The fastest of the points that fits by `hls.area`; tried are `TRIES` from the fastest on, each 1 % slower than
-    the one before or smaller."""
+def recommended(points: Sequence[Point], device: Device, start: Point) -> Point | None:
+    """The fastest of the points that fits by `hls.area`, the one that the search started from included; tried are
+    `TRIES` from the fastest on, each 1 % slower than the one before or smaller."""
+    found = _confirmed_fastest(points, device)
+    if start.excess(device) <= 1 and (found is None or start.score <= found.score):
+        return start
+    return found
+
+
+def _confirmed_fastest(points: Sequence[Point], device: Device) -> Point | None:
     tried: list[Point] = []
     for point in sorted(points, key=lambda p: (p.score, p.excess(device))):
         if tried and point.score < tried[-1].score * 1.01 and not _is_smaller(point, tried[-1]):

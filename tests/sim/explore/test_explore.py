@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -205,11 +207,15 @@ def test_the_fastest_point_that_is_confirmed_is_recommended(monkeypatch: pytest.
     monkeypatch.setattr("sim.explore.search.estimated", estimated)
     points = [sized(8, 1.2, 2400), sized(14, 1.0, 2500), sized(12, 1.005, 2500), sized(10, 1.1, 2450)]
     points.append(sized(16, 1.006, 2300))
-    found = recommended(points, DEVICES["xczu9eg"])
+    start = Point(TOY, Resources(dsp=3000), (0.9,), 0.9, True)  # does not fit
+    found = recommended(points, DEVICES["xczu9eg"], start)
     assert read == [14, 16, 10, 8]
     assert found is not None
     assert (found.config.row_tile, found.resources.dsp, found.is_estimated) == (8, 2000, True)
-    assert recommended(points[1:], DEVICES["xczu9eg"]) is None
+    assert recommended(points[1:], DEVICES["xczu9eg"], start) is None
+    for score, is_better in ((1.25, False), (1.2, True), (1.0, True)):
+        fitting = replace(start, resources=Resources(dsp=1), score=score)
+        assert (recommended(points, DEVICES["xczu9eg"], fitting) is fitting) == is_better
 
 
 def test_the_closed_form_goes_through_a_board() -> None:
