@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -66,7 +67,9 @@ def estimate(config: HardwareConfig) -> Estimate:
     if kept.is_file() and (found := json.loads(kept.read_text()))["key"] == key:
         return _from_dict(found["estimate"])
     result = of_kernel(folder / "peelvit.cpp", TOP, config)
-    kept.write_text(json.dumps({"key": key, "estimate": result.as_dict()}, indent=1) + "\n")
+    scratch = kept.with_suffix(f".{os.getpid()}")  # another process may read the same estimate
+    scratch.write_text(json.dumps({"key": key, "estimate": result.as_dict()}, indent=1) + "\n")
+    os.replace(scratch, kept)
     return result
 
 

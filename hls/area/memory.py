@@ -123,7 +123,7 @@ class Array:
         """Of all its banks, buffers and replicas."""
         number = self.banks * self.copies * self.replicas
         if self.kind is Kind.FIFO:
-            return fifo(self.fifo_depth, self.width) * self.banks
+            return fifo(self.fifo_depth, self.width, self.implementation) * self.banks
         if self.kind is Kind.REGISTERS:
             return Resources(ff=0 if self.in_accumulators else self.bits * number)
         if self.kind is Kind.DISTRIBUTED:
@@ -170,10 +170,11 @@ def _columns(depth: int, width: int, shape: tuple[int, int]) -> float:
     return rows * (whole + (0.5 if bits > 1 and rest <= bits // 2 else 1))
 
 
-def fifo(depth: int, width: int) -> Resources:
-    """A FIFO: shift registers where it is short, else a block RAM; with its counters."""
+def fifo(depth: int, width: int, implementation: str = "") -> Resources:
+    """A FIFO: shift registers where it is short, unless it is bound, else a block RAM; with its counters."""
     control = 3 * math.ceil(math.log2(depth + 1))
-    if depth <= A["lutram_depth"] or depth * width <= A["lutram_bits"]:
+    is_short = depth <= A["lutram_depth"] or depth * width <= A["lutram_bits"]
+    if implementation == "srl" or (is_short and implementation != "bram"):
         return Resources(lut=width * math.ceil(depth / 32) + control, ff=width + control)
     return Resources(bram36=bram36(depth, width), lut=control, ff=width + control)
 

@@ -68,6 +68,8 @@ class HardwareConfig:
     max_head_dim: int
     lanes: int
     """Queries (or keys) that attention works on at once, with `lanes * max_head_dim` multipliers of its own."""
+    update_lanes: int
+    """Weights that the GEMM engine's update makes in a cycle: 4 or 8. The memory moves at most as many as five."""
     max_slots: int
     read_latency: int
     """Cycles from a read request to its first word."""
@@ -119,9 +121,9 @@ class HardwareConfig:
         return "uram" if device is not None and device.has.uram else "bram"
 
     @property
-    def sum_parts(self) -> int:
-        """Parts of a row of sums over queries, where attention keeps them: URAM is rather deep than wide."""
-        return 2 if self.deep_memory == "uram" else 1
+    def word_fifos(self) -> str:
+        """What holds the GEMM engine's short FIFOs of words: LUTs, unless the device has rather block RAM to spare."""
+        return "bram" if self.deep_memory == "bram" else "srl"
 
     @property
     def tile_words(self) -> int:
@@ -141,8 +143,10 @@ class HardwareConfig:
 
     @property
     def update_tiles(self) -> int:
-        """Most row tiles of a pass whose epilogue updates weights: a block RAM holds the master weights of two."""
-        fit = LINE_WORDS // (4 * self.row_tile * (self.column_tile // LANES // self.ports))
+        """Most row tiles of a pass whose epilogue updates weights: a block RAM holds the master weights of two passes,
+        or a part of each eight that an update takes at once."""
+        parts = LANES // self.update_lanes
+        fit = LINE_WORDS // (2 * parts * self.row_tile * (self.column_tile // LANES // self.ports))
         return max(1, min(self.panel_rows // self.row_tile // 2, self.step_tiles, fit))
 
     @property
@@ -231,6 +235,7 @@ def check(config: HardwareConfig) -> None:
     need(config.panel_rows % config.row_tile == 0, "panel_rows must be a multiple of row_tile")
     need(config.sum_rows >= config.panel_rows, "sum_rows must be at least panel_rows")
     need(config.lanes in (4, 8, 12, 16), "lanes must be 4, 8, 12 or 16: halves of them fill and empty memory words")
+    need(config.update_lanes in (4, 8), "update_lanes must be 4 or 8: half of a word of weights or a whole one")
     need(config.max_head_dim >= 3 * LANES, f"max_head_dim must be at least {3 * LANES}: a word for each port")
     need(config.max_split <= config.chunk, "max_split must not exceed chunk: class-token rows are summed in one pass")
     need(

@@ -125,6 +125,8 @@ def _inner(name: str, slot: Slot) -> Operand:
 
 _G = Slot.GRADIENT
 _GEMM_LIMITS = {"rows": (1, "max_rows"), "split": (0, "max_split"), "n": (1, "max_rows"), "k": (1, "max_contraction")}
+_NEXT_LIMITS = {"next_n": (0, "max_rows"), "next_k": (0, "max_contraction")}
+_NEXT_RULE = "NEXT_W == (next_n > 0) && NEXT_W == (next_k > 0)"
 _VECTOR_LIMITS = {"rows": (1, "max_rows"), "split": (0, "max_rows"), "n": (1, "max_columns")}
 _SKIPPED_WORDS = "skipped % 16 == 0"
 _PARTS = (
@@ -179,9 +181,7 @@ OPS: tuple[Op, ...] = (
             _write("pre", "rows", "skipped + n", flag="GELU"),
             _read("next_w", "next_n", "next_k", Slot.NONE, flag="NEXT_W"),
         ),
-        _GEMM_LIMITS
-        | {"period": (1, "max_rows"), "part": (1, "max_rows"), "skipped": (0, "max_rows")}
-        | {"next_n": (0, "max_rows"), "next_k": (0, "max_contraction")},
+        _GEMM_LIMITS | {"period": (1, "max_rows"), "part": (1, "max_rows"), "skipped": (0, "max_rows")} | _NEXT_LIMITS,
         "acc[i][j] = sum_k x[i][k] * w[j][k] + bias[j] + residual[i % period][j]; y = round(acc), or with GELU "
         "pre = round(acc), y = GELU(pre). A linear layer forward; with a residual of `period` rows patch embedding. "
         "The n columns are one part or three of `part` columns, between which `skipped` columns belong to others. "
@@ -190,28 +190,36 @@ OPS: tuple[Op, ...] = (
         "chip while the last sums are finished. LOADED_W: the instruction of this unit before has brought w, and "
         "nothing has written it since; of several parts, the first one's rows count.",
         flags=("BIAS", "RESIDUAL", "GELU", "SAME_X", "NEXT_W", "LOADED_W"),
-        rules=("split <= rows", "period <= rows", *_PARTS, "NEXT_W == (next_n > 0)", "NEXT_W == (next_k > 0)"),
+        rules=("split <= rows", "period <= rows", *_PARTS, _NEXT_RULE),
         macs="rows * n * k",
     ),
     Op(
         "gemm_nn",
         2,
         "gemm",
-        ("rows", "split", "n", "k", "segments"),
+        ("rows", "split", "n", "k", "segments", "next_n", "next_k"),
         (
             _read("dy", "rows", "k", Slot.THREE_GRADIENTS),
             _read("w", "k", "n"),
             _read("residual", "rows", "n", _G, flag="RESIDUAL"),
             _read("pre", "rows", "n", flag="GELU_BACKWARD"),
             _write("dx", "rows", "n", _G),
+            _read("next_w", "next_k", "next_n", Slot.NONE, flag="NEXT_W"),
         ),
-        _GEMM_LIMITS | {"segments": (1, "max_segments")},
+        _GEMM_LIMITS | {"segments": (1, "max_segments")} | _NEXT_LIMITS,
         "acc[i][j] = sum_k dy[i][k] * w[k][j], each of the `segments` equal parts of k with its own fraction; with "
         "GELU_BACKWARD times GELU'(pre[i][j]); + residual[i][j]; dx = round(acc). A linear layer's input gradient. "
-        "SAME_DY: dy is what the instruction before, a layernorm_backward, wrote as dx.",
-        flags=("RESIDUAL", "GELU_BACKWARD", "SAME_DY"),
+        "SAME_DY: dy is what the instruction before, a layernorm_backward, wrote as dx. NEXT_W and LOADED_W as in "
+        "gemm_nt, for a gemm_nn behind: next_w are the rows of its first segment.",
+        flags=("RESIDUAL", "GELU_BACKWARD", "SAME_DY", "NEXT_W", "LOADED_W"),
         # A raised sum of several segments has more bits than a slope multiplies; no layer has both.
-        rules=("split <= rows", "segments == 1 || k % 24 == 0", "segments != 2", "GELU_BACKWARD == 0 || segments == 1"),
+        rules=(
+            "split <= rows",
+            "segments == 1 || k % 24 == 0",
+            "segments != 2",
+            "GELU_BACKWARD == 0 || segments == 1",
+            _NEXT_RULE,
+        ),
         macs="rows * n * k",
     ),
     Op(

@@ -10,8 +10,12 @@ from hls.spec.instruction import Instruction, make
 Named = tuple[Instruction, str]
 
 
+_KIND = {"gemm_nt": "gemm_nt", "load_weights": "gemm_nt", "gemm_nn": "gemm_nn"}
+"""Of what brings weights, the layers that they are for."""
+
+
 def load_ahead(program: list[Named]) -> list[Named]:
-    """The same instructions, where each `gemm_nt` behind another one finds its first weights on chip.
+    """The same instructions, where each `gemm_nt` or `gemm_nn` behind one of its kind finds its first weights on chip.
 
     Only an instruction with an operand `weight` writes weights, so none of these may lie between the two.
     """
@@ -42,13 +46,13 @@ def _from_linears(program: list[Named]) -> list[Named]:
     """With weights that the `gemm_nt` before brings, where nothing else does."""
     made, before = list(program), None
     for place, (instruction, name) in enumerate(program):
-        if before is not None and instruction.op.name == "gemm_nt":
+        if before is not None and instruction.op.name == _KIND.get(made[before][0].op.name):
             earlier, its_name = made[before]
-            if earlier.op.name == "gemm_nt":
+            if earlier.op.name == instruction.op.name:
                 made[before] = _bringing(earlier, instruction), its_name
             made[place] = replace(instruction, flags=instruction.flags | {"LOADED_W"}), name
         if _ends_chain(instruction):
-            before = place if instruction.op.name in ("gemm_nt", "load_weights") else None
+            before = place if instruction.op.name in _KIND else None
     return made
 
 
@@ -58,17 +62,24 @@ def _ends_chain(instruction: Instruction) -> bool:
 
 
 def _load(behind: Instruction) -> Instruction:
-    """`load_weights` of what a linear layer begins with: rows of its first part."""
-    size = {"n": behind.dimensions["part"], "k": behind.dimensions["k"]}
-    return make("load_weights", dimensions=size, w=replace(behind.operand("w"), slot=0))
+    """`load_weights` of what a linear layer begins with."""
+    columns, length = _first_columns(behind)
+    return make("load_weights", dimensions={"n": columns, "k": length}, w=replace(behind.operand("w"), slot=0))
 
 
 def _bringing(linear: Instruction, behind: Instruction) -> Instruction:
     """A linear layer that brings what the one behind it begins with."""
-    size = {"next_n": behind.dimensions["part"], "next_k": behind.dimensions["k"]}
+    columns, length = _first_columns(behind)
+    size = {"next_n": columns, "next_k": length}
     return replace(
         linear,
         operands=linear.operands | {"next_w": replace(behind.operand("w"), slot=0)},
         dimensions=linear.dimensions | size,
         flags=linear.flags | {"NEXT_W"},
     )
+
+
+def _first_columns(linear: Instruction) -> tuple[int, int]:
+    """Output columns of its first part, and the length of the first segment of their contraction."""
+    d = linear.dimensions
+    return d.get("part", d["n"]), d["k"] // d.get("segments", 1)

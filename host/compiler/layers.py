@@ -79,7 +79,7 @@ def linear_input_gradient(
         flags += ("SAME_DY",)
     e.emit(
         f"{name} dX", "gemm_nn", operands, flags=flags,
-        rows=rows.count, split=rows.classes, n=weight.columns, k=weight.rows, segments=segments,
+        rows=rows.count, split=rows.classes, n=weight.columns, k=weight.rows, segments=segments, next_n=0, next_k=0,
     )  # fmt: skip
 
 

@@ -19,8 +19,8 @@ from sim.explore.walk import BURST, Block, Shape, Sizes, blocks, new_words, pair
 MULTIPLY_DEPTH = 12
 FINISH_DEPTH = 28
 """Cycles from a sum to its word."""
-PASS_DEPTH = 2
-UPDATE_DEPTH = 40
+PASS_DEPTH = 3
+UPDATE_DEPTH = 41
 """Cycles from a word to where it is written, as it is or with the weight that it updates."""
 STORE_DEPTH = 4
 HANDSHAKE = 2
@@ -174,7 +174,8 @@ def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
     finish = block.column_tiles * lines * beats + FINISH_DEPTH + HANDSHAKE
     updates = block.closes and "UPDATE" in shape.flags
     passing = UPDATE_DEPTH if updates else PASS_DEPTH
-    update = block.column_tiles * block.rows * beats * (1 + updates) + passing + HANDSHAKE if block.closes else 0
+    parts = LANES // sizes.update_lanes if updates else 1
+    update = block.column_tiles * block.rows * beats * parts + passing + HANDSHAKE if block.closes else 0
     last = last_rows * (sizes.column_tile // LANES) + FINISH_DEPTH
     load, store = _total(_load(shape, sizes, block)), _total(_store(shape, sizes, block))
     apart = block.tiles * turn

@@ -54,6 +54,7 @@ class Sizes(NamedTuple):
     kept_pairs: int
     column_pairs: int
     sum_rows: int
+    update_lanes: int
     ports: int
     read_latency: int
     write_latency: int
@@ -179,7 +180,8 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
                 for tile, together in _column_steps(shape, sizes, plan, group, closes):
                     brings_rows = tile == group.start and not plan.has_rows
                     most = _most_tiles(shape, sizes, closes, brings_rows, of_panel)
-                    for first, end in _row_steps(of_panel, most, is_first):
+                    is_even = closes and "UPDATE" in shape.flags
+                    for first, end in _row_steps(of_panel, most, is_first, is_even):
                         row, reached = first * sizes.row_tile, min(end * sizes.row_tile, rows)
                         new = 0 if first else _new_tiles(plan, tile, together, panel == 0, place == 0)
                         block = Block(
@@ -201,11 +203,13 @@ def _column_steps(shape: Shape, sizes: Sizes, plan: Plan, group: range, closes: 
         tile += together
 
 
-def _row_steps(of_panel: int, most: int, is_first: bool) -> Iterator[tuple[int, int]]:
-    """Ranges of the panel's row tiles that a pass takes; the first pass of all takes one."""
+def _row_steps(of_panel: int, most: int, is_first: bool, is_even: bool) -> Iterator[tuple[int, int]]:
+    """Ranges of the panel's row tiles that a pass takes: as many as it can, or as all others; the first of all one."""
     first = 0
     while first < of_panel:
-        end = min(of_panel, first + (1 if is_first and first == 0 else most))
+        rest = of_panel - first
+        share = math.ceil(rest / math.ceil(rest / most)) if is_even else min(most, rest)
+        end = first + (1 if is_first and first == 0 else share)
         yield first, end
         first = end
 
@@ -245,9 +249,11 @@ def _most_tiles(shape: Shape, sizes: Sizes, closes: bool, brings_rows: bool, of_
         return sizes.update_tiles
     if brings_rows:
         return sizes.step_tiles
-    if closes and shape.flags & {"GELU_BACKWARD", "ACCUMULATE"}:
-        return sizes.line_tiles
-    return min(of_panel, 2 * sizes.line_tiles) if closes and "RESIDUAL" in shape.flags else of_panel
+    lines = shape.flags & {"RESIDUAL", "GELU_BACKWARD", "ACCUMULATE"}
+    if not closes or not lines:
+        return of_panel
+    has_two = "ACCUMULATE" in lines or len(lines) == 2
+    return sizes.line_tiles if has_two else min(of_panel, 2 * sizes.line_tiles)
 
 
 def _widths(shape: Shape, sizes: Sizes) -> list[int]:

@@ -7,6 +7,7 @@ rerun reads it.
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import cache
 from pathlib import Path
 
@@ -74,11 +75,13 @@ def _execute(device: CsimDevice, layout: Layout, program: Program, kept: Path) -
     counters = device.counters()
     device.close()
     kept.parent.mkdir(exist_ok=True)
+    scratch = kept.with_suffix(f".{os.getpid()}.npz")  # another process may look for the same figures
     np.savez(
-        kept,
+        scratch,
         cycles=result.cycles,
         kinds=counters.instruction_kinds,
         words=counters.instruction_words,
         hidden=counters.instruction_hidden,
         bounds=np.array(counters.instruction_bounds),
     )
+    os.replace(scratch, kept)

@@ -309,9 +309,9 @@ def words_of(instruction, operand):
 
 
 def brought_weights(instruction):
-    """Operand, rows and length of the weights that it brings for a later one; None if it brings none."""
+    """Operand, columns and length of the weights that it brings for a later one; None if it brings none."""
     name, sizes = ("w", ("n", "k")) if instruction.op.name == "load_weights" else ("next_w", ("next_n", "next_k"))
-    if name not in instruction.operands or instruction.op.name not in ("load_weights", "gemm_nt"):
+    if name not in instruction.operands or instruction.op.name not in ("load_weights", "gemm_nt", "gemm_nn"):
         return None
     operand = next(o for o in instruction.op.operands if o.name == name)
     return operand, [instruction.dimensions[size] for size in sizes]
@@ -382,15 +382,16 @@ def test_parts_of_a_weight_gradient_find_their_columns_on_chip():
 def test_weights_said_to_be_on_chip_were_loaded_last(mode, batch):
     """By the last instruction that uses the array, and nothing writes them in between."""
     _, program = compiled(TINY, batch=batch, mode=mode, update_images=batch if mode == "train" else None)
-    last, claims, linears = None, 0, 0
+    last, claims, linears = None, Counter(), 0
     for instruction in program.instructions:
         brought = brought_weights(last) if last is not None else None
         if "LOADED_W" in instruction.flags:
             operand, size = brought
-            there, wanted = last.operand(operand.name), instruction.operand("w")
+            there, wanted, d = last.operand(operand.name), instruction.operand("w"), instruction.dimensions
             assert (there.address, there.pitch) == (wanted.address, wanted.pitch)
-            assert size == [instruction.dimensions[name] for name in ("part", "k")]
-            claims += 1
+            assert size == [d.get("part", d["n"]), d["k"] // d.get("segments", 1)]
+            assert instruction.op.name == ("gemm_nn" if last.op.name == "gemm_nn" else "gemm_nt")
+            claims[instruction.op.name] += 1
         else:
             assert brought is None or instruction.op.unit != "gemm"
         if instruction.op.unit == "gemm":
@@ -398,7 +399,9 @@ def test_weights_said_to_be_on_chip_were_loaded_last(mode, batch):
             linears += instruction.op.name == "gemm_nt"
         elif brought is not None:
             assert set(words_of(last, brought[0])).isdisjoint(places(instruction, written=True))
-    assert claims == linears - 1
+    assert claims["gemm_nt"] == linears - 1
+    # Of the MLP and the attention's output projection, behind the projections of the block above.
+    assert claims["gemm_nn"] == (3 * TINY.depth - 1 if mode == "train" else 0)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 16])

@@ -132,7 +132,7 @@ class _Draw:
             d["period"] = min(d["rows"], d["period"])
             if self.op.name == "column_sum":
                 d["period"], d["split"] = (1, d["split"]) if self.chance(0.5) else (d["period"], 0)
-        if "part" in d:
+        if "next_n" in d:
             self.draw_linear()
         if "segments" in d:
             self.draw_segments()
@@ -154,10 +154,12 @@ class _Draw:
             self.flags.discard("GELU_BACKWARD")
 
     def draw_linear(self) -> None:
-        """Columns in three parts now and then, with or without others between them; next weights with their flag."""
+        """Next weights with their flag; columns in three parts now and then, with or without others between them."""
         d = self.dimensions
         if "NEXT_W" not in self.flags:
             d["next_n"], d["next_k"] = 0, 0
+        if "part" not in d:
+            return
         d["part"], d["skipped"] = d["n"], 0
         if self.chance(0.4):
             d["part"] = 8 * self.integer(1, max(1, d["n"] // 8))

@@ -80,7 +80,7 @@ def norm_then_linear(p: Program, rows: int, n: int, k: int) -> None:
 def norm_backward_then_input_gradient(p: Program, rows: int, n: int, k: int) -> None:
     split = int(p.rng.integers(0, rows + 1)) if rows <= 8 else 1
     p.add("layernorm_backward", names={"dx": "dy"}, rows=rows, split=split, n=k)
-    p.add("gemm_nn", "SAME_DY", names={"dy": "dy"}, rows=rows, split=split, n=n, k=k, segments=1)
+    input_gradient(p, rows, n, k, "SAME_DY", dy="dy", split=split)
 
 
 def linears_of_one_input(p: Program, rows: int, n: int, k: int) -> None:
@@ -144,6 +144,19 @@ def weights_that_were_overwritten_on_chip(p: Program, rows: int, n: int, k: int)
     linear(p, rows, n, k, "LOADED_W", w="w")
 
 
+def input_gradients_with_weights_that_came_ahead(p: Program, rows: int, n: int, k: int) -> None:
+    """Of other shapes each time: of several column tiles and chunks, of three segments, behind rows that stay."""
+    wide, third = n + p.config.column_tile, 24 * ((k + 23) // 24)
+    input_gradient(p, 1, n, 3 * third, w="third", segments=3)
+    input_gradient(p, rows, n, k, before=("first", wide, 2 * p.config.chunk + 8))
+    input_gradient(p, rows, wide, 2 * p.config.chunk + 8, "LOADED_W", w="first", before=("second", n, k))
+    p.add("layernorm_backward", names={"dx": "dy"}, rows=rows, split=0, n=k)
+    input_gradient(
+        p, rows, n, k, "LOADED_W", "SAME_DY", "GELU_BACKWARD", dy="dy", w="second", before=("third", n, third)
+    )
+    input_gradient(p, rows, n, 3 * third, "LOADED_W", "RESIDUAL", w="third", segments=3)
+
+
 def weight_gradients_of_one_input(p: Program, rows: int, n: int, k: int) -> None:
     split = 1 if rows > 1 else 0
     p.add("gemm_tn", "BIAS", names={"x": "x"}, rows=rows, split=split, n=n, k=k)
@@ -157,7 +170,7 @@ def claims_that_do_not_hold(p: Program, rows: int, n: int, k: int) -> None:
     linear(p, max(1, rows - 1), n, k, "SAME_X", x="other")
     linear(p, max(1, rows - 1), n, max(1, k - 8), "SAME_X", x="other")
     p.add("gemm_tn", "SAME_X", names={"x": "other"}, rows=rows, split=0, n=n, k=k)
-    p.add("gemm_nn", "SAME_DY", names={"dy": "other"}, rows=rows, split=0, n=n, k=k, segments=1)
+    input_gradient(p, rows, n, k, "SAME_DY", "LOADED_W", dy="other")
     linear(p, rows, n, k, "SAME_X", "LOADED_W", x="other", w="2.w")
 
 
@@ -181,12 +194,35 @@ def linear(
     )  # fmt: skip
 
 
+def input_gradient(
+    p: Program,
+    rows: int,
+    n: int,
+    k: int,
+    *flags: str,
+    dy: str | None = None,
+    w: str | None = None,
+    split: int = 0,
+    segments: int = 1,
+    before: tuple[str, int, int] = ("", 0, 0),
+) -> None:
+    """dx = dy w, with a weight of [k, n]; like `linear`."""
+    next_w, next_n, next_k = before
+    names = {name: tensor for name, tensor in (("dy", dy), ("w", w), ("next_w", next_w)) if tensor}
+    flags += ("NEXT_W",) if next_w else ()
+    p.add(
+        "gemm_nn", *flags, names=names,
+        rows=rows, split=split, n=n, k=k, segments=segments, next_n=next_n, next_k=next_k,
+    )  # fmt: skip
+
+
 PROGRAMS = [
     norm_then_linear,
     norm_backward_then_input_gradient,
     linears_of_one_input,
     weights_that_came_ahead,
     loaded_weights,
+    input_gradients_with_weights_that_came_ahead,
     pairs_of_column_tiles,
     contraction_of_several_chunks,
     weights_that_were_overwritten_on_chip,

@@ -93,7 +93,7 @@ def _backward(layer: Layer, recompute: bool) -> Iterator[Row]:
         return
     shape = {"rows": d["rows"], "split": 0}
     if layer.input_gradient:
-        input_gradient = shape | {"n": d["k"], "k": d["n"], "segments": 1}
+        input_gradient = shape | {"n": d["k"], "k": d["n"], "segments": 1, "next_n": 0, "next_k": 0}
         yield Row(layer.name, "dX", "gemm_nn", macs(_instruction("gemm_nn", input_gradient)))
     yield Row(layer.name, "dW", "gemm_tn", macs(_instruction("gemm_tn", shape | {"n": d["n"], "k": d["k"]})))
 

@@ -19,6 +19,7 @@ def gemm_nn(
     w: Tensor,
     residual: Tensor | None,
     pre: Tensor | None,
+    next_w: Tensor | None,
     rows: int,
     split: int,
     n: int,
@@ -27,7 +28,10 @@ def gemm_nn(
     f: Fractions,
     **_: Any,
 ) -> Results:
-    """dx [rows, n] = (dy [rows, k] w [k, n]) * GELU'(pre [rows, n]) + residual [rows, n]."""
+    """dx [rows, n] = (dy [rows, k] w [k, n]) * GELU'(pre [rows, n]) + residual [rows, n].
+
+    `next_w` only comes on chip.
+    """
     width = k // segments
     segment_columns = [slice(s * width, (s + 1) * width) for s in range(segments)]
     weights = w.double()  # once, not for every range of rows

@@ -74,6 +74,6 @@ def test_every_size_counts_in_the_hash(tmp_path: Path) -> None:
 
 def test_deep_memories_are_ultra_ram_where_the_device_has_it() -> None:
     with_uram, without = load("zcu104"), load("zcu102")
-    assert (with_uram.deep_memory, with_uram.sum_parts) == ("uram", 2)
-    assert (without.deep_memory, without.sum_parts) == ("bram", 1)
+    assert (with_uram.deep_memory, with_uram.word_fifos) == ("uram", "srl")
+    assert (without.deep_memory, without.word_fifos) == ("bram", "bram")
     assert resized(without, {"part": "xc7z020-clg400-1"}).deep_memory == "bram"  # not in the table

@@ -3,8 +3,8 @@
 
 namespace peelvit {
 
-constexpr unsigned kHashLow = 0x5d33c32fu;
-constexpr unsigned kHashHigh = 0x957bea39u;
+constexpr unsigned kHashLow = 0x8404439du;
+constexpr unsigned kHashHigh = 0x7d29a6b1u;
 
 constexpr int kMasters = 5;
 constexpr int kPorts = 3;  // of the masters, those over which the GEMM engine cuts its matrices
@@ -18,6 +18,7 @@ constexpr int kPanelRows = 40;
 constexpr int kSumRows = 96;
 constexpr int kChunk = 24;
 constexpr int kLaneCount = 4;
+constexpr int kUpdateLanes = 8;
 constexpr int kReadLatency = 48;
 constexpr int kWriteLatency = 32;
 constexpr int kBurstWords = 16;

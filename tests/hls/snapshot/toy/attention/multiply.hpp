@@ -34,11 +34,8 @@ constexpr int kSumParts = 2;  // the second may be shorter
 constexpr int kSumWords = (kHeadWords + kSumParts - 1) / kSumParts;
 constexpr int kSumLanes = kSumWords * kLanes;
 
-// Sums over queries, by key of two heads: a row at once, or in parts, one a step, where memory is deep and narrow.
-constexpr int kRowParts = 1;
-constexpr int kRowLanes = kRowParts == 1 ? int(kMaxHeadDim) : int(kSumLanes);
-using KeySums = gathered_t[kRowParts * 2 * kKeyRows][kRowLanes];
-static_assert(kRowParts == 1 || kRowParts == kSumParts, "sums leave in the parts that they are kept in");
+// Sums over queries, by part of a row, for the keys of two heads.
+using KeySums = gathered_t[kSumParts * 2 * kKeyRows][kSumLanes];
 
 struct Sums {
     gathered_t part[kSumParts * kQueryBlock][kSumLanes];
@@ -67,16 +64,13 @@ struct Sweep {
 };
 
 constexpr int kDrained = kSumParts * kLaneCount;  // parts of the finished sums
-constexpr int kRowDrained = kRowParts * kLaneCount;  // of sums over queries
 constexpr int kRowSteps = kLaneCount + 1;  // to bring the rows of a group and take them over
-static_assert(kDrained <= kGroups * kLaneCount, "places of sums that drain are those of two groups");
+static_assert(kDrained == kGroups * kLaneCount, "outer products have a step for each query of a block");
 
 // Steps of a sweep, at least: dot products need enough of them for the rows of the next one, sums for those before to
-// drain, part by part or, over queries, row by row. All queries of a group take part in outer products, if only with
-// zeros.
-inline int least_steps(const AttentionJob& job, const Block& block) {
+// drain, part by part. So all queries of a block take part in outer products, if only with zeros.
+inline int least_steps(const Block& block) {
 #pragma HLS inline
-    if (is_outer(block.pass)) return kRowParts == 1 ? block_groups(job, block.first) * kLaneCount : int(kDrained);
     return is_dot(block.pass) ? int(kRowSteps) : int(kDrained);
 }
 
@@ -93,8 +87,8 @@ inline int key_tiles(const AttentionJob& job) {
 inline int all_steps(const AttentionJob& job, const Block& block) {
 #pragma HLS inline
     if (block_queries(job, block.first) == 0) return 0;
-    const int least = least_steps(job, block);
-    if (is_outer(block.pass)) return short_product(key_tiles(job), least) + kRowDrained;
+    const int least = least_steps(block);
+    if (is_outer(block.pass)) return key_tiles(job) * kDrained + kDrained;
     int steps = least;
     for (int group = 0; group < kGroups; ++group) {
 #pragma HLS unroll
@@ -276,7 +270,7 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     const int keys_before = block.buffer ? 0 : int(kKeyRows);
     const int tiles_of = block.buffer ? int(kKeyTiles) : 0;
     const int tiles_before = block.buffer ? 0 : int(kKeyTiles);
-    const int least = least_steps(job, block);
+    const int least = least_steps(block);
     int keys[kGroups];
 #pragma HLS array_partition variable = keys type = complete
     for (int group = 0; group < kGroups; ++group) {
@@ -285,7 +279,7 @@ inline void multiply(const AttentionJob& job, const Block& block, const LaneWeig
     }
     // Rows leave while nothing drains.
     const int steps = all_steps(job, block);
-    const int free_steps = narrow<11>(steps - sweeps * (outer ? int(kRowDrained) : int(kLaneCount)));
+    const int free_steps = narrow<11>(steps - sweeps * (outer ? int(kDrained) : int(kLaneCount)));
     const int late = clamp_to(kSumParts * leaving - free_steps, kSumParts * kQueryBlock);
     const int arriving = arriving_steps(block);
     const int length = narrow<11>(larger(steps + late, arriving));
@@ -351,19 +345,16 @@ multiply_steps:
             const int key = drains ? keys_of + drain_row : keys_before + leave_row;
             const int row = narrow<6>(drains ? drain_row : turn / kSumParts);
             const bool adds = leaves || (outer && block.first != 0);
-            gathered_t sum[kRowLanes];
+            gathered_t sum[kSumLanes];
 #pragma HLS array_partition variable = sum type = complete
-            const int kept_row = kRowParts == 1 ? key : kRowParts * key + part;
-            for (int d = 0; d < kRowLanes; ++d) {
+            for (int d = 0; d < kSumLanes; ++d) {
 #pragma HLS unroll
-                const bool has_later = kRowParts > 1 && kRowLanes + d < kMaxHeadDim;
-                const int later = has_later ? kRowLanes + d : d;
-                const bool is_later = kRowParts > 1 && part == 1;
-                const gathered_t before = adds ? gradient[kept_row][d] : gathered_t(0);
-                sum[d] = before + (is_later ? done[lane][later] : done[lane][d]);
+                const int later = kSumLanes + d < kMaxHeadDim ? kSumLanes + d : d;  // of the second part
+                const gathered_t before = adds ? gradient[kSumParts * key + part][d] : gathered_t(0);
+                sum[d] = before + (part == 0 ? done[lane][d] : done[lane][later]);
                 if (drains && outer) {
-                    gradient[kept_row][d] = sum[d];
-                    if (is_later)
+                    gradient[kSumParts * key + part][d] = sum[d];
+                    if (part == 1)
                         done[lane][later] = 0;
                     else
                         done[lane][d] = 0;
@@ -372,15 +363,14 @@ multiply_steps:
             if (leaves || !outer) {
                 for (int i = 0; i < kSumLanes; ++i) {
 #pragma HLS unroll
-                    const gathered_t later = kSumLanes + i < kRowLanes ? sum[kSumLanes + i] : gathered_t(0);
-                    sums.part[kSumParts * row + part][i] = kRowParts > 1 || part == 0 ? sum[i] : later;
+                    sums.part[kSumParts * row + part][i] = sum[i];
                 }
             }
             if (leaves)
                 sums.class_weight[row] =
                     class_query.weight[tiles_before + leave_row / kLaneCount][leave_row % kLaneCount];
             if (drains)
-                drained = turn + (outer ? kSumParts / kRowParts : 1);
+                drained = turn + 1;
             else
                 left = turn + 1;
         }

@@ -145,7 +145,8 @@ inline void attend(word_t* mem3, word_t* mem4, const AttentionJob& job, Attentio
     }
     AttentionPlace place = first_place();
     const int lead_blocks = (job.tokens + kLeadRows - 1) / kLeadRows;
-    const int blocks = lead_blocks + job.batch * job.passes * job.pass_blocks + (job.backward ? job.head_blocks : 0);
+    const int pass_blocks = short_product(job.batch, job.pass_blocks) << (natural<3>(unsigned(job.passes)) >> 1);  // 1, 2 or 4 passes
+    const int blocks = lead_blocks + pass_blocks + (job.backward ? job.head_blocks : 0);
     attention_blocks(mem3, mem4, job, job.runs ? blocks : 0, place, lists0, lists1, own, kept, gradient, class_query, map,
                      statistics.score, statistics.rows);
 }

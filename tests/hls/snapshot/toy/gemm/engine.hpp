@@ -55,10 +55,12 @@ gemm_steps:
 #pragma HLS stream variable=beside_rows type=pipo depth=4
         StateBuffer masters;
 #pragma HLS array_partition variable=masters type=complete dim=1
-#pragma HLS stream variable=masters type=fifo depth=80
+#pragma HLS array_partition variable=masters type=complete dim=2
+#pragma HLS stream variable=masters type=fifo depth=40
         StateBuffer momenta;
 #pragma HLS array_partition variable=momenta type=complete dim=1
-#pragma HLS stream variable=momenta type=fifo depth=80
+#pragma HLS array_partition variable=momenta type=complete dim=2
+#pragma HLS stream variable=momenta type=fifo depth=40
         SumBuffer sums;
 #pragma HLS array_reshape variable=sums type=complete dim=2
 #pragma HLS stream variable=sums type=fifo depth=32
@@ -67,15 +69,21 @@ gemm_steps:
         MadeBuffer made;
 #pragma HLS array_reshape variable=made type=complete dim=2
 #pragma HLS stream variable=made type=fifo depth=32
+#pragma HLS bind_storage variable=made type=fifo impl=bram
         ResultBuffer results;
 #pragma HLS array_partition variable=results type=complete dim=1
+#pragma HLS array_partition variable=results type=complete dim=2
 #pragma HLS stream variable=results type=fifo depth=32
+#pragma HLS bind_storage variable=results type=fifo impl=bram
         ResultBuffer seconds;
 #pragma HLS array_partition variable=seconds type=complete dim=1
+#pragma HLS array_partition variable=seconds type=complete dim=2
 #pragma HLS stream variable=seconds type=fifo depth=32
+#pragma HLS bind_storage variable=seconds type=fifo impl=bram
         WeightBuffer weights;
 #pragma HLS array_partition variable=weights type=complete dim=1
 #pragma HLS stream variable=weights type=fifo depth=32
+#pragma HLS bind_storage variable=weights type=fifo impl=bram
         BiasBuffer new_bias;
 #pragma HLS stream variable=new_bias type=fifo depth=7
         PROCESS(next_step(job, walk, to_load, behind, to_multiply, to_finish, to_update, to_store));
@@ -104,7 +112,7 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& made, 
         job.held_tiles = job.form == kTn ? int(job.column_tiles) : tiles_that_stay(job.columns, job.segment[0].count);
     if (job.rows > 0) held.rows = held_rows_of(job);
     if (job.next_tiles > 0)
-        held.columns = held_weights(job.next);
+        held.columns = held_weights(job);
     else
         held.columns = job.form == kTn && job.keeps_columns ? held_columns_of(job) : no_matrix();
     WaitingSums waiting0;

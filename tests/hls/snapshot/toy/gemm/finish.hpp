@@ -336,6 +336,7 @@ finish_lines:
             const bool goes_on = line_word >= kExtraWords;  // among the saved values
             const word_t second = saved[port][goes_on ? line_word - kExtraWords : int((has_lines ? i * kPortWords : 0) + w)];
             const word_t first = goes_on ? second : extra[port][goes_on ? 0 : line_word];
+            const word_t inputs = job.has_residual ? second : first;  // of GELU
             // Columns from the word's first one on: what lies behind the last is 0.
             const int lanes = natural<4>(unsigned(smaller(step.columns - kLanes * (start_of(step, port) + w), kLanes)));
             Statistics seen_plain = no_statistics();
@@ -361,7 +362,7 @@ finish_lines:
                 const wide_t addend = aligned_addend(element, wide_addend, is_wide, addend_shift);
                 if (is_bias) bias[beat][l] = i48(addend);
                 const total_t whole = is_column && job.has_products ? running.total : total_t(0);
-                const Finished made = finished_element(job, epilogue, whole + addend, sum_t(whole), i48(addend), get16(second, l),
+                const Finished made = finished_element(job, epilogue, whole + addend, sum_t(whole), i48(addend), get16(inputs, l),
                                                        seen_plain, seen_curved);
                 if (l < kWideLanes)
                     put32(wide.first, l % kWideLanes, made.plain);

@@ -17,7 +17,7 @@ constexpr int kColumnParts = 3;
 constexpr int kBurst = 8;  // words of a row read at once
 
 constexpr int kPanelTiles = kPanelRows / kRowTile;
-constexpr int kResidualTiles = 2 * kLineTiles < kPanelTiles ? 2 * kLineTiles : kPanelTiles;
+constexpr int kSingleLineTiles = 2 * kLineTiles < kPanelTiles ? 2 * kLineTiles : kPanelTiles;
 constexpr int kLineRows = kLineTiles * kRowTile;
 constexpr int kUpdateRows = kUpdateTiles * kRowTile;
 constexpr int kRowBeats = kColumnTile / kLanes;  // words of a row of a column tile
@@ -163,10 +163,9 @@ inline void add_empty_segment(GemmJob& job) {
     job.chunks = 1;
 }
 
-// Whether the epilogue reads saved values, or int32 lines; residuals alone have the room of these too.
-inline bool reads_saved(const GemmJob& job) { return job.has_gelu_backward || job.accumulates; }
-
-// Whether the epilogue reads a line beside each row of sums.
-inline bool reads_lines(const GemmJob& job) { return job.has_residual || reads_saved(job); }
+// Whether the epilogue reads a line beside each row of sums, and whether two: residuals and saved values, or int32 lines.
+// One alone has the room of both.
+inline bool reads_lines(const GemmJob& job) { return job.has_residual || job.has_gelu_backward || job.accumulates; }
+inline bool reads_two_lines(const GemmJob& job) { return (job.has_residual && job.has_gelu_backward) || job.accumulates; }
 
 }  // namespace peelvit

@@ -52,7 +52,7 @@ inline int line_words(const GemmStep& step) { return step.column_tiles == 2 ? 2 
 // How far word `w` of a line is behind the port's first one.
 inline int ahead_of(int w) { return w < kPortWords ? w : w + kRowBeats - kPortWords; }
 
-// Lines of int16 that find no room go on among the saved values, which there are none of then.
+// Lines that are alone go on where saved values would be; so do saved values that are alone.
 inline void keep_line(const Lines& lines, int place, bool is_odd, const PortWords& word, ExtraBuffer& extra, SavedBuffer& saved) {
 #pragma HLS inline
     const bool goes_on = place >= kExtraWords;
@@ -86,7 +86,7 @@ inline Lines saved_lines(const GemmJob& job, const GemmStep& step) {
     lines.period = job.rows;
     lines.has_first_line = false;
     lines.is_wide = false;
-    lines.is_saved = true;
+    lines.is_saved = job.has_residual;
     lines.count = step.rows;
     return lines;
 }
@@ -176,10 +176,17 @@ lines_beside_sums:
             for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
                 if (line == kSecondClassRow) extra[port][w] = word[port];
-                if (is_state && is_master(w)) masters[port][place + w % 2] = word[port];
-                if (is_state && !is_master(w)) momenta[port][place + w % 2] = word[port];
+                for (int lane = 0; lane < kStateLanes; ++lane) {
+#pragma HLS unroll
+                    if (!is_state || w % kStateLanes != lane) continue;
+                    const int at = place + (w % 2) / kStateLanes;
+                    if (is_master(w))
+                        masters[port][lane][at] = word[port];
+                    else
+                        momenta[port][lane][at] = word[port];
+                }
             }
-            if (is_state && !is_master(w)) place += w % 2 * 2;
+            if (is_state && w % kStateWords == kStateWords - 1) place += 2 / kStateLanes;
         }
         if (is_state) row += unsigned(job.state.pitch);
     }

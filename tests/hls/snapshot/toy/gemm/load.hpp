@@ -49,7 +49,8 @@ row_steps:
 
 inline void load_columns_direct(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
                                 ColumnBuffer& columns) {
-    unsigned row = row_address(job.second, unsigned(step.chunk.start)) + unsigned(step.column / kLanes);
+    const Matrix matrix = step.is_next ? job.next.matrix : job.second;
+    unsigned row = row_address(matrix, unsigned(step.chunk.start)) + unsigned(step.column / kLanes);
 column_steps:
     for (int c = 0; c < step.chunk.count; ++c) {
 #pragma HLS loop_tripcount max = 24
@@ -71,7 +72,7 @@ column_steps:
                 columns[pair_of(c)][place_in_pair(c)][port][w] = word[port];
             }
         }
-        row += unsigned(job.second.pitch);
+        row += unsigned(matrix.pitch);
     }
 }
 

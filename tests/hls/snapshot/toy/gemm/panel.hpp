@@ -58,15 +58,18 @@ inline HeldMatrix held_rows_of(const GemmJob& job) {
     return held_matrix(are_whole, job.first, job.rows, job.segment[0].count);
 }
 
-// The first column tiles of weights; of their first chunk, where the contraction has several.
-inline HeldMatrix held_weights(const NextWeights& weights) {
-    return held_matrix(true, weights.matrix, weights.columns, weights.length);
+// The first column tiles of the next weights, for a job of the same form; of their first chunk, where the contraction has
+// several.
+inline HeldMatrix held_weights(const GemmJob& job) {
+    HeldMatrix held = held_matrix(true, job.next.matrix, job.next.columns, job.next.length);
+    held.is_across = job.form != kNt;
+    return held;
 }
 
 inline HeldMatrix held_columns_of(const GemmJob& job) {
-    const bool are_held = job.form == kNt || (job.form == kTn && job.chunks == 1);
+    const bool are_held = job.form != kTn || job.chunks == 1;
     HeldMatrix held = held_matrix(are_held, job.second, job.columns, job.segment[0].count);
-    held.is_across = job.form == kTn;
+    held.is_across = job.form != kNt;
     held.start = job.segment[0].start;
     return held;
 }

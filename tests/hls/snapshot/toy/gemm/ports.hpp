@@ -26,8 +26,9 @@ using KeptColumns = word_t[kKeptPairs][kPair][kPorts][kPortWords];
 constexpr int kExtraWords = (kLineRows + 1) * kPortWords;
 using ExtraBuffer = word_t[kPorts][kExtraWords];
 using SavedBuffer = word_t[kPorts][kLineRows * kPortWords];
-// Words of master weights or momenta.
-using StateBuffer = word_t[kPorts][kUpdateRows * 2 * kPortWords];
+// Words of master weights or momenta, two of eight elements: as many at once as an update takes.
+constexpr int kStateLanes = kUpdateLanes / kWideLanes;
+using StateBuffer = word_t[kPorts][kStateLanes][2 / kStateLanes * kUpdateRows * kPortWords];
 // Words of a panel's bias gradients, or of the first operand's class row at its rows.
 using BiasBuffer = word_t[kPanelRows / kWideLanes];
 

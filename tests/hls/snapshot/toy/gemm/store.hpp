@@ -50,10 +50,12 @@ store_rows:
                 PortWords word;
 #pragma HLS array_partition variable=word type=complete
                 const bool is_first = is_wide ? (job.updates ? is_master(beat) : beat % 2 == 0) : pass == 0;
-                const int w = !is_wide ? place + beat : (job.updates ? 2 * place + place_of_state(beat) : place + beat / 2);
+                const int state = job.updates && is_wide ? beat % kStateLanes : 0;
+                const int state_place = 2 / kStateLanes * (place + beat / kStateWords) + beat % 2 / kStateLanes;
+                const int w = !is_wide ? place + beat : (job.updates ? state_place : place + beat / 2);
                 for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                    word[port] = is_weight ? weights[port][w] : (is_first ? results[port][w] : seconds[port][w]);
+                    word[port] = is_weight ? weights[port][w] : (is_first ? results[port][state][w] : seconds[port][state][w]);
                 }
                 write_word<0>(mem0, address[0] + unsigned(beat), word[0]);
                 write_word<1>(mem1, address[1] + unsigned(beat), word[1]);

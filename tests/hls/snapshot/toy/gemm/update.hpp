@@ -6,12 +6,12 @@
 
 namespace peelvit {
 
-constexpr int kPassDepth = 2;
-constexpr int kUpdateDepth = 40;
+constexpr int kPassDepth = 3;
+constexpr int kUpdateDepth = 41;
 
-// A port's words of a step, in the order in which they are written: results and second ones, or with an update master
-// weights and momenta; its words of weights.
-using ResultBuffer = word_t[kPorts][kMostColumnTiles * kPanelRows * kPortWords];
+// A port's words of a step, in the order in which they are written: results and second ones; or with an update new master
+// weights and momenta, two words of eight elements each, and a word of weights.
+using ResultBuffer = word_t[kPorts][kStateLanes][kMostColumnTiles * kPanelRows * kPortWords];
 using WeightBuffer = word_t[kPorts][kUpdateRows * kPortWords];
 
 inline void pass_on(const GemmJob& job, int words, const MadeBuffer& made, ResultBuffer& results, ResultBuffer& seconds) {
@@ -28,8 +28,8 @@ pass_on:
         for (int p = 0; p < kPorts; ++p) {
 #pragma HLS unroll
             if (p == port) {
-                results[p][place] = first;
-                if (has_seconds) seconds[p][place] = second;
+                results[p][0][place] = first;
+                if (has_seconds) seconds[p][0][place] = second;
             }
         }
         ++port;
@@ -40,15 +40,16 @@ pass_on:
     }
 }
 
-// Half of a word of weights a cycle: four gradients, the ports' words in turn.
+// A word of weights, of each port in turn: in a cycle, or half of it in each of two.
 inline void update_weights(const GemmStep& step, const SgdUpdate& update, int words, const MadeBuffer& made, const StateBuffer& masters,
                            const StateBuffer& momenta, ResultBuffer& new_masters, ResultBuffer& new_momenta, WeightBuffer& weights,
                            Renewal& renewal) {
 #pragma HLS inline
+    constexpr int kParts = kLanes / kUpdateLanes;
     word_t gradients[2];  // taken from their FIFO at once
-    i16 first_half[kWideLanes];
+    i16 rounded[kLanes];
 #pragma HLS array_partition variable=gradients type=complete
-#pragma HLS array_partition variable=first_half type=complete
+#pragma HLS array_partition variable=rounded type=complete
     const int row_words = words_of(step);
     u8 port = 0;
     u8 w = 0;       // word of the row
@@ -56,40 +57,56 @@ inline void update_weights(const GemmStep& step, const SgdUpdate& update, int wo
 update_words:
     for (int i = 0; i < words; ++i) {
 #pragma HLS loop_tripcount max = 60
-    update_halves:
-        for (int half = 0; half < 2; ++half) {
-            PIPELINE((i | half) == 0, 1, kUpdateDepth);
-            const int lanes = step.columns - kLanes * (start_of(step, port) + w) - kWideLanes * half;
-            const word_t old_masters = masters[port][2 * place + half];
-            const word_t old_momenta = momenta[port][2 * place + half];
-            if (half == 0) {
+    update_parts:
+        for (int part = 0; part < kParts; ++part) {
+            PIPELINE((i | part) == 0, 1, kUpdateDepth);
+            const int lanes = step.columns - kLanes * (start_of(step, port) + w);
+            const int state_place = kParts * place + part;
+            if (part == 0) {
                 gradients[0] = made[i][0];
                 gradients[1] = made[i][1];
             }
-            const word_t gradient = gradients[half];
-            word_t master = zero_word();
-            word_t momentum = zero_word();
-            word_t weight = zero_word();
+            word_t master[kStateLanes];
+            word_t momentum[kStateLanes];
+#pragma HLS array_partition variable=master type=complete
+#pragma HLS array_partition variable=momentum type=complete
             Renewal seen = no_renewal();
-            for (int lane = 0; lane < kWideLanes; ++lane) {
+            for (int state = 0; state < kStateLanes; ++state) {
 #pragma HLS unroll
-                const i32 scaled = rescaled(update.scale.rescales, get32(old_masters, lane));
-                const Change change = sgd_change(update, scaled, get32(old_momenta, lane), get32(gradient, lane));
-                const Element element = updated(scaled, change, lane >= lanes, seen);
-                put32(master, lane, element.master);
-                put32(momentum, lane, element.state);
-                put16(weight, lane, first_half[lane]);
-                first_half[lane] = rounded_weight(element.master);
-                put16(weight, kWideLanes + lane, first_half[lane]);
+                const word_t old_masters = masters[port][state][state_place];
+                const word_t old_momenta = momenta[port][state][state_place];
+                const word_t gradient = gradients[kParts == 1 ? state : part];
+                master[state] = zero_word();
+                momentum[state] = zero_word();
+                for (int k = 0; k < kWideLanes; ++k) {
+#pragma HLS unroll
+                    const int lane = kUpdateLanes * part + kWideLanes * state + k;
+                    const i32 scaled = rescaled(update.scale.rescales, get32(old_masters, k));
+                    const Change change = sgd_change(update, scaled, get32(old_momenta, k), get32(gradient, k));
+                    const Element element = updated(scaled, change, lane >= lanes, seen);
+                    put32(master[state], k, element.master);
+                    put32(momentum[state], k, element.state);
+                    // Those of a first part move down when the second one's come.
+                    const int from = kUpdateLanes * (kParts - 1) + kWideLanes * state + k;
+                    if (kParts > 1) rounded[kWideLanes * state + k] = rounded[from];
+                    rounded[from] = rounded_weight(element.master);
+                }
+            }
+            word_t weight = zero_word();
+            for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS unroll
+                put16(weight, lane, rounded[lane]);
             }
             if (is_first_port(step, port, w)) add(renewal, seen);
             for (int p = 0; p < kPorts; ++p) {
 #pragma HLS unroll
-                if (p == port) {
-                    new_masters[p][2 * place + half] = master;
-                    new_momenta[p][2 * place + half] = momentum;
-                    if (half == 1) weights[p][place] = weight;
+                if (p != port) continue;
+                for (int state = 0; state < kStateLanes; ++state) {
+#pragma HLS unroll
+                    new_masters[p][state][state_place] = master[state];
+                    new_momenta[p][state][state_place] = momentum[state];
                 }
+                if (part == kParts - 1) weights[p][place] = weight;
             }
         }
         ++port;

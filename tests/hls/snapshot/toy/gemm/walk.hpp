@@ -91,19 +91,32 @@ inline bool brings_rows(const GemmJob& job, const GemmWalk& walk) {
 }
 
 // Most row tiles of a step. Those of a group's first column tile bring rows, those that end with an epilogue may read
-// lines, or with an update master weights and momenta, all into buffers; others take what there is.
+// lines, all into buffers; others take what there is.
 inline int most_tiles(const GemmJob& job, const GemmWalk& walk, const Chunk& chunk) {
-    const bool closes = closes_sum(job, walk, chunk);
-    if (job.updates && closes) return kUpdateTiles;
     if (brings_rows(job, walk)) return kStepTiles;
-    if (!closes || !reads_lines(job)) return kPanelTiles;
-    return reads_saved(job) ? int(kLineTiles) : int(kResidualTiles);
+    if (!closes_sum(job, walk, chunk) || !reads_lines(job)) return kPanelTiles;
+    return reads_two_lines(job) ? int(kLineTiles) : int(kSingleLineTiles);
 }
+
+// Passes over the row tiles of a panel for one column tile and one chunk, of at most kMost tiles each.
+template <int kMost>
+inline int passes_of(int tiles) {
+    return (narrow<7>(tiles) + kMost - 1) / kMost;
+}
+
+// Of so many row tiles in as few passes that update as there can be, each as long as the others, what the next one takes.
+static const int kEvenShare[kPanelTiles + 1] = {
+    // clang-format off
+    0, 1, 2, 2, 2,
+    // clang-format on
+};
 
 // Row tiles of the next step. The job's first step is a short one, as nothing overlaps with its loads.
 inline int step_tiles(const GemmJob& job, const GemmWalk& walk, const Chunk& chunk) {
     const bool is_first = !job.has_rows && (walk.row | walk.segment | walk.done | walk.columns.tile | walk.tile) == 0;
-    return is_first ? 1 : smaller(most_tiles(job, walk, chunk), tiles_of(panel_rows(job, walk)) - walk.tile);
+    const int rest = tiles_of(panel_rows(job, walk)) - walk.tile;
+    if (is_first) return 1;
+    return job.updates && closes_sum(job, walk, chunk) ? kEvenShare[rest] : smaller(most_tiles(job, walk, chunk), rest);
 }
 
 // Words of sums of so many rows of a column tile.
@@ -163,12 +176,6 @@ inline void advance(const GemmJob& job, const Chunk& chunk, bool takes_two, cons
     walk.columns = walk.group;
 }
 
-// Passes over the row tiles of a panel for one column tile and one chunk, of at most kMost tiles each.
-template <int kMost>
-inline int passes_of(int tiles) {
-    return (narrow<7>(tiles) + kMost - 1) / kMost;
-}
-
 // Groups of column tiles of a panel, and pairs of tiles that a step may take at once.
 struct Grouping {
     int groups, pairs;
@@ -202,8 +209,8 @@ inline int count_steps_of_panel(const GemmJob& job, int rows) {
     const int tiles = tiles_of(rows);
     const Grouping grouping = grouping_of(job, rows);
     const int of_update = passes_of<kUpdateTiles>(tiles);
-    const int of_saved = reads_saved(job) ? passes_of<kLineTiles>(tiles) : passes_of<kResidualTiles>(tiles);
-    const int of_lines = reads_lines(job) ? of_saved : 1;
+    const int of_line = reads_two_lines(job) ? passes_of<kLineTiles>(tiles) : passes_of<kSingleLineTiles>(tiles);
+    const int of_lines = reads_lines(job) ? of_line : 1;
     const int of_rows = job.has_rows ? of_lines : passes_of<kStepTiles>(tiles);
     const int with_rows = short_product(of_rows, job.chunks - 1) + (job.updates ? of_update : of_rows);
     const int without = job.chunks - 1 + (job.updates ? of_update : of_lines);

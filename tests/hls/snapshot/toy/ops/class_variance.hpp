@@ -6,6 +6,7 @@
 namespace peelvit {
 
 inline void class_variance(word_t* /*mem0*/, word_t* mem1, word_t* mem2, const Instruction& in, Slots& slots) {
+#pragma HLS allocation operation instances = mul limit = 1
     const Matrix map = operand(in, 0);
     const Matrix variance = operand(in, 1);
     const int batch = natural<4>(in.dimension[0]);

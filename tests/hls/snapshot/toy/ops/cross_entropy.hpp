@@ -113,6 +113,8 @@ store_gradient:
 // The eight int32 of an image from which the host computes the loss.
 inline void store_terms(word_t* mem2, unsigned address, const LogitSums& sums, const Prediction& best, int label,
                         int target_on, int target_off) {
+#pragma HLS inline off
+#pragma HLS allocation operation instances = mul limit = 1
     const wide_t everywhere = multiply(i32(target_off), acc_t(sums.distances));
     const wide_t at_label = multiply(wide_t(target_on) - wide_t(target_off), sums.label_distance);
     const wide_t weighted = everywhere + at_label;

@@ -46,7 +46,7 @@ embed_elements:
         add(statistics, seen);
         row[element / kLanes] = word;
     }
-    statistics.saturations *= unsigned(batch);
+    statistics.saturations = unsigned(multiply(u17(statistics.saturations), u17(unsigned(batch))));
 embed_images:
     for (int b = 0; b < batch; ++b) {
 #pragma HLS loop_tripcount max = 8

@@ -41,7 +41,7 @@ inline Renewal no_renewal() {
 
 inline void add(Renewal& seen, const Renewal& more) {
     seen.bits |= more.bits;
-    seen.saturations += more.saturations & 7u;  // of the lanes of a cycle
+    seen.saturations += more.saturations & 15u;  // of at most eight lanes
 }
 
 // A master weight as it is moved: halved where the tensor's fraction has become too fine.
