@@ -10,7 +10,14 @@
 
 namespace peelvit {
 
-template <typename T, int kLength, int kPlaces, int kGroups, int kWords>
+// Elements there are of `kSizes` dimensions.
+constexpr int elements() { return 1; }
+template <typename... Sizes>
+constexpr int elements(int size, Sizes... sizes) {
+    return size * elements(sizes...);
+}
+
+template <typename T, int kLength, int... kSizes>
 class Fifos {
   public:
     class Element {
@@ -24,21 +31,26 @@ class Fifos {
         int at_, fifo_;
     };
 
-    // One level of brackets: `kRest` FIFOs behind each index.
-    template <int kRest, typename Next>
-    struct Level {
+    // What is behind some of the brackets: FIFO `fifo` of those that the others tell apart.
+    template <int... kRest>
+    struct Level;
+    template <int kLast>
+    struct Level<kLast> {
         const Fifos& all;
         int at, fifo;
-        Next operator[](int index) const { return Next{all, at, fifo + index * kRest}; }
+        Element operator[](int index) const { return Element(all, at, fifo * kLast + index); }
     };
-    using Word = Level<1, Element>;
-    using Group = Level<kWords, Word>;
-    using Place = Level<kGroups * kWords, Group>;
+    template <int kNext, int kBehind, int... kRest>
+    struct Level<kNext, kBehind, kRest...> {
+        const Fifos& all;
+        int at, fifo;
+        Level<kBehind, kRest...> operator[](int index) const { return {all, at, fifo * kNext + index}; }
+    };
 
-    Place operator[](int at) const { return Place{*this, at, 0}; }
+    Level<kSizes...> operator[](int at) const { return {*this, at, 0}; }
 
     ~Fifos() {
-        for (int fifo = 0; fifo < kPlaces * kGroups * kWords; ++fifo) require(read_[fifo] == written_[fifo], "is left", written_[fifo]);
+        for (int fifo = 0; fifo < kFifos; ++fifo) require(read_[fifo] == written_[fifo], "is left", written_[fifo]);
     }
 
   private:
@@ -61,10 +73,11 @@ class Fifos {
         return value_[fifo][count];
     }
 
-    mutable T value_[kPlaces * kGroups * kWords][kLength];
-    mutable int place_[kPlaces * kGroups * kWords][kLength];
-    mutable int written_[kPlaces * kGroups * kWords] = {};
-    mutable int read_[kPlaces * kGroups * kWords] = {};
+    static constexpr int kFifos = elements(kSizes...);
+    mutable T value_[kFifos][kLength];
+    mutable int place_[kFifos][kLength];
+    mutable int written_[kFifos] = {};
+    mutable int read_[kFifos] = {};
 };
 
 }  // namespace peelvit

@@ -54,12 +54,12 @@ gemm_steps:
 #pragma HLS bind_storage variable=beside_rows type=ram_s2p impl=lutram
 #pragma HLS stream variable=beside_rows type=pipo depth=4
         StateBuffer masters;
-#pragma HLS array_partition variable=masters type=complete dim=1
 #pragma HLS array_partition variable=masters type=complete dim=2
+#pragma HLS array_partition variable=masters type=complete dim=3
 #pragma HLS stream variable=masters type=fifo depth=40
         StateBuffer momenta;
-#pragma HLS array_partition variable=momenta type=complete dim=1
 #pragma HLS array_partition variable=momenta type=complete dim=2
+#pragma HLS array_partition variable=momenta type=complete dim=3
 #pragma HLS stream variable=momenta type=fifo depth=40
         SumBuffer sums;
 #pragma HLS array_reshape variable=sums type=complete dim=2
@@ -71,17 +71,17 @@ gemm_steps:
 #pragma HLS stream variable=made type=fifo depth=32
 #pragma HLS bind_storage variable=made type=fifo impl=bram
         ResultBuffer results;
-#pragma HLS array_partition variable=results type=complete dim=1
 #pragma HLS array_partition variable=results type=complete dim=2
+#pragma HLS array_partition variable=results type=complete dim=3
 #pragma HLS stream variable=results type=fifo depth=32
 #pragma HLS bind_storage variable=results type=fifo impl=bram
         ResultBuffer seconds;
-#pragma HLS array_partition variable=seconds type=complete dim=1
 #pragma HLS array_partition variable=seconds type=complete dim=2
+#pragma HLS array_partition variable=seconds type=complete dim=3
 #pragma HLS stream variable=seconds type=fifo depth=32
 #pragma HLS bind_storage variable=seconds type=fifo impl=bram
         WeightBuffer weights;
-#pragma HLS array_partition variable=weights type=complete dim=1
+#pragma HLS array_partition variable=weights type=complete dim=2
 #pragma HLS stream variable=weights type=fifo depth=32
 #pragma HLS bind_storage variable=weights type=fifo impl=bram
         BiasBuffer new_bias;

@@ -13,7 +13,11 @@ constexpr int kFinishDepth = 28;
 
 // What eight sums are made to, the ports' words in turn. Results of int32 take a second word for eight columns; with
 // GELU that is where its inputs are.
+#ifdef PEELVIT_CHECKS_FIFOS
+using MadeBuffer = Fifos<word_t, kMostColumnTiles * kPanelRows * kRowBeats, 2>;
+#else
 using MadeBuffer = word_t[kMostColumnTiles * kPanelRows * kRowBeats][2];
+#endif
 
 struct PairOfWords {
     word_t first, second;

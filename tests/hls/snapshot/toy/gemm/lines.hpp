@@ -181,9 +181,9 @@ lines_beside_sums:
                     if (!is_state || w % kStateLanes != lane) continue;
                     const int at = place + (w % 2) / kStateLanes;
                     if (is_master(w))
-                        masters[port][lane][at] = word[port];
+                        masters[at][port][lane] = word[port];
                     else
-                        momenta[port][lane][at] = word[port];
+                        momenta[at][port][lane] = word[port];
                 }
             }
             if (is_state && w % kStateWords == kStateWords - 1) place += 2 / kStateLanes;

@@ -28,7 +28,11 @@ using ExtraBuffer = word_t[kPorts][kExtraWords];
 using SavedBuffer = word_t[kPorts][kLineRows * kPortWords];
 // Words of master weights or momenta, two of eight elements: as many at once as an update takes.
 constexpr int kStateLanes = kUpdateLanes / kWideLanes;
-using StateBuffer = word_t[kPorts][kStateLanes][2 / kStateLanes * kUpdateRows * kPortWords];
+#ifdef PEELVIT_CHECKS_FIFOS
+using StateBuffer = Fifos<word_t, 2 / kStateLanes * kUpdateRows * kPortWords, kPorts, kStateLanes>;
+#else
+using StateBuffer = word_t[2 / kStateLanes * kUpdateRows * kPortWords][kPorts][kStateLanes];
+#endif
 // Words of a panel's bias gradients, or of the first operand's class row at its rows.
 using BiasBuffer = word_t[kPanelRows / kWideLanes];
 

@@ -55,7 +55,12 @@ store_rows:
                 const int w = !is_wide ? place + beat : (job.updates ? state_place : place + beat / 2);
                 for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                    word[port] = is_weight ? weights[port][w] : (is_first ? results[port][state][w] : seconds[port][state][w]);
+                    if (is_weight)
+                        word[port] = weights[w][port];
+                    else if (is_first)
+                        word[port] = results[w][port][state];
+                    else
+                        word[port] = seconds[w][port][state];
                 }
                 write_word<0>(mem0, address[0] + unsigned(beat), word[0]);
                 write_word<1>(mem1, address[1] + unsigned(beat), word[1]);

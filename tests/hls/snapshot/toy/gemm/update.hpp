@@ -11,8 +11,16 @@ constexpr int kUpdateDepth = 41;
 
 // A port's words of a step, in the order in which they are written: results and second ones; or with an update new master
 // weights and momenta, two words of eight elements each, and a word of weights.
-using ResultBuffer = word_t[kPorts][kStateLanes][kMostColumnTiles * kPanelRows * kPortWords];
-using WeightBuffer = word_t[kPorts][kUpdateRows * kPortWords];
+#ifdef PEELVIT_CHECKS_FIFOS
+using ResultBuffer = Fifos<word_t, kMostColumnTiles * kPanelRows * kPortWords, kPorts, kStateLanes>;
+#else
+using ResultBuffer = word_t[kMostColumnTiles * kPanelRows * kPortWords][kPorts][kStateLanes];
+#endif
+#ifdef PEELVIT_CHECKS_FIFOS
+using WeightBuffer = Fifos<word_t, kUpdateRows * kPortWords, kPorts>;
+#else
+using WeightBuffer = word_t[kUpdateRows * kPortWords][kPorts];
+#endif
 
 inline void pass_on(const GemmJob& job, int words, const MadeBuffer& made, ResultBuffer& results, ResultBuffer& seconds) {
 #pragma HLS inline
@@ -28,8 +36,8 @@ pass_on:
         for (int p = 0; p < kPorts; ++p) {
 #pragma HLS unroll
             if (p == port) {
-                results[p][0][place] = first;
-                if (has_seconds) seconds[p][0][place] = second;
+                results[place][p][0] = first;
+                if (has_seconds) seconds[place][p][0] = second;
             }
         }
         ++port;
@@ -73,8 +81,8 @@ update_words:
             Renewal seen = no_renewal();
             for (int state = 0; state < kStateLanes; ++state) {
 #pragma HLS unroll
-                const word_t old_masters = masters[port][state][state_place];
-                const word_t old_momenta = momenta[port][state][state_place];
+                const word_t old_masters = masters[state_place][port][state];
+                const word_t old_momenta = momenta[state_place][port][state];
                 const word_t gradient = gradients[kParts == 1 ? state : part];
                 master[state] = zero_word();
                 momentum[state] = zero_word();
@@ -103,10 +111,10 @@ update_words:
                 if (p != port) continue;
                 for (int state = 0; state < kStateLanes; ++state) {
 #pragma HLS unroll
-                    new_masters[p][state][state_place] = master[state];
-                    new_momenta[p][state][state_place] = momentum[state];
+                    new_masters[state_place][p][state] = master[state];
+                    new_momenta[state_place][p][state] = momentum[state];
                 }
-                if (part == kParts - 1) weights[p][place] = weight;
+                if (part == kParts - 1) weights[place][p] = weight;
             }
         }
         ++port;
