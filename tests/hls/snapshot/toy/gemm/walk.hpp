@@ -105,9 +105,10 @@ inline int passes_of(int tiles) {
 }
 
 // Of so many row tiles in as few passes that update as there can be, each as long as the others, what the next one takes.
-static const int kEvenShare[kPanelTiles + 1] = {
+constexpr int kShareMask = 7;  // behind the last row there is no next pass, and no count
+static const int kEvenShare[kShareMask + 1] = {
     // clang-format off
-    0, 1, 2, 2, 2,
+    0, 1, 2, 2, 2, 2, 2, 2,
     // clang-format on
 };
 
@@ -116,7 +117,7 @@ inline int step_tiles(const GemmJob& job, const GemmWalk& walk, const Chunk& chu
     const bool is_first = !job.has_rows && (walk.row | walk.segment | walk.done | walk.columns.tile | walk.tile) == 0;
     const int rest = tiles_of(panel_rows(job, walk)) - walk.tile;
     if (is_first) return 1;
-    return job.updates && closes_sum(job, walk, chunk) ? kEvenShare[rest] : smaller(most_tiles(job, walk, chunk), rest);
+    return job.updates && closes_sum(job, walk, chunk) ? kEvenShare[rest & kShareMask] : smaller(most_tiles(job, walk, chunk), rest);
 }
 
 // Words of sums of so many rows of a column tile.
