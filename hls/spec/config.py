@@ -69,7 +69,8 @@ class HardwareConfig:
     lanes: int
     """Queries (or keys) that attention works on at once, with `lanes * max_head_dim` multipliers of its own."""
     update_lanes: int
-    """Weights that the GEMM engine's update makes in a cycle: 4 or 8. The memory moves at most as many as five."""
+    """Weights that the GEMM engine's update makes in a cycle, 4 or 8. The memory of a ZCU102 moves what five of them
+    take."""
     max_slots: int
     read_latency: int
     """Cycles from a read request to its first word."""
@@ -148,6 +149,13 @@ class HardwareConfig:
         parts = LANES // self.update_lanes
         fit = LINE_WORDS // (2 * parts * self.row_tile * (self.column_tile // LANES // self.ports))
         return max(1, min(self.panel_rows // self.row_tile // 2, self.step_tiles, fit))
+
+    @property
+    def update_shares(self) -> tuple[int, ...]:
+        """By the row tiles that a panel has left, those of the next pass that updates weights: as few passes as there
+        can be, each as long as the others. Entries up to a power of two, so that any count of its bits is one."""
+        counts = range(1 << (self.panel_rows // self.row_tile).bit_length())
+        return tuple(-(-count // max(1, -(-count // self.update_tiles))) for count in counts)
 
     @property
     def column_pairs(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,7 +47,7 @@ class Sizes(NamedTuple):
     column_tile: int
     step_tiles: int
     line_tiles: int
-    update_tiles: int
+    update_shares: tuple[int, ...]
     step_buffers: int
     panel_rows: int
     chunk: int
@@ -179,9 +179,8 @@ def _walk(shape: Shape, sizes: Sizes) -> Iterator[Block]:
                 closes = place == len(plan.chunks) - 1
                 for tile, together in _column_steps(shape, sizes, plan, group, closes):
                     brings_rows = tile == group.start and not plan.has_rows
-                    most = _most_tiles(shape, sizes, closes, brings_rows, of_panel)
-                    is_even = closes and "UPDATE" in shape.flags
-                    for first, end in _row_steps(of_panel, most, is_first, is_even):
+                    shares = _shares(shape, sizes, closes, brings_rows, of_panel)
+                    for first, end in _row_steps(of_panel, shares, is_first):
                         row, reached = first * sizes.row_tile, min(end * sizes.row_tile, rows)
                         new = 0 if first else _new_tiles(plan, tile, together, panel == 0, place == 0)
                         block = Block(
@@ -203,13 +202,11 @@ def _column_steps(shape: Shape, sizes: Sizes, plan: Plan, group: range, closes: 
         tile += together
 
 
-def _row_steps(of_panel: int, most: int, is_first: bool, is_even: bool) -> Iterator[tuple[int, int]]:
-    """Ranges of the panel's row tiles that a pass takes: as many as it can, or as all others; the first of all one."""
+def _row_steps(of_panel: int, shares: Sequence[int], is_first: bool) -> Iterator[tuple[int, int]]:
+    """Ranges of the panel's row tiles that a pass takes, by how many are left; the first of all takes one."""
     first = 0
     while first < of_panel:
-        rest = of_panel - first
-        share = math.ceil(rest / math.ceil(rest / most)) if is_even else min(most, rest)
-        end = first + (1 if is_first and first == 0 else share)
+        end = first + (1 if is_first and first == 0 else shares[of_panel - first])
         yield first, end
         first = end
 
@@ -243,10 +240,16 @@ def _held_tiles(shape: Shape, sizes: Sizes, chunks: list[int], tiles: int) -> in
     return _tiles_ahead(sizes, chunks[0], shape.columns // shape.parts)
 
 
+def _shares(shape: Shape, sizes: Sizes, closes: bool, brings_rows: bool, of_panel: int) -> Sequence[int]:
+    """By the row tiles that a panel has left, those of the next pass."""
+    if closes and "UPDATE" in shape.flags:
+        return sizes.update_shares
+    most = _most_tiles(shape, sizes, closes, brings_rows, of_panel)
+    return [min(most, rest) for rest in range(of_panel + 1)]
+
+
 def _most_tiles(shape: Shape, sizes: Sizes, closes: bool, brings_rows: bool, of_panel: int) -> int:
     """Row tiles of a pass, by what the buffers of its rows, or of what the epilogue reads, hold."""
-    if closes and "UPDATE" in shape.flags:
-        return sizes.update_tiles
     if brings_rows:
         return sizes.step_tiles
     lines = shape.flags & {"RESIDUAL", "GELU_BACKWARD", "ACCUMULATE"}

@@ -77,3 +77,11 @@ def test_deep_memories_are_ultra_ram_where_the_device_has_it() -> None:
     assert (with_uram.deep_memory, with_uram.word_fifos) == ("uram", "srl")
     assert (without.deep_memory, without.word_fifos) == ("bram", "bram")
     assert resized(without, {"part": "xc7z020-clg400-1"}).deep_memory == "bram"  # not in the table
+
+
+def test_passes_that_update_share_a_panel_evenly() -> None:
+    """Of zcu102's panel of ten row tiles four at most find room: ten go as 4 + 3 + 3, nine as 3 + 3 + 3."""
+    config = load("zcu102")
+    assert config.update_tiles == 4
+    assert config.update_shares[:11] == (0, 1, 2, 3, 4, 3, 3, 4, 4, 3, 4)
+    assert len(config.update_shares) == 16
