@@ -116,6 +116,14 @@ class HardwareConfig:
         return cells + self.lanes * self.max_head_dim
 
     @property
+    def key_words(self) -> int:
+        """Words that a row over all keys takes on chip: a power of two, whose multiples are cheap, unless that is more
+        than a quarter longer."""
+        words = -(-(-(-self.max_tokens // self.lanes) * self.lanes) // LANES)
+        power = 1 << (words - 1).bit_length()
+        return power if 4 * power <= 5 * words else words
+
+    @property
     def deep_memory(self) -> str:
         """What holds memories that are much deeper or wider than a block RAM: URAM, where the device has it."""
         device = device_of(self.part)
