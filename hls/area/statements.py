@@ -104,6 +104,8 @@ class Statements(Expressions):
                 if isinstance(result, (Value, Cell, Element)):
                     self._store(Element(place, (constant(index),)), self._read(result))
             return
+        if isinstance(place, Cell) and node.kind == "CALL_EXPR" and not node.operands:
+            return  # the default constructor of a number leaves it open, so whatever comes is not chosen against it
         value = self._eval(node)
         if isinstance(place, Cell) and isinstance(value, (Value, Cell, Element)):
             place.value = self._convert(self._read(value), place.bounds)

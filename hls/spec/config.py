@@ -124,6 +124,27 @@ class HardwareConfig:
         return power if 4 * power <= 5 * words else words
 
     @property
+    def moves_rows(self) -> bool:
+        """Whether a port moves whole rows of a weight that its gradient updates at once, where the update keeps up with
+        the memory: thirds of a row are shorter than what the memory moves at least."""
+        return self.update_lanes == LANES and self.column_tile // LANES // self.ports % self.ddr_burst_words != 0
+
+    @property
+    def update_columns(self) -> int:
+        """Columns of a tile whose rows move so: what the memory moves at once, if that is most of a column tile."""
+        step = LANES * self.ddr_burst_words
+        whole = self.column_tile // step * step
+        return whole if self.moves_rows and 4 * whole >= 3 * self.column_tile else self.column_tile
+
+    @property
+    def weight_words(self) -> int:
+        """Words of weights of a pass that updates, through a port: thirds of rows or whole ones."""
+        third = self.column_tile // LANES // self.ports
+        rows = self.update_tiles * self.row_tile
+        whole = -(-rows // self.ports) * self.update_columns // LANES
+        return max(rows * third, whole) if self.moves_rows else rows * third
+
+    @property
     def deep_memory(self) -> str:
         """What holds memories that are much deeper or wider than a block RAM: URAM, where the device has it."""
         device = device_of(self.part)

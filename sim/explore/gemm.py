@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from hls.spec.config import HardwareConfig
 from hls.spec.formats import LANES
-from sim.explore.walk import BURST, Block, Shape, Sizes, blocks, new_words, pairs, port_words, sizes_of
+from sim.explore.walk import BURST, Block, Shape, Sizes, blocks, moves_rows, new_words, pairs, port_words, sizes_of
 
 MULTIPLY_DEPTH = 12
 FINISH_DEPTH = 28
@@ -169,7 +169,7 @@ def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
     words = port_words(sizes, block.columns)
     turn = max(pairs(block.length), sizes.row_tile * words)
     multiply = block.column_tiles * block.tiles * turn + last_rows * words + MULTIPLY_DEPTH + HANDSHAKE
-    beats = sizes.ports * port_words(sizes, block.columns)
+    beats = _row_words(block) if moves_rows(shape, sizes) else sizes.ports * words
     lines = block.rows + (block.closes and "BIAS" in shape.flags and shape.op != "gemm_tn")
     finish = block.column_tiles * lines * beats + FINISH_DEPTH + HANDSHAKE
     updates = block.closes and "UPDATE" in shape.flags
@@ -195,7 +195,7 @@ def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
         blocks = math.ceil(math.ceil(block.length / LANES) / BURST)
         yield _as_one([_turned(sizes, rounds * blocks + (not block.has_begun), block), *lines])
     if block.new_tiles and not turns_columns:
-        yield _bursts(sizes, block.length, words)
+        yield _columns(shape, sizes, block)
     if block.loads_rows and not turns_rows:
         yield _bursts(sizes, math.ceil(block.length / sizes.ports), new_words(block))
     if lines and not rounds:
@@ -215,6 +215,30 @@ def _lines(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
             yield _bursts(sizes, count, words)
 
 
+def _columns(shape: Shape, sizes: Sizes, block: Block) -> Moved:
+    """Of an operand whose rows are contraction steps. Ports that bring whole rows take as long as if they brought parts
+    of them, and the time by which the last one is behind."""
+    parts = _lines_of(shape, sizes, block, block.length, 1)
+    if not moves_rows(shape, sizes):
+        return parts
+    beats = (block.length + sizes.ports - 1) * port_words(sizes, block.columns) + sizes.ports - 1
+    return parts._replace(cycles=beats + sizes.read_latency)
+
+
+def _row_words(block: Block) -> int:
+    """Words of a row of a column tile."""
+    return math.ceil(block.columns / LANES)
+
+
+def _lines_of(shape: Shape, sizes: Sizes, block: Block, rows: int, scale: int, *, writes: bool = False) -> Moved:
+    """Rows of a column tile, of so many words for eight columns: in parts, one a port, or whole, one a port."""
+    if not moves_rows(shape, sizes):
+        return _bursts(sizes, rows, scale * port_words(sizes, block.columns), writes)
+    turns = math.ceil(rows / sizes.ports)
+    moved = _bursts(sizes, turns, scale * _row_words(block), writes)
+    return moved._replace(words=moved.words * rows / (turns * sizes.ports))
+
+
 def _load_beside_gradients(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
     """Old gradients; in one loop class rows and states."""
     words = port_words(sizes, block.columns)
@@ -224,9 +248,11 @@ def _load_beside_gradients(shape: Shape, sizes: Sizes, block: Block) -> Iterator
             yield _bursts(sizes, 1, _words_of_rows(block, WIDE_LANES))
     beside = []
     if shape.adds_class_row:
-        beside += [_bursts(sizes, 1, words), _bursts(sizes, 1, _words_of_rows(block, LANES))]
+        first = _bursts(sizes, 1, _words_of_rows(block, LANES))  # through one port
+        second = _bursts(sizes, 1, _row_words(block) if moves_rows(shape, sizes) else words)
+        beside += [first._replace(words=first.words / sizes.ports), second]
     if "UPDATE" in shape.flags:
-        beside.append(_bursts(sizes, block.rows, 4 * words))
+        beside.append(_lines_of(shape, sizes, block, block.rows, 4))
     if beside:
         yield _as_one(beside)
 
@@ -253,7 +279,7 @@ def _store(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
         return
     words = port_words(sizes, block.columns)
     if "UPDATE" in shape.flags:  # a loop whose bursts are states and weights in turn
-        yield _as_one([_bursts(sizes, block.rows, scale * words, writes=True) for scale in (4, 1)])
+        yield _as_one([_lines_of(shape, sizes, block, block.rows, scale, writes=True) for scale in (4, 1)])
     else:
         scale, matrices = 2 if shape.op == "gemm_tn" else 1, 2 if "GELU" in shape.flags else 1
         yield _bursts(sizes, block.column_tiles * block.rows * matrices, scale * words, writes=True)

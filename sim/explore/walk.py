@@ -48,6 +48,8 @@ class Sizes(NamedTuple):
     step_tiles: int
     line_tiles: int
     update_shares: tuple[int, ...]
+    moves_rows: bool
+    update_columns: int
     step_buffers: int
     panel_rows: int
     chunk: int
@@ -261,7 +263,7 @@ def _most_tiles(shape: Shape, sizes: Sizes, closes: bool, brings_rows: bool, of_
 
 def _widths(shape: Shape, sizes: Sizes) -> list[int]:
     """Columns of each column tile; the last one of a part may be narrow."""
-    part, tile = shape.columns // shape.parts, sizes.column_tile
+    part, tile = shape.columns // shape.parts, sizes.update_columns if moves_rows(shape, sizes) else sizes.column_tile
     return [min(tile, part - first) for first in range(0, part, tile)] * shape.parts
 
 
@@ -277,6 +279,13 @@ def _groups(shape: Shape, sizes: Sizes, plan: Plan, rows: int) -> Iterator[range
             start, taken = tile, 0
         taken += words
     yield range(start, len(plan.widths))
+
+
+def moves_rows(shape: Shape, sizes: Sizes) -> bool:
+    """Whether ports move whole rows of the column tiles, each every third one, and not thirds of them."""
+    is_update = "UPDATE" in shape.flags and "ACCUMULATE" not in shape.flags
+    chunks = [length for part in shape.segments for length in _chunks(part, sizes.chunk)]
+    return sizes.moves_rows and is_update and len(chunks) == 1
 
 
 def pairs(steps: int) -> int:

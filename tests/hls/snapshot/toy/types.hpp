@@ -194,7 +194,7 @@ constexpr int kWideLanes = 4;  // int32 elements of a word
 
 inline int smaller(int a, int b) { return a < b ? a : b; }
 inline int larger(int a, int b) { return a > b ? a : b; }
-inline int words16(int columns) { return (columns + kLanes - 1) / kLanes; }  // words of an int16 row
-inline int words32(int columns) { return 2 * words16(columns); }             // words of an int32 row
+inline int words16(int columns) { return int(unsigned(columns + kLanes - 1) / kLanes); }  // words of an int16 row
+inline int words32(int columns) { return 2 * words16(columns); }                          // words of an int32 row
 
 }  // namespace peelvit

@@ -16,7 +16,7 @@ constexpr int kQueryBlocks = 11;
 constexpr int kKeyTiles = 21;
 constexpr int kKeyRows = kKeyTiles * kLaneCount;
 constexpr int kHeadWords = kMaxHeadDim / kLanes;
-constexpr int kTokenWords = 11;          // of a row over all tokens, and over all tiles of keys
+constexpr int kTokenWords = 11;          // that a row over all tokens, and over all tiles of keys, takes on chip
 constexpr int kBlockWords16 = kGroups * kTokenWords;  // of a lane
 constexpr int kGroupSteps = kTokenWords * kLanes;
 constexpr int kBlockSteps = kGroups * kGroupSteps;
@@ -42,8 +42,10 @@ using place_t = int;
 using place_t = ap_int<11>;
 #endif
 
-// Forward the first two, backward the others; a pass goes over all heads of an image before the next one begins.
-enum AttentionPass { kScores, kValues, kScoreGradients, kQueryGradients, kValueGradients, kKeyGradients };
+// Forward the first two, backward the others. A pass goes over all heads of an image before the next one begins;
+// backward a pair of them does, which need the same rows over keys: each block goes through both.
+enum AttentionPass { kScores, kValues, kScoreGradients, kValueGradients, kQueryGradients, kKeyGradients };
+constexpr int kPairPasses = 2;
 
 struct AttentionJob {
     bool runs;  // or there is no job
@@ -56,7 +58,7 @@ struct AttentionJob {
     int head_blocks;                        // of a head
     int coming_rows;                        // of the next head, that a block brings
     int patch_keys, class_keys;  // keys of a query
-    int first_pass, passes, pass_blocks;  // of an image
+    int first_pass, passes, pass_blocks;  // of an image; backward those of pairs
     int scale;                   // of scores; backward, of their gradients
     int gradient_shift;
     Matrix qkv, keys, probability, dscore, dy, out, map;
@@ -97,6 +99,9 @@ inline bool has_class_query(const AttentionJob& job, int first) {
 inline int block_patch_queries(const AttentionJob& job, int first) {
     return block_queries(job, first) - (has_class_query(job, first) ? 1 : 0);
 }
+
+// Words of a row over so many keys.
+inline int key_words(int keys) { return words16(natural<9>(unsigned(keys))); }
 
 // Groups of a block, and the key steps of one: those of its longest query.
 inline int block_groups(const AttentionJob& job, int first) {

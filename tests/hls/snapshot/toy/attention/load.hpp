@@ -1,6 +1,6 @@
-// What the attention unit reads, a process a port. They share rows of q or dy for the block after this one and of what the
+// What the attention unit reads, a process a port. They share rows of q or dy for the queries after these and of what the
 // next head keeps on chip, and bring, each for a half of the lanes, rows of probabilities or of gradients of scores, and
-// lists.
+// lists. The second pass of a pair finds the rows of the first one.
 #pragma once
 
 #include "place.hpp"
@@ -13,8 +13,9 @@ using ComingWords = word_t[kComingWords];
 
 // Of a half of the lanes the block's rows over keys, and its lists: `row * kTokenWords + word`.
 constexpr int kLoadedWords = kHalfRows * kTokenWords;
+using MatrixRows = word_t[kLoadedWords];
 struct LoadedRows {
-    word_t matrix[kLoadedWords];         // by position
+    MatrixRows matrix;                   // by position
     token_t list[kLoadedWords][kLanes];  // tokens of listed keys
 };
 
@@ -53,9 +54,9 @@ inline PortLoad port_load(const AttentionJob& job, const Block& block, int port)
     load.rows[kLists] = block.fresh_lists ? lanes_rows(block_patch_queries(job, block.first), lane, kHalf) : 0;
     load.words[kOwnRows] = narrow<6>(job.head_words);
     load.words[kNextRows] = narrow<6>(job.head_words);
-    load.words[kMatrixRows] = narrow<7>(words16(job.patch_keys));
-    load.words[kLists] = narrow<7>(words16(job.key_count));
-    load.class_words = narrow<7>(words16(job.class_keys));
+    load.words[kMatrixRows] = key_words(job.patch_keys);
+    load.words[kLists] = key_words(job.key_count);
+    load.class_words = key_words(job.class_keys);
     return load;
 }
 
@@ -150,8 +151,8 @@ inline void advance(int words, ListWalk& walk) {
 
 // Lists are read for the first head and the first pass, and kept for the others.
 template <int kPort>
-inline void load(const word_t* mem, const AttentionJob& job, const Block& block, KeyLists& lists, ComingWords& coming,
-                 LoadedRows& to) {
+inline void load(const word_t* mem, const AttentionJob& job, const Block& block, KeyLists& lists, MatrixRows& held,
+                 ComingWords& coming, LoadedRows& to) {
 #pragma HLS inline off
 #pragma HLS allocation operation instances = mul limit = 2
     const PortLoad load = port_load(job, block, kPort);
@@ -171,17 +172,22 @@ load_words:
     for (int n = 0; n < length; ++n) {
 #pragma HLS loop_tripcount max = 208
         PIPELINE(n == 0, 1, kReadLatency);
+// A block reads what is held or writes it.
+#pragma HLS dependence variable = held type = inter dependent = false
         const int kind = narrow<4>(walk.kind);
-        word_t word = zero_word();
-        if (kind != kNothing) {
-            word = word_at<kPort>(mem, rows, walk);
-            if (kind < kMatrixRows) {
-                coming[arrived] = word;
-                arrived = narrow<11>(arrived) + 1;
-            }
-        }
         const int read_place = narrow<6>(walk.row) * kTokenWords + narrow<7>(walk.word);
+        const bool is_held = kind == kMatrixRows && block.same_rows;
+        word_t word;
+        if (is_held)
+            word = held[read_place];
+        else if (kind != kNothing)
+            word = word_at<kPort>(mem, rows, walk);
+        if (kind < kMatrixRows) {
+            coming[arrived] = word;
+            arrived = narrow<11>(arrived) + 1;
+        }
         if (kind == kMatrixRows) to.matrix[read_place] = word;
+        if (kind == kMatrixRows && !is_held) held[read_place] = word;
         const bool is_kept = n < kept_words;
         if (is_kept || kind == kLists) {
             const int place = is_kept ? narrow<6>(kept.row) * kTokenWords + narrow<7>(kept.word) : read_place;

@@ -68,7 +68,7 @@ inline void add_to_map(const AttentionJob& job, const Block& block, const token_
                        HalfMapRows& rows1) {
 #pragma HLS inline off
     const int tokens = narrow<10>(job.tokens);
-    const int padded = kLanes * words16(tokens) + kHalf;  // and the steps that the last lines take to leave
+    const int padded = kLanes * key_words(tokens) + kHalf;  // and the steps that the last lines take to leave
     MapSums sums;
 #pragma HLS array_partition variable = sums.line type = complete dim = 0
 #pragma HLS array_partition variable = sums.full type = complete dim = 0

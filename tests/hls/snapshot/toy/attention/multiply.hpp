@@ -9,8 +9,8 @@
 // the last.
 //
 // Rows of keys or values of one head are on chip in a copy for each lane, so a listed key costs what a dense one does;
-// they are double buffered, and the next head's rows come in while this one's are read. Outer products need no rows of
-// keys: the block's rows of queries take their place. So the right factor always comes from these copies.
+// they are double buffered, and the next head's rows come in while this one's are read. Backward rows of queries lie in
+// front of them, for outer products: so the right factor always comes from these copies.
 #pragma once
 
 #include "../fixed.hpp"
@@ -43,10 +43,11 @@ struct Sums {
     word_t class_row[kHeadWords];
 };
 
-// Resident rows: of two heads; where sums over queries are made, rows of the queries of two blocks instead.
-using KeptRows = word_t[2 * kMaxTokens][kHeadWords];
 // Rows of q or dy of two blocks.
-using OwnRows = word_t[2 * kQueryBlock][kHeadWords];
+constexpr int kOwnRowCount = 2 * kQueryBlock;
+using OwnRows = word_t[kOwnRowCount][kHeadWords];
+// Those once more, and resident rows of two heads.
+using KeptRows = word_t[kOwnRowCount + 2 * kMaxTokens][kHeadWords];
 
 // What is held of the class query while sums over queries are made: its weights by key, its row; of two heads.
 struct ClassQuery {
@@ -186,9 +187,9 @@ inline int arriving_steps(const Block& block) {
 }
 
 // Where a head's half of the resident rows begins.
-inline int half_of(bool buffer) { return buffer ? int(kMaxTokens) : 0; }
+inline int half_of(bool buffer) { return kOwnRowCount + (buffer ? int(kMaxTokens) : 0); }
 
-// Rows that come in, word by word, to the other half of the own rows, or of those kept.
+// Rows that come in, word by word, to the other half of the own rows, and of those kept.
 inline void take_rows(const AttentionJob& job, const Block& block, int c, const ComingWords& coming0,
                       const ComingWords& coming1, Arrival (&at)[kAttentionPorts], KeptRows& kept, OwnRows& own) {
 #pragma HLS inline
@@ -198,8 +199,7 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
 #pragma HLS array_partition variable = brings type = complete
 #pragma HLS array_partition variable = word type = complete
 #pragma HLS array_partition variable = place type = complete
-    const bool own_are_kept = is_outer(block.own_pass);
-    const int own_place = (own_are_kept ? half_of(block.own_buffer) : 0) + (block.parity ? 0 : int(kQueryBlock));
+    const int own_place = block.parity ? 0 : int(kQueryBlock);
     const int next_place = half_of(!block.buffer) + narrow<10>(block.next_first);
     for (int port = 0; port < kAttentionPorts; ++port) {
 #pragma HLS unroll
@@ -214,11 +214,11 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
         }
         place[port] = (at[port].is_next ? next_place : own_place) + row;
     }
-    bool takes[kHeadWords], keeps[kHeadWords];
+    bool takes[kHeadWords], is_next[kHeadWords];
     int to[kHeadWords];
     word_t taken[kHeadWords];
 #pragma HLS array_partition variable = takes type = complete
-#pragma HLS array_partition variable = keeps type = complete
+#pragma HLS array_partition variable = is_next type = complete
 #pragma HLS array_partition variable = to type = complete
 #pragma HLS array_partition variable = taken type = complete
     for (int w = 0; w < kHeadWords; ++w) {
@@ -226,14 +226,14 @@ inline void take_rows(const AttentionJob& job, const Block& block, int c, const 
         const bool first = brings[0] && at[0].word == w;
         const bool second = brings[1] && at[1].word == w;
         takes[w] = first || second;
-        keeps[w] = own_are_kept || (first ? at[0].is_next : at[1].is_next);
+        is_next[w] = first ? at[0].is_next : at[1].is_next;
         to[w] = first ? place[0] : place[1];
         taken[w] = first ? word[0] : word[1];
     }
     for (int w = 0; w < kHeadWords; ++w) {
 #pragma HLS unroll
-        if (takes[w] && keeps[w]) kept[to[w]][w] = taken[w];
-        if (takes[w] && !keeps[w]) own[narrow<7>(to[w])][w] = taken[w];
+        if (takes[w] && (is_next[w] || job.backward)) kept[to[w]][w] = taken[w];
+        if (takes[w] && !is_next[w]) own[narrow<7>(to[w])][w] = taken[w];
     }
     for (int port = 0; port < kAttentionPorts; ++port) {
 #pragma HLS unroll
@@ -420,7 +420,7 @@ multiply_steps:
                 const factor_t weight = exists ? own_weight : i16(0);
                 if (outer && place == class_of_group) class_weight[lane] = own_weight;
                 if (outer && ends && has_class) class_query.weight[tiles_of + index][lane] = class_weight[lane];
-                const int row = kept_half + natural<8>(unsigned(outer ? first_row + place : token));
+                const int row = outer ? first_row + place : kept_half + natural<8>(unsigned(token));
                 const factor_t common = dots ? factor_t(0) : weight;  // factor of all products
                 i16 right[kMaxHeadDim];
                 i32 term[kMaxHeadDim];

@@ -5,10 +5,11 @@
 
 namespace peelvit {
 
-// Image by image, in it pass by pass, in it head by head.
+// Image by image, in it pass by pass (or pair by pair), in it head by head.
 struct AttentionPlace {
     bool leads;  // before the first head: its rows come in
     place_t image, pass, head, first;
+    bool is_second;                         // pass of a pair
     place_t coming;                         // the first one of the next head's rows that come in
     place_t block;                          // of this head
     place_t count;                          // blocks of this pass so far
@@ -24,6 +25,7 @@ inline AttentionPlace first_place() {
     place.pass = 0;
     place.head = 0;
     place.first = 0;
+    place.is_second = false;
     place.coming = 0;
     place.block = 0;
     place.count = 0;
@@ -47,21 +49,21 @@ inline int through(int rows, int port) { return natural<9>(unsigned(rows + kAtte
 struct Block {
     place_t pass, head, first;
     bool buffer, parity;
-    place_t own_pass, own_first;  // the block after this one, whose rows of q or dy come in
-    bool own_buffer;
-    place_t own_rows;
+    place_t own_first, own_rows;  // the queries after these, whose rows of q or dy come in
     place_t next_first, next_rows;  // of what the next head keeps on chip
     place_t out_pass, out_first;    // of the head before
     BlockRows own, next, matrix_in, lists;
     BlockRows matrix_out, sums_out, map_out;
     bool fresh_lists;
+    bool same_rows;  // over keys, as those of the block before
 };
 
-// Which third of qkv a pass keeps on chip: keys 1, values 2, none 0.
-inline int resident_part(int pass) {
-    return pass == kScores || pass == kQueryGradients ? 1 : (is_outer(pass) ? 0 : 2);
+inline int pass_of(const AttentionJob& job, const AttentionPlace& place) {
+    return narrow<3>(job.first_pass) + (job.backward ? kPairPasses * narrow<3>(place.pass) + (place.is_second ? 1 : 0) : narrow<3>(place.pass));
 }
-inline bool has_own_rows(int pass) { return is_dot(pass) || is_outer(pass); }
+
+// Which third of qkv a pass, or the first one of a pair, keeps on chip: keys 1, values 2.
+inline int resident_part(int pass) { return pass == kScores || pass == kQueryGradients ? 1 : 2; }
 
 inline void begin_head(const AttentionJob& job, AttentionPlace& place) {
 #pragma HLS inline
@@ -74,6 +76,8 @@ inline void begin_head(const AttentionJob& job, AttentionPlace& place) {
 inline void advance(const AttentionJob& job, int pass, bool idle, AttentionPlace& place) {
 #pragma HLS inline
     const bool last_pass = place.pass == job.passes - 1;
+    place.is_second = job.backward && !place.leads && !place.is_second;
+    if (place.is_second) return;
     place.parity = !place.parity;
     if (place.leads) {
         place.coming += kLeadRows;
@@ -111,12 +115,11 @@ inline void advance(const AttentionJob& job, int pass, bool idle, AttentionPlace
 inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& block) {
 #pragma HLS inline off
 #pragma HLS allocation operation instances = mul limit = 2
-    const int base = narrow<3>(job.first_pass);
     const bool ended = place.image == job.batch;
     const bool idle = place.leads || place.head == job.heads || ended;
     const bool last_head = place.head >= job.heads - 1;
     const bool last_pass = place.pass == job.passes - 1;
-    const int pass = base + place.pass;
+    const int pass = pass_of(job, place);
     const int head = idle ? 0 : int(place.head);
     const int first = idle ? int(kNoQuery) : int(place.first);
     const int image = place.image;
@@ -128,15 +131,18 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
 
     const int next_head = place.leads || last_head ? 0 : int(place.head) + 1;
     const int next_image = !place.leads && last_head && last_pass ? image + 1 : image;
-    const int next_pass = place.leads ? base : (last_head ? (last_pass ? base : pass + 1) : pass);
-    const int part = next_image < job.batch && (place.leads || !idle) ? resident_part(next_pass) : 0;
+    const int base = narrow<3>(job.first_pass);
+    const int later_pass = last_pass ? base : pass + (job.backward ? kPairPasses : 1);
+    const int next_pass = place.leads ? base : (last_head ? later_pass : pass);
+    const bool brings_next = next_image < job.batch && !place.is_second && (place.leads || !idle);
     block.next_first = place.coming;
     const int most_rows = place.leads ? int(kLeadRows) : short_of(job.coming_rows);
-    block.next_rows = place_t(part == 0 ? 0 : clamp_to(job.tokens - place.coming, most_rows));
+    block.next_rows = place_t(brings_next ? clamp_to(job.tokens - place.coming, most_rows) : 0);
     block.next = token_rows(job, job.qkv, next_image, place.coming - 1, place.coming == 0 ? 0 : kNoQuery,
-                            head_word(job, part, next_head));
+                            head_word(job, resident_part(next_pass), next_head));
 
-    block.out_pass = place_t(is_outer(place.out_pass) && (ended || !idle) ? int(place.out_pass) : int(kNoPass));
+    const bool sums_leave = place.is_second && is_outer(place.out_pass) && (ended || !idle);
+    block.out_pass = place_t(sums_leave ? int(place.out_pass) : int(kNoPass));
     block.out_first = place.first;
     const bool is_out = block.out_pass != kNoPass;
     const int sums_pass = is_out ? int(block.out_pass) : pass;
@@ -155,16 +161,16 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
     const int map_row = short_product(image, job.map_rows);
     block.map_out = rows_of(job.map, map_row + first + 1, map_row, class_place(job, first));
     block.lists = rows_of(job.keys, short_product(image, job.patches) + first, 0, kNoQuery);
-    block.fresh_lists = job.sparse && place.pass == 0 && head == 0;
+    block.same_rows = place.is_second;
+    block.fresh_lists = job.sparse && place.pass == 0 && head == 0 && !block.same_rows;
 
     advance(job, pass, idle, place);
     const bool none = place.leads || place.head == job.heads || place.image == job.batch;
-    block.own_pass = base + place.pass;
+    const int own_pass = pass_of(job, place);
+    const bool brings_own = !place.is_second && own_pass != kValues;
     block.own_first = place_t(none ? int(kNoQuery) : int(place.first));
-    block.own_buffer = place.buffer;
-    block.own_rows = place_t(has_own_rows(block.own_pass) ? block_queries(job, block.own_first) : 0);
-    const bool of_dy = block.own_pass == kScoreGradients || block.own_pass == kValueGradients;
-    block.own = token_rows(job, of_dy ? job.dy : job.qkv, place.image, place.first, class_place(job, block.own_first),
+    block.own_rows = place_t(brings_own ? block_queries(job, block.own_first) : 0);
+    block.own = token_rows(job, own_pass == kScoreGradients ? job.dy : job.qkv, place.image, place.first, class_place(job, block.own_first),
                            head_word(job, 0, int(place.head)));
 }
 

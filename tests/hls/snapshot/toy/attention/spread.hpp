@@ -97,7 +97,7 @@ inline void spread(const AttentionJob& job, const Block& block, const LoadedRows
 #pragma HLS inline off
     const bool any = block_queries(job, block.first) > 0 && (job.sparse || block.pass != kScores);
     const bool scatters = job.sparse && is_outer(block.pass);
-    const int used = (kGroups - 1) * kTokenWords + narrow<7>(words16(job.class_keys));
+    const int used = (kGroups - 1) * kTokenWords + key_words(job.class_keys);
     const int words = any && scatters ? used : 0;
 clear_marks:
     for (int n = 0; n < words; ++n) {

@@ -21,7 +21,7 @@ store_matrix_rows:
     for (int m = 0; m < matrix_rows; ++m) {
 #pragma HLS loop_tripcount max = 4
         const int row = lanes_row(lane, kHalf, m);
-        const int words = narrow<7>(words16(row == class_at ? job.class_keys : job.patch_keys));
+        const int words = key_words(row == class_at ? job.class_keys : job.patch_keys);
         const unsigned address = address_of(block.matrix_out, row);
     store_matrix_words:
         for (int w = 0; w < words; ++w) {
@@ -37,7 +37,7 @@ store_map_rows:
 #pragma HLS loop_tripcount max = 4
         const int row = lanes_row(lane, kHalf, m);
         const bool mapped = row == class_at || short_of(block.first) + narrow<6>(row) + 1 < short_of(job.map_rows);
-        const int words = mapped ? narrow<8>(words32(job.tokens)) : 0;
+        const int words = mapped ? 2 * key_words(job.tokens) : 0;
         const unsigned address = address_of(block.map_out, row);
     store_map_words:
         for (int w = 0; w < words; ++w) {

@@ -1,7 +1,8 @@
 // The attention unit: softmax(q k^T) v and its gradients over all keys or listed ones, as passes over one array of
 // multipliers; probabilities and gradients of scores go through memory from one pass to the next.
 //
-//   for image, for pass, for head, for block of kQueryBlock queries       one dataflow loop:
+//   for image, for pass, for head, for block of kQueryBlock queries       one dataflow loop (backward: for image, for
+//                                                                         pair of passes, for head, for block, for pass):
 //     next_block    the block, the one after it, which head comes next
 //     load          a port each: rows and lists, rows of the block after and of the next head
 //     spread        rows by port become rows by lane; for gradients of keys and values by token
@@ -35,8 +36,8 @@ struct AttentionStatistics {
 };
 
 inline void attention_blocks(word_t* mem3, word_t* mem4, const AttentionJob& job, int blocks,
-                             AttentionPlace& place, KeyLists& lists0, KeyLists& lists1, OwnRows& own,
-                             KeptRows& kept, KeySums& gradient,
+                             AttentionPlace& place, KeyLists& lists0, KeyLists& lists1, MatrixRows& held0,
+                             MatrixRows& held1, OwnRows& own, KeptRows& kept, KeySums& gradient,
                              ClassQuery& class_query, AttentionMap& map,
                              Statistics (&score)[2], RowStatistics& row_statistics) {
 #pragma HLS inline off
@@ -98,8 +99,8 @@ attention_blocks:
 #pragma HLS stream variable = rows0 type = pipo depth = 3
 #pragma HLS stream variable = rows1 type = pipo depth = 3
         PROCESS(next_block(job, place, block));
-        PROCESS(load<0>(mem3, job, block, lists0, coming0, loaded0));
-        BESIDE(load<1>(mem4, job, block, lists1, coming1, loaded1));
+        PROCESS(load<0>(mem3, job, block, lists0, held0, coming0, loaded0));
+        BESIDE(load<1>(mem4, job, block, lists1, held1, coming1, loaded1));
         AHEAD(spread(job, block, loaded0, loaded1, weights, tokens, marks), kSpreadBlocks);
         COMPUTE(multiply(job, block, weights, tokens, marks, coming0, coming1, own, kept, gradient,
                          class_query, products, token_of, sums));
@@ -117,6 +118,7 @@ attention_blocks:
 inline void attend(word_t* mem3, word_t* mem4, const AttentionJob& job, AttentionStatistics& statistics) {
 #pragma HLS inline off
     KeyLists lists0, lists1;
+    MatrixRows held0, held1;
     OwnRows own;
     KeptRows kept;
     KeySums gradient;
@@ -145,10 +147,10 @@ inline void attend(word_t* mem3, word_t* mem4, const AttentionJob& job, Attentio
     }
     AttentionPlace place = first_place();
     const int lead_blocks = (job.tokens + kLeadRows - 1) / kLeadRows;
-    const int pass_blocks = short_product(job.batch, job.pass_blocks) << (natural<3>(unsigned(job.passes)) >> 1);  // 1, 2 or 4 passes
-    const int blocks = lead_blocks + pass_blocks + (job.backward ? job.head_blocks : 0);
-    attention_blocks(mem3, mem4, job, job.runs ? blocks : 0, place, lists0, lists1, own, kept, gradient, class_query, map,
-                     statistics.score, statistics.rows);
+    const int pass_blocks = short_product(job.batch, job.pass_blocks) << (job.passes == 2 ? 1 : 0);
+    const int blocks = lead_blocks + (job.backward ? kPairPasses * (pass_blocks + job.head_blocks) : pass_blocks);
+    attention_blocks(mem3, mem4, job, job.runs ? blocks : 0, place, lists0, lists1, held0, held1, own, kept, gradient,
+                     class_query, map, statistics.score, statistics.rows);
 }
 
 inline int blocks_of(int rows) { return (natural<9>(unsigned(rows)) + kQueryBlock - 1) / kQueryBlock; }

@@ -56,11 +56,11 @@ gemm_steps:
         StateBuffer masters;
 #pragma HLS array_partition variable=masters type=complete dim=2
 #pragma HLS array_partition variable=masters type=complete dim=3
-#pragma HLS stream variable=masters type=fifo depth=40
+#pragma HLS stream variable=masters type=fifo depth=42
         StateBuffer momenta;
 #pragma HLS array_partition variable=momenta type=complete dim=2
 #pragma HLS array_partition variable=momenta type=complete dim=3
-#pragma HLS stream variable=momenta type=fifo depth=40
+#pragma HLS stream variable=momenta type=fifo depth=42
         SumBuffer sums;
 #pragma HLS array_reshape variable=sums type=complete dim=2
 #pragma HLS stream variable=sums type=fifo depth=32
@@ -100,9 +100,10 @@ inline void gemm(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& made, 
                  KeptColumns& column_tile, Held& held, Slots& slots) {
 #pragma HLS inline off
     GemmJob job = made;
-    job.part_tiles = column_tiles_of(job.columns);
+    job.is_short_update = job.form == kTn && job.updates && !job.accumulates && job.chunks == 1;
+    job.part_tiles = column_tiles_of(job);
     const int tiles = natural<8>(unsigned(job.part_tiles));
-    job.last_columns = job.columns - (tiles - 1) * kColumnTile;
+    job.last_columns = job.columns - (tiles - 1) * tile_columns(job);
     job.column_tiles = job.parts == 1 ? tiles : kColumnParts * tiles;
     job.has_rows = job.may_have_rows && is_same(held.rows, held_rows_of(job));
     job.keeps_columns = job.chunks == 1 && short_product(job.column_tiles, pairs_of(job.segment[0].count)) <= kKeptPairs;
@@ -175,6 +176,7 @@ inline GemmJob plain_job(GemmForm form, int rows, int columns, int split, const 
     job.has_gelu_backward = false;
     job.accumulates = false;
     job.updates = false;
+    job.is_short_update = false;
     job.adds_class_row = false;
     job.sums_rows = false;
     job.residual_period = larger(rows, 1);

@@ -271,7 +271,7 @@ inline void finish(const GemmJob& job, const GemmStep& step, const SumBuffer& su
                    PartialRowSums& row_partial, TotalRowSums& row_total, BiasWord& open_bias, MadeBuffer& made_words,
                    BiasBuffer& new_bias, GemmStatistics& statistics) {
     const bool is_wide = job.form == kTn;
-    const int words = words_of(step);
+    const int beats = beats_of(step);
     const int first_line = step.closes_sum && job.has_bias ? 0 : 1;
     const bool is_curved = job.has_gelu || job.has_gelu_backward;
     const AddendShift bias_shift = addend_shift_of(job.f_bias - job.fraction[kPatchRows], false);
@@ -298,7 +298,7 @@ finish_lines:
         u8 port = 0;
         u8 w = 0;
     finish_beats:
-        for (int beat = 0; beat < kPorts * words; ++beat) {
+        for (int beat = 0; beat < beats; ++beat) {
 #pragma HLS loop_tripcount max = 3
             PIPELINE((of_all | beat) == 0, 1, kFinishDepth);
             const bool is_bias = line == 0;
@@ -342,7 +342,7 @@ finish_lines:
             const word_t first = goes_on ? second : extra[port][goes_on ? 0 : line_word];
             const word_t inputs = job.has_residual ? second : first;  // of GELU
             // Columns from the word's first one on: what lies behind the last is 0.
-            const int lanes = natural<4>(unsigned(smaller(step.columns - kLanes * (start_of(step, port) + w), kLanes)));
+            const int lanes = natural<4>(unsigned(smaller(step.columns - kLanes * place_in_row(job, step, port, w), kLanes)));
             Statistics seen_plain = no_statistics();
             Statistics seen_curved = no_statistics();
             word_t narrow_word = zero_word();
@@ -376,7 +376,7 @@ finish_lines:
                 put16(input_word, l, i16(made.plain));
             }
             if (job.has_gelu && epilogue.gelu.is_right) seen_curved.bits = seen_curved.bits >> 16;
-            if (finishes && is_first_port(step, port, w)) {
+            if (finishes && is_first_port(job, step, port, w)) {
                 add_word(statistics.pre, seen_plain);
                 add_word(statistics.out[group], is_curved ? seen_curved : seen_plain);
             }

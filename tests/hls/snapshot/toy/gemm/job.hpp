@@ -23,6 +23,8 @@ constexpr int kUpdateRows = kUpdateTiles * kRowTile;
 constexpr int kRowBeats = kColumnTile / kLanes;  // words of a row of a column tile
 constexpr int kSumBeats = kSumRows * kRowBeats;  // of sums, that a memory holds
 constexpr int kPortWords = kColumnTile / kLanes / kPorts;  // words of a row of a column tile that each port moves
+constexpr bool kMovesRows = true;  // whole, where a gradient updates its weight at once
+constexpr int kUpdateColumns = 24;  // of a column tile then
 
 // The array takes contraction steps in pairs, two a cycle; buffers are cut by the place of a step in its pair.
 constexpr int kPair = 2;
@@ -80,6 +82,7 @@ struct GemmJob {
     bool has_products;  // or there are no operands, and all sums are 0
     bool has_bias, has_residual, has_gelu, has_gelu_backward, accumulates;
     bool updates;         // the output is a gradient that is not stored: it updates a weight
+    bool is_short_update; // and one chunk of the contraction is all of it
     bool adds_class_row;  // the epilogue adds the products of the first contraction step, at the fraction of a residual
     bool sums_rows;   // `bias` is a gradient: the sums of the first operand over the contraction
     i20 residual_period;
@@ -100,13 +103,25 @@ struct GemmJob {
 inline int row_group(const GemmJob& job, int row) { return job.form != kTn && row < job.split ? kClassRows : kPatchRows; }
 
 inline int tiles_of(int rows) { return (narrow<8>(rows) + kRowTile - 1) / kRowTile; }  // of a panel
-inline int column_tiles_of(int columns) { return (narrow<14>(columns) + kColumnTile - 1) / kColumnTile; }
 
 // Groups of kPorts words, and the bank that a word (or a contraction step) moves to.
 constexpr int kPanelPlaceBits = 7;
 inline int group_of(int word) { return natural<kPanelPlaceBits>(unsigned(word)) / kPorts; }
 inline int bank_of(int word) { return natural<2>(unsigned(natural<kPanelPlaceBits>(unsigned(word)) - kPorts * group_of(word))); }
 inline int next_of(int bank) { return bank == kPorts - 1 ? 0 : bank + 1; }
+
+// Each port moves a third of a row of a column tile, thirds that are short for the memory. Where the memory is what an
+// update waits for, each moves every third row whole.
+inline bool moves_rows(const GemmJob& job) { return kMovesRows && job.is_short_update; }
+
+inline int tile_columns(const GemmJob& job) { return moves_rows(job) ? kUpdateColumns : kColumnTile; }
+// From the rows that ports move to the next ones.
+inline int rows_apart(const GemmJob& job, int pitch) { return moves_rows(job) ? kPorts * pitch : pitch; }
+
+inline int column_tiles_of(const GemmJob& job) {
+    const int columns = narrow<14>(job.columns);
+    return moves_rows(job) ? (columns + kUpdateColumns - 1) / kUpdateColumns : (columns + kColumnTile - 1) / kColumnTile;
+}
 
 // Pairs of contraction steps, the pair that a step is in, and its place there.
 inline int pairs_of(int count) { return natural<kPanelPlaceBits>(unsigned(count + kPair - 1)) / kPair; }

@@ -142,43 +142,60 @@ load_bias_gradients:
 }
 
 // What an epilogue reads beside its sums in one loop, as every loop waits for its first word: the class rows of both
-// operands, of the first one at the step's rows, and the states.
+// operands, of the first one at the step's rows, and the states. The first one comes through one port; where
+// ports bring whole rows, each takes its words from all of the second one.
 enum BesideSums { kFirstClassRow, kSecondClassRow, kStates };
 
 inline void load_beside_sums(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
                              ExtraBuffer& extra, BiasBuffer& beside_rows, StateBuffer& masters, StateBuffer& momenta) {
+    const bool by_rows = moves_rows(job);
     const int first_word = first_bias_word(step) / 2;
     const int class_words = words_to(end_of(step)) - first_word;
-    const int lines = kStates + (job.updates ? int(step.rows) : 0);
+    const int row_words = by_rows ? beats_of(step) : words_of(step);
+    const int lines = kStates + (job.updates ? int(step.turns) : 0);
     const unsigned first_class_row = job.first.address + unsigned((step.row - step.panel_row) / kLanes + first_word);
-    unsigned row = row_address(job.state, unsigned(step.row));
+    const unsigned second_class_row = job.second.address + column_word(step, 1);
+    unsigned row = row_address(job.state, unsigned(step.row)) + column_word(step, kStateWords);
+    const unsigned apart = unsigned(rows_apart(job, job.state.pitch));
+    unsigned beyond[2][kPorts];
+#pragma HLS array_partition variable=beyond type=complete dim=0
+    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+        beyond[0][port] = by_rows ? 0u : words_beyond(start_of(step, port), 1);
+        beyond[1][port] = beyond_first(job, step, port, job.state.pitch, kStateWords);
+    }
     int place = 0;
 lines_beside_sums:
     for (int line = job.adds_class_row ? int(kFirstClassRow) : int(kStates); line < lines; ++line) {
 #pragma HLS loop_tripcount max = 22
         const bool is_state = line >= kStates;
+        const unsigned start = is_state ? row : (line == kFirstClassRow ? first_class_row : second_class_row);
+        const int scale = is_state ? int(kStateWords) : 1;
         unsigned address[kPorts];
+        bool exists[kPorts];
 #pragma HLS array_partition variable=address type=complete
-        row_part(is_state ? row : job.second.address, step, is_state ? int(kStateWords) : 1, address);
+#pragma HLS array_partition variable=exists type=complete
         for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-            if (line == kFirstClassRow) address[port] = first_class_row;
+            address[port] = start + (port == 0 ? 0u : beyond[is_state ? 1 : 0][port]);
+            exists[port] = port == 0 || (is_state ? line + 1 < lines || port < step.last_turn : line != kFirstClassRow);
         }
-        const int words = line == kFirstClassRow ? class_words : (is_state ? kStateWords * words_of(step) : words_of(step));
+        const int words = line == kFirstClassRow ? class_words : short_product(scale, row_words);
     words_beside_sums:
         for (int w = 0; w < words; ++w) {
-#pragma HLS loop_tripcount max = 6
+#pragma HLS loop_tripcount max = 12
             PIPELINE(w == 0 && (line == kFirstClassRow || (line == kStates && !job.adds_class_row)), 1, kReadLatency);
             PortWords word;
 #pragma HLS array_partition variable=word type=complete
-            read_ports(mem0, mem1, mem2, address, w, word);
+            read_some(mem0, mem1, mem2, address, exists, w, word);
             if (line == kFirstClassRow) beside_rows[first_word + w] = word[0];
             for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-                if (line == kSecondClassRow) extra[port][w] = word[port];
+                const bool is_its = !by_rows || w % kPorts == port;
+                if (line == kSecondClassRow && is_its) extra[port][by_rows ? w / kPorts : w] = word[port];
                 for (int lane = 0; lane < kStateLanes; ++lane) {
 #pragma HLS unroll
-                    if (!is_state || w % kStateLanes != lane) continue;
+                    if (!is_state || !exists[port] || w % kStateLanes != lane) continue;
                     const int at = place + (w % 2) / kStateLanes;
                     if (is_master(w))
                         masters[at][port][lane] = word[port];
@@ -188,7 +205,7 @@ lines_beside_sums:
             }
             if (is_state && w % kStateWords == kStateWords - 1) place += 2 / kStateLanes;
         }
-        if (is_state) row += unsigned(job.state.pitch);
+        if (is_state) row += apart;
     }
 }
 

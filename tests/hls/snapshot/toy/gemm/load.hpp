@@ -47,32 +47,88 @@ row_steps:
     }
 }
 
+// Where a port stands among the words of columns.
+struct ColumnWalk {
+    i16 step;          // of the contraction, of the first port
+    u8 w, part;        // word of a part of the row
+    unsigned address;  // of the first port
+};
+
+inline int word_of_row(const ColumnWalk& at) { return kPorts * natural<1>(at.w) + natural<2>(at.part); }
+
+// The next word: of the row or, where each port brings its part of it, of the part.
+inline ColumnWalk behind(bool by_rows, int words, int apart, i20 jump, const ColumnWalk& at) {
+#pragma HLS inline
+    ColumnWalk next = at;
+    next.part = u8(by_rows ? next_of(natural<2>(at.part)) : 0);
+    const bool ends_parts = next.part == 0;
+    const bool ends_row = ends_parts && at.w + 1 == words;
+    if (ends_parts) next.w = u8(ends_row ? 0 : int(at.w + 1));
+    if (ends_row) next.step = i16(at.step + apart);
+    next.address = at.address + unsigned(int(ends_row ? jump : i20(1)));
+    return next;
+}
+
+// Words go to the memories of their part of the row. Where ports bring whole rows, each is a word behind the one before it,
+// so that no two are at words of one part.
 inline void load_columns_direct(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
                                 ColumnBuffer& columns) {
     const Matrix matrix = step.is_next ? job.next.matrix : job.second;
-    unsigned row = row_address(matrix, unsigned(step.chunk.start)) + unsigned(step.column / kLanes);
-column_steps:
-    for (int c = 0; c < step.chunk.count; ++c) {
+    const bool by_rows = moves_rows(job);
+    const int words = words_of(step);
+    const int count = step.chunk.count;
+    const int of_row = beats_of(step);
+    const int apart = by_rows ? int(kPorts) : 1;  // rows
+    const int in_turn = by_rows ? kPorts * words : words;  // words of a port until its next row
+    const i20 jump = i20(rows_apart(job, matrix.pitch) - (in_turn - 1));
+    const int last_turn = by_rows ? (kPorts - 1) * words + kPorts - 1 : 0;  // of fewer rows than ports, and late ones
+    const int beats = short_product(count, words) + last_turn;
+    ColumnWalk at[kPorts];
+    unsigned beyond[kPorts];
+#pragma HLS array_partition variable=at type=complete
+#pragma HLS array_partition variable=beyond type=complete
+    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+        at[port].step = i16(by_rows && port > 0 ? count : 0);
+        at[port].w = 0;
+        at[port].part = 0;
+        at[port].address = row_address(matrix, unsigned(step.chunk.start)) + column_word(step, 1);
+        beyond[port] = beyond_first(job, step, port, matrix.pitch, 1);
+    }
+    u8 turn = 0;
+column_words:
+    for (int n = 0; n < beats; ++n) {
 #pragma HLS loop_tripcount max = 24
+        PIPELINE(n == 0, 1, kReadLatency);
+        int c[kPorts];
         unsigned address[kPorts];
+        bool exists[kPorts];
+        PortWords word;
+#pragma HLS array_partition variable=c type=complete
 #pragma HLS array_partition variable=address type=complete
+#pragma HLS array_partition variable=exists type=complete
+#pragma HLS array_partition variable=word type=complete
         for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-            address[port] = row + unsigned(start_of(step, port));
+            c[port] = at[port].step + (by_rows ? port : 0);
+            exists[port] = c[port] < count && (!by_rows || word_of_row(at[port]) < of_row);
+            address[port] = at[port].address + (port == 0 ? 0u : beyond[port]);
         }
-    column_words:
-        for (int w = 0; w < words_of(step); ++w) {
-#pragma HLS loop_tripcount max = 1
-            PIPELINE((c | w) == 0, 1, kReadLatency);
-            PortWords word;
-#pragma HLS array_partition variable=word type=complete
-            read_ports(mem0, mem1, mem2, address, w, word);
-            for (int port = 0; port < kPorts; ++port) {
+        read_some(mem0, mem1, mem2, address, exists, 0, word);
+        for (int part = 0; part < kPorts; ++part) {
 #pragma HLS unroll
-                columns[pair_of(c)][place_in_pair(c)][port][w] = word[port];
-            }
+            const int now = natural<2>(turn);
+            const int late = now < part ? now - part + kPorts : now - part;  // port whose word is of this part
+            const int port = by_rows ? late : part;
+            if (exists[port]) columns[pair_of(c[port])][place_in_pair(c[port])][part][at[port].w] = word[port];
         }
-        row += unsigned(matrix.pitch);
+        const ColumnWalk next = behind(by_rows, words, apart, jump, at[0]);
+        for (int port = kPorts - 1; port > 0; --port) {
+#pragma HLS unroll
+            at[port] = by_rows ? at[port - 1] : next;
+        }
+        at[0] = next;
+        turn = u8(next_of(natural<2>(turn)));
     }
 }
 

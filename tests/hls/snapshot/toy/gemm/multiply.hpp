@@ -154,7 +154,7 @@ inline void read_columns(const GemmStep& step, bool is_second, bool arrive, int 
             for (int w = 0; w < kPortWords; ++w) {
 #pragma HLS unroll
                 word_t& kept = column_tile[kept_pair][place][port][w];
-                const bool arrives = arrive && exists && w < words_of(step);
+                const bool arrives = arrive && exists && kPorts * w + port < beats_of(step);
                 const word_t word = arrives ? columns[new_pair][place][port][w] : kept;
                 if (arrives) kept = word;
                 for (int l = 0; l < kLanes; ++l) {

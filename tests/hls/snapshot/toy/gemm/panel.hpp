@@ -17,6 +17,7 @@ struct HeldMatrix {
     unsigned address;
     u17 pitch;
     bool is_across;  // the contraction runs across its rows
+    bool is_by_rows;  // words of columns lie as whole rows bring them
     i18 rows;   // of the first operand; columns of the second one
     i18 start, length;  // of the contraction
 };
@@ -27,6 +28,7 @@ inline HeldMatrix held_matrix(bool is_there, const Matrix& matrix, int rows, int
     held.address = matrix.address;
     held.pitch = u17(unsigned(matrix.pitch));
     held.is_across = false;
+    held.is_by_rows = false;
     held.rows = rows;
     held.start = 0;
     held.length = length;
@@ -36,7 +38,7 @@ inline HeldMatrix held_matrix(bool is_there, const Matrix& matrix, int rows, int
 inline HeldMatrix no_matrix() { return held_matrix(false, Matrix(), 0, 0); }
 
 inline bool is_same(const HeldMatrix& held, const HeldMatrix& wanted) {
-    const bool is_same_place = held.address == wanted.address && held.pitch == wanted.pitch && held.is_across == wanted.is_across;
+    const bool is_same_place = held.address == wanted.address && held.pitch == wanted.pitch && held.is_across == wanted.is_across && held.is_by_rows == wanted.is_by_rows;
     const bool is_same_part = held.rows == wanted.rows && held.start == wanted.start && held.length == wanted.length;
     return held.is_there && wanted.is_there && is_same_place && is_same_part;
 }
@@ -70,6 +72,7 @@ inline HeldMatrix held_columns_of(const GemmJob& job) {
     const bool are_held = job.form != kTn || job.chunks == 1;
     HeldMatrix held = held_matrix(are_held, job.second, job.columns, job.segment[0].count);
     held.is_across = job.form != kNt;
+    held.is_by_rows = moves_rows(job);
     held.start = job.segment[0].start;
     return held;
 }

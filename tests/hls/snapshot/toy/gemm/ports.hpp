@@ -28,10 +28,11 @@ using ExtraBuffer = word_t[kPorts][kExtraWords];
 using SavedBuffer = word_t[kPorts][kLineRows * kPortWords];
 // Words of master weights or momenta, two of eight elements: as many at once as an update takes.
 constexpr int kStateLanes = kUpdateLanes / kWideLanes;
+constexpr int kWeightWords = 21;  // of weights, of a pass
 #ifdef PEELVIT_CHECKS_FIFOS
-using StateBuffer = Fifos<word_t, 2 / kStateLanes * kUpdateRows * kPortWords, kPorts, kStateLanes>;
+using StateBuffer = Fifos<word_t, 2 / kStateLanes * kWeightWords, kPorts, kStateLanes>;
 #else
-using StateBuffer = word_t[2 / kStateLanes * kUpdateRows * kPortWords][kPorts][kStateLanes];
+using StateBuffer = word_t[2 / kStateLanes * kWeightWords][kPorts][kStateLanes];
 #endif
 // Words of a panel's bias gradients, or of the first operand's class row at its rows.
 using BiasBuffer = word_t[kPanelRows / kWideLanes];
@@ -46,13 +47,40 @@ inline void read_ports(const word_t* mem0, const word_t* mem1, const word_t* mem
     word[2] = read_word<2>(mem2, address[2] + unsigned(w));
 }
 
-// Addresses of a row's words of the step's columns; eight columns take `scale` words: 1, 2, or with states 4.
+// Those of them that exist; nobody uses the others.
+inline void read_some(const word_t* mem0, const word_t* mem1, const word_t* mem2, const unsigned (&address)[kPorts],
+                      const bool (&exists)[kPorts], int w, PortWords& word) {
+#pragma HLS inline
+    word_t first, second, third;
+    if (exists[0]) first = read_word<0>(mem0, address[0] + unsigned(w));
+    if (exists[1]) second = read_word<1>(mem1, address[1] + unsigned(w));
+    if (exists[2]) third = read_word<2>(mem2, address[2] + unsigned(w));
+    word[0] = first;
+    word[1] = second;
+    word[2] = third;
+}
+
+// How far words of eight columns are from the first one; they take `scale` words each: 1, 2, or with states 4.
+inline unsigned words_beyond(int words, int scale) { return unsigned(words << (natural<3>(unsigned(scale)) >> 1)); }
+
+// How far the step's columns are in a row.
+inline unsigned column_word(const GemmStep& step, int scale) {
+    return words_beyond(natural<kColumnBits>(unsigned(step.column)) / kLanes, scale);
+}
+
+// How far behind the step's first word of a row a port's words are: those of its part, or of its row of those from this
+// one on.
+inline unsigned beyond_first(const GemmJob& job, const GemmStep& step, int port, int pitch, int scale) {
+#pragma HLS inline
+    return moves_rows(job) ? unsigned(port * pitch) : words_beyond(start_of(step, port), scale);
+}
+
+// Addresses of a row's words of the step's columns.
 inline void row_part(unsigned row, const GemmStep& step, int scale, unsigned (&address)[kPorts]) {
 #pragma HLS inline
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-        const int word = natural<kColumnBits>(unsigned(step.column)) / kLanes + start_of(step, port);
-        address[port] = row + unsigned(word << (natural<3>(unsigned(scale)) >> 1));
+        address[port] = row + words_beyond(natural<kColumnBits>(unsigned(step.column)) / kLanes + start_of(step, port), scale);
     }
 }
 

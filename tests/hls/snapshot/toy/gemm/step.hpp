@@ -12,6 +12,8 @@ struct GemmStep {
     Chunk chunk;
     i20 row;            // first output row
     i16 rows;           // output rows
+    i16 turns;          // in which ports move them: each row in parts, or a row a port
+    u8 last_turn;       // ports that have a part of the last turn
     i16 tiles;          // row tiles
     i16 panel_row;      // place of the first row in the panel
     i20 column;         // first output column
@@ -20,6 +22,7 @@ struct GemmStep {
     u8 new_tiles;       // of them, the last ones, whose columns are loaded
     u8 port_words;      // of a row of them that each port moves
     u8 port_start[kPorts];  // first one of each
+    u8 beats;           // words of a row of them
     i20 sum_beat;       // place of its first word among the sums that wait
     bool loads_rows;    // the block's rows of the first operand are new
     bool has_begun;     // the step before has read the first block of it
@@ -36,6 +39,13 @@ struct GemmStep {
 inline int words_of(const GemmStep& step) { return natural<1>(step.port_words); }
 inline int start_of(const GemmStep& step, int port) { return natural<2>(step.port_start[port]); }
 
+// Words of a row of a column tile: each port's in turn; where a port moves whole rows, as they lie in memory.
+inline int beats_of(const GemmStep& step) { return natural<2>(step.beats); }
+// Which of the row's words word `w` of the array's part `part` is.
+inline int place_in_row(const GemmJob& job, const GemmStep& step, int part, int w) {
+    return moves_rows(job) ? kPorts * w + part : start_of(step, part) + w;
+}
+
 inline bool loads_columns(const GemmStep& step) { return step.new_tiles > 0; }
 
 // Pairs of contraction steps of a new column tile.
@@ -48,8 +58,8 @@ inline int rows_of(const GemmStep& step) { return step.column_tiles == 2 ? int(2
 inline bool is_long(const Chunk& chunk) { return chunk.count > kLanes * (kBurst - 1); }
 
 // Whether this port is the first that moves a word of its part.
-inline bool is_first_port(const GemmStep& step, int port, int word) {
-    return port == 0 || start_of(step, port) + word >= start_of(step, port - 1) + words_of(step);
+inline bool is_first_port(const GemmJob& job, const GemmStep& step, int port, int word) {
+    return moves_rows(job) || port == 0 || start_of(step, port) + word >= start_of(step, port - 1) + words_of(step);
 }
 
 inline bool updates_weights(const GemmJob& job, const GemmStep& step) { return job.updates && step.closes_sum; }

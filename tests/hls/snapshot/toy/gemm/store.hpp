@@ -15,37 +15,60 @@ inline const Matrix& written_matrix(const GemmJob& job, int pass) {
     return pass == 0 ? job.out : job.pre;
 }
 
+// Words that eight columns of it take.
+inline int written_scale(const GemmJob& job, int pass) {
+    if (job.form != kTn || (job.updates && pass == 1)) return 1;
+    return job.updates ? int(kStateWords) : 2;
+}
+
 inline void store_rows(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const ResultBuffer& results,
                        const ResultBuffer& seconds, const WeightBuffer& weights) {
-    const int words = words_of(step);
+    const bool by_rows = moves_rows(job);
+    const int words = by_rows ? beats_of(step) : words_of(step);
     const int passes = job.updates || job.has_gelu ? 2 : 1;
-    const int rows = step.closes_sum ? rows_of(step) : 0;
+    const int turns = step.column_tiles == 2 ? int(2 * step.turns) : int(step.turns);
     unsigned first[2];  // addresses of rows
     unsigned row[2];
+    unsigned apart[2];  // from the ports' rows to the next ones
+    unsigned beyond[2][kPorts];
 #pragma HLS array_partition variable=first type=complete
 #pragma HLS array_partition variable=row type=complete
+#pragma HLS array_partition variable=apart type=complete
+#pragma HLS array_partition variable=beyond type=complete dim=0
     for (int pass = 0; pass < 2; ++pass) {
 #pragma HLS unroll
-        first[pass] = row_address(written_matrix(job, pass), unsigned(step.row));
+        const Matrix& matrix = written_matrix(job, pass);
+        const int scale = written_scale(job, pass);
+        first[pass] = row_address(matrix, unsigned(step.row)) + column_word(step, scale);
         row[pass] = first[pass];
+        apart[pass] = unsigned(rows_apart(job, matrix.pitch));
+        for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+            beyond[pass][port] = beyond_first(job, step, port, matrix.pitch, scale);
+        }
     }
     int place = 0;
 store_rows:
-    for (int i = 0; i < rows; ++i) {
+    for (int i = 0; i < (step.closes_sum ? turns : 0); ++i) {
 #pragma HLS loop_tripcount max = 40
     store_passes:
         for (int pass = 0; pass < passes; ++pass) {
 #pragma HLS loop_tripcount max = 2
             const bool is_weight = job.updates && pass == 1;
             const bool is_wide = job.form == kTn && !is_weight;
-            const int scale = is_wide ? (job.updates ? int(kStateWords) : 2) : 1;
-            const int beats = short_product(scale, words);
+            const int beats = short_product(written_scale(job, pass), words);
             unsigned address[kPorts];
+            bool exists[kPorts];
 #pragma HLS array_partition variable=address type=complete
-            row_part(row[pass], step, scale, address);
+#pragma HLS array_partition variable=exists type=complete
+            for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+                address[port] = row[pass] + (port == 0 ? 0u : beyond[pass][port]);
+                exists[port] = port == 0 || i + 1 < turns || port < step.last_turn;
+            }
         store_words:
             for (int beat = 0; beat < beats; ++beat) {
-#pragma HLS loop_tripcount max = 4
+#pragma HLS loop_tripcount max = 12
                 PIPELINE((i | pass | beat) == 0, 1, kStoreRowsDepth);
                 PortWords word;
 #pragma HLS array_partition variable=word type=complete
@@ -55,6 +78,7 @@ store_rows:
                 const int w = !is_wide ? place + beat : (job.updates ? state_place : place + beat / 2);
                 for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
+                    if (!exists[port]) continue;
                     if (is_weight)
                         word[port] = weights[w][port];
                     else if (is_first)
@@ -62,16 +86,16 @@ store_rows:
                     else
                         word[port] = seconds[w][port][state];
                 }
-                write_word<0>(mem0, address[0] + unsigned(beat), word[0]);
-                write_word<1>(mem1, address[1] + unsigned(beat), word[1]);
-                write_word<2>(mem2, address[2] + unsigned(beat), word[2]);
+                if (exists[0]) write_word<0>(mem0, address[0] + unsigned(beat), word[0]);
+                if (exists[1]) write_word<1>(mem1, address[1] + unsigned(beat), word[1]);
+                if (exists[2]) write_word<2>(mem2, address[2] + unsigned(beat), word[2]);
             }
         }
         place += words;
-        const bool begins = i + 1 == step.rows;  // the second column tile
+        const bool begins = i + 1 == step.turns;  // the second column tile
         for (int pass = 0; pass < 2; ++pass) {
 #pragma HLS unroll
-            row[pass] = begins ? first[pass] + unsigned(kRowBeats) : row[pass] + unsigned(written_matrix(job, pass).pitch);
+            row[pass] = begins ? first[pass] + unsigned(kRowBeats) : row[pass] + apart[pass];
         }
     }
 }

@@ -17,9 +17,9 @@ using ResultBuffer = Fifos<word_t, kMostColumnTiles * kPanelRows * kPortWords, k
 using ResultBuffer = word_t[kMostColumnTiles * kPanelRows * kPortWords][kPorts][kStateLanes];
 #endif
 #ifdef PEELVIT_CHECKS_FIFOS
-using WeightBuffer = Fifos<word_t, kUpdateRows * kPortWords, kPorts>;
+using WeightBuffer = Fifos<word_t, kWeightWords, kPorts>;
 #else
-using WeightBuffer = word_t[kUpdateRows * kPortWords][kPorts];
+using WeightBuffer = word_t[kWeightWords][kPorts];
 #endif
 
 inline void pass_on(const GemmJob& job, int words, const MadeBuffer& made, ResultBuffer& results, ResultBuffer& seconds) {
@@ -48,8 +48,8 @@ pass_on:
     }
 }
 
-// A word of weights, of each port in turn: in a cycle, or half of it in each of two.
-inline void update_weights(const GemmStep& step, const SgdUpdate& update, int words, const MadeBuffer& made, const StateBuffer& masters,
+// A word of weights, of each port in turn or row by row: in a cycle, or half of it in each of two.
+inline void update_weights(const GemmJob& job, const GemmStep& step, const SgdUpdate& update, int words, const MadeBuffer& made, const StateBuffer& masters,
                            const StateBuffer& momenta, ResultBuffer& new_masters, ResultBuffer& new_momenta, WeightBuffer& weights,
                            Renewal& renewal) {
 #pragma HLS inline
@@ -58,9 +58,10 @@ inline void update_weights(const GemmStep& step, const SgdUpdate& update, int wo
     i16 rounded[kLanes];
 #pragma HLS array_partition variable=gradients type=complete
 #pragma HLS array_partition variable=rounded type=complete
-    const int row_words = words_of(step);
+    const bool by_rows = moves_rows(job);
+    const int row_words = by_rows ? beats_of(step) : words_of(step);
     u8 port = 0;
-    u8 w = 0;       // word of the row
+    u8 w = 0;       // word of the row, of the port's part of it
     i16 place = 0;  // of a port's words
 update_words:
     for (int i = 0; i < words; ++i) {
@@ -68,7 +69,7 @@ update_words:
     update_parts:
         for (int part = 0; part < kParts; ++part) {
             PIPELINE((i | part) == 0, 1, kUpdateDepth);
-            const int lanes = step.columns - kLanes * (start_of(step, port) + w);
+            const int lanes = step.columns - kLanes * (by_rows ? int(w) : int(start_of(step, port) + w));
             const int state_place = kParts * place + part;
             if (part == 0) {
                 gradients[0] = made[i][0];
@@ -105,7 +106,7 @@ update_words:
 #pragma HLS unroll
                 put16(weight, lane, rounded[lane]);
             }
-            if (is_first_port(step, port, w)) add(renewal, seen);
+            if (is_first_port(job, step, port, w)) add(renewal, seen);
             for (int p = 0; p < kPorts; ++p) {
 #pragma HLS unroll
                 if (p != port) continue;
@@ -117,20 +118,21 @@ update_words:
                 if (part == kParts - 1) weights[place][p] = weight;
             }
         }
-        ++port;
-        if (port == kPorts) {
-            port = 0;
-            ++place;
-            w = u8(w + 1 == row_words ? 0 : int(w + 1));
+        const bool ends_turn = port == kPorts - 1;
+        const bool ends_row = w + 1 == row_words;
+        if (by_rows || ends_turn) {
+            place = i16(by_rows && ends_row && !ends_turn ? int(place + 1 - row_words) : int(place + 1));
+            w = u8(ends_row ? 0 : int(w + 1));
         }
+        if (!by_rows || ends_row) port = u8(next_of(natural<2>(port)));
     }
 }
 
 inline void update(const GemmJob& job, const GemmStep& step, const SgdUpdate& by, const MadeBuffer& made, const StateBuffer& masters,
                    const StateBuffer& momenta, ResultBuffer& results, ResultBuffer& seconds, WeightBuffer& weights, Renewal& renewal) {
-    const int words = step.closes_sum ? short_product(rows_of(step), kPorts * words_of(step)) : 0;
+    const int words = step.closes_sum ? short_product(rows_of(step), beats_of(step)) : 0;
     if (job.updates)
-        update_weights(step, by, words, made, masters, momenta, results, seconds, weights, renewal);
+        update_weights(job, step, by, words, made, masters, momenta, results, seconds, weights, renewal);
     else
         pass_on(job, words, made, results, seconds);
 }

@@ -53,7 +53,7 @@ inline bool ends_part(const GemmJob& job, const ColumnPlace& place) { return pla
 
 // Columns of a column tile.
 inline int columns_of(const GemmJob& job, const ColumnPlace& place) {
-    return ends_part(job, place) ? int(job.last_columns) : int(kColumnTile);
+    return ends_part(job, place) ? int(job.last_columns) : tile_columns(job);
 }
 
 inline ColumnPlace next_columns(const GemmJob& job, const ColumnPlace& place) {
@@ -275,6 +275,8 @@ inline GemmStep own_step(const GemmJob& job, const GemmWalk& walk, const Chunk& 
     step.column = walk.columns.column;
     step.columns = columns_of(job, walk.columns);
     step.sum_beat = walk.sum_beat + sum_beats(job, walk.columns, step.panel_row);
+    step.turns = moves_rows(job) ? group_of(step.rows + kPorts - 1) : int(step.rows);
+    step.last_turn = u8(moves_rows(job) ? bank_of(step.rows + kPorts - 1) + 1 : int(kPorts));
     step.loads_rows = job.has_products && brings_rows(job, walk) && new_rows(step).words > 0;
     step.has_begun = false;
     step.goes_on = false;
@@ -325,6 +327,7 @@ inline GemmStep take_step(const GemmJob& job, GemmWalk& walk) {
         advance(job, chunk, has_two, behind, walk);
     }
     step.port_words = port_words(step.columns);
+    step.beats = moves_rows(job) ? u8(words16(natural<5>(unsigned(int(step.columns))))) : u8(kPorts * step.port_words);
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
         step.port_start[port] = port_start(port, step.columns);

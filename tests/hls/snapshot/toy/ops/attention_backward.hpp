@@ -27,7 +27,7 @@ inline AttentionJob attention_backward(const Instruction& in, const Slots& slots
                                      dqkv, slots);
     job.backward = true;
     job.first_pass = kScoreGradients;
-    job.passes = 4;
+    job.passes = 2;
     job.dscore = dscore;
     job.dy = dy;
     job.gradient_shift = gradient_shift;

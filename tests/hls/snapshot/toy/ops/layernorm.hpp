@@ -301,13 +301,18 @@ layernorm_blocks:
         i32 rstd_first[kStreamRows];
         i32 rstd_second[kStreamRows];
 #pragma HLS stream variable=first type=fifo depth=16
+#pragma HLS bind_storage variable=first type=fifo impl=bram
 #pragma HLS stream variable=second type=fifo depth=16
+#pragma HLS bind_storage variable=second type=fifo impl=bram
         // A row waits here until its moments are known.
 #pragma HLS stream variable=kept_first type=fifo depth=32
 #pragma HLS stream variable=kept_second type=fifo depth=32
 #pragma HLS stream variable=y_first type=fifo depth=16
+#pragma HLS bind_storage variable=y_first type=fifo impl=bram
 #pragma HLS stream variable=y_second type=fifo depth=16
+#pragma HLS bind_storage variable=y_second type=fifo impl=bram
 #pragma HLS stream variable=saved_first type=fifo depth=16
+#pragma HLS bind_storage variable=saved_first type=fifo impl=bram
         // All of a third of a block: y goes first.
 #pragma HLS stream variable=saved_second type=fifo depth=64
 #pragma HLS stream variable=sums_first type=fifo depth=4

@@ -292,13 +292,17 @@ layernorm_backward_blocks:
         word_t dx_stream[kStreamWords];
         RowSums row_sums[kStreamRows];
 #pragma HLS stream variable=gradients type=fifo depth=16
+#pragma HLS bind_storage variable=gradients type=fifo impl=bram
 #pragma HLS stream variable=normals type=fifo depth=16
+#pragma HLS bind_storage variable=normals type=fifo impl=bram
         // A row waits here until its sums are known.
 #pragma HLS stream variable=kept_gradients type=fifo depth=32
 #pragma HLS stream variable=kept_normals type=fifo depth=32
 #pragma HLS stream variable=residuals type=fifo depth=16
+#pragma HLS bind_storage variable=residuals type=fifo impl=bram
 #pragma HLS stream variable=rstd_words type=fifo depth=64
 #pragma HLS stream variable=dx_stream type=fifo depth=16
+#pragma HLS bind_storage variable=dx_stream type=fifo impl=bram
 #pragma HLS stream variable=row_sums type=fifo depth=4
 #pragma HLS aggregate variable=row_sums
         PROCESS(load_stream<1>(mem1, at.dy, blocks, b, gradients));

@@ -164,11 +164,17 @@ update_blocks:
         word_t new_states[kUpdateWords];
         word_t weights[kUpdateGroups];
 #pragma HLS stream variable=masters type=fifo depth=16
+#pragma HLS bind_storage variable=masters type=fifo impl=bram
 #pragma HLS stream variable=states type=fifo depth=16
+#pragma HLS bind_storage variable=states type=fifo impl=bram
 #pragma HLS stream variable=gradients type=fifo depth=16
+#pragma HLS bind_storage variable=gradients type=fifo impl=bram
 #pragma HLS stream variable=new_masters type=fifo depth=16
+#pragma HLS bind_storage variable=new_masters type=fifo impl=bram
 #pragma HLS stream variable=new_states type=fifo depth=16
+#pragma HLS bind_storage variable=new_states type=fifo impl=bram
 #pragma HLS stream variable=weights type=fifo depth=16
+#pragma HLS bind_storage variable=weights type=fifo impl=bram
         PROCESS(load_states(mem0, line.state, all, b, masters, states));
         BESIDE(load_gradients(mem1, line.gradient, all, b, gradients));
         PROCESS(update_groups(masters, states, gradients, update, all, b, new_masters, new_states, weights, walk));
