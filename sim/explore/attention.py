@@ -15,9 +15,8 @@ PASSES = frozenset({"SCORES", "VALUES"})
 
 
 def features(instruction: Instruction, config: HardwareConfig) -> NDArray[np.float64]:
-    """[6] of an instruction: itself, its (image, head) units, their rows to load, their steps in all lanes, and rows of
-    sums over queries that nothing else is beside, where the class query is the only one; what its map has beside that,
-    which is added up over the heads and stored behind the last one.
+    """[5] of an instruction: itself, its (image, head) units, their rows to load, their steps in all lanes; what its
+    map has beside that, which is added up over the heads and stored behind the last one.
 
     An instruction of one pass instead of both has half of each unit.
     """
@@ -27,6 +26,5 @@ def features(instruction: Instruction, config: HardwareConfig) -> NDArray[np.flo
     keys = 1 + d["key_count"] if "SPARSE" in instruction.flags else tokens
     class_queries, patch_queries = asked_queries(d)
     steps = class_queries * tokens + math.ceil(patch_queries / config.lanes) * keys
-    alone = tokens if instruction.op.name == "attention_backward" and not patch_queries else 0
     map_elements = d["batch"] * d.get("map_rows", 0) * tokens
-    return np.array([1.0, *(share * units * each for each in (1, tokens, steps, alone)), map_elements])
+    return np.array([1.0, *(share * units * each for each in (1, tokens, steps)), map_elements])

@@ -62,8 +62,10 @@ inline int pass_of(const AttentionJob& job, const AttentionPlace& place) {
     return narrow<3>(job.first_pass) + (job.backward ? kPairPasses * narrow<3>(place.pass) + (place.is_second ? 1 : 0) : narrow<3>(place.pass));
 }
 
-// Which third of qkv a pass, or the first one of a pair, keeps on chip: keys 1, values 2.
-inline int resident_part(int pass) { return pass == kScores || pass == kQueryGradients ? 1 : 2; }
+// Which third of qkv a pass, or its pair, keeps on chip: keys 1, values 2.
+inline int resident_part(int pass) {
+    return pass == kScores || pass == kQueryGradients || pass == kKeyGradients ? 1 : 2;
+}
 
 inline void begin_head(const AttentionJob& job, AttentionPlace& place) {
 #pragma HLS inline
@@ -132,9 +134,10 @@ inline void next_block(const AttentionJob& job, AttentionPlace& place, Block& bl
     const int next_head = place.leads || last_head ? 0 : int(place.head) + 1;
     const int next_image = !place.leads && last_head && last_pass ? image + 1 : image;
     const int base = narrow<3>(job.first_pass);
-    const int later_pass = last_pass ? base : pass + (job.backward ? kPairPasses : 1);
+    const int later_pass = last_pass ? base : pass + 1;
     const int next_pass = place.leads ? base : (last_head ? later_pass : pass);
-    const bool brings_next = next_image < job.batch && !place.is_second && (place.leads || !idle);
+    const bool ends_pair = place.is_second || !job.backward;
+    const bool brings_next = next_image < job.batch && (place.leads || (ends_pair && !idle));
     block.next_first = place.coming;
     const int most_rows = place.leads ? int(kLeadRows) : short_of(job.coming_rows);
     block.next_rows = place_t(brings_next ? clamp_to(job.tokens - place.coming, most_rows) : 0);
