@@ -167,7 +167,8 @@ def steps(shape: Shape, sizes: Sizes) -> tuple[Step, ...]:
 def _step(shape: Shape, sizes: Sizes, block: Block) -> Step:
     last_rows = block.rows - (block.tiles - 1) * sizes.row_tile
     words = port_words(sizes, block.columns)
-    turn = max(pairs(block.length), sizes.row_tile * words)
+    is_alone = block.tiles == 1 and block.column_tiles == 1  # so no sums are handed on meanwhile
+    turn = max(pairs(block.length), 1 if is_alone else sizes.row_tile * words)
     multiply = block.column_tiles * block.tiles * turn + last_rows * words + MULTIPLY_DEPTH + HANDSHAKE
     beats = _row_words(block) if moves_rows(shape, sizes) else sizes.ports * words
     lines = block.rows + (block.closes and "BIAS" in shape.flags and shape.op != "gemm_tn")
@@ -240,13 +241,13 @@ def _lines_of(shape: Shape, sizes: Sizes, block: Block, rows: int, scale: int, *
 
 
 def _load_beside_gradients(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
-    """Old gradients; in one loop class rows and states."""
+    """Old bias gradients; in one loop class rows, old gradients and states."""
     words = port_words(sizes, block.columns)
+    beside = []
     if "ACCUMULATE" in shape.flags:
-        yield _bursts(sizes, block.rows, 2 * words)
         if block.makes_bias_gradient:
             yield _bursts(sizes, 1, _words_of_rows(block, WIDE_LANES))
-    beside = []
+        beside.append(_bursts(sizes, block.rows, 2 * words))
     if shape.adds_class_row:
         first = _bursts(sizes, 1, _words_of_rows(block, LANES))  # through one port
         second = _bursts(sizes, 1, _row_words(block) if moves_rows(shape, sizes) else words)

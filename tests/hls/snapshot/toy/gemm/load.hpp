@@ -162,10 +162,9 @@ inline void load(const word_t* mem0, const word_t* mem1, const word_t* mem2, con
     if (step.closes_sum && (job.has_bias || job.has_residual) && !turns)
         load_lines(mem0, mem1, mem2, step, residual_lines(job, step), extra, saved);
     if (step.closes_sum && job.has_gelu_backward) load_lines(mem0, mem1, mem2, step, saved_lines(job, step), extra, saved);
-    if (step.closes_sum && job.accumulates) load_lines(mem0, mem1, mem2, step, gradient_lines(job, step), extra, saved);
     if (job.accumulates && makes_bias_gradient(step)) load_bias_gradients(mem0, job, step, beside_rows);
-    if (step.closes_sum && (job.adds_class_row || job.updates))
-        load_beside_sums(mem0, mem1, mem2, job, step, extra, beside_rows, masters, momenta);
+    if (step.closes_sum && (job.adds_class_row || job.accumulates || job.updates))
+        load_beside_sums(mem0, mem1, mem2, job, step, extra, saved, beside_rows, masters, momenta);
 }
 
 }  // namespace peelvit

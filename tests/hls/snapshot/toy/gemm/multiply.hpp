@@ -62,9 +62,10 @@ inline void take_own(chunk_t (&acc)[kCount], bool opens, const factor_t (&x)[kPa
 inline int word_of(int column) { return column / kLanes % kPortWords; }
 inline int port_lane_of(int column) { return column / kLanes / kPortWords * kLanes + column % kLanes; }
 
-// Cycles of a row tile: those of its sums, and those in which the ones before are handed on.
+// Cycles of a row tile: those of its sums, and those in which the ones before are handed on, if there are any.
 inline int turn_of(const GemmStep& step) {
-    return larger(pairs_of(step.chunk.count), short_product(kRowTile, words_of(step)));
+    const bool is_alone = step.tiles == 1 && step.column_tiles == 1;
+    return larger(pairs_of(step.chunk.count), is_alone ? 1 : short_product(kRowTile, words_of(step)));
 }
 
 // For the schedule: from one column tile to the next.

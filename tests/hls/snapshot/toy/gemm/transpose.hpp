@@ -241,7 +241,7 @@ transpose_passes:
                 }
                 if (is_line || w < burst) read_ports(mem0, mem1, mem2, address, is_line ? ahead_of(w) : w, read);
                 turn(block_before, lane & (kLanes - 1), w & (kBurst - 1), !is_line, read, turned);
-                if (is_line) keep_line(by.lines, line.line * kPortWords + w, false, read, extra, saved);
+                if (is_line) keep_line(by.lines, line.line * kPortWords + w, read, extra, saved);
                 if (pass > 0 && lane < burst) {
                     if (!writes_columns) put_rows(rows, bank, by.part[0].slot, written.round, c, turned);
                     for (int port = 0; port < kPorts; ++port) {
