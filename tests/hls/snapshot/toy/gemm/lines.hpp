@@ -1,4 +1,4 @@
-// What the epilogue reads beside its sums: bias and residual, saved values, old gradients, states.
+// What the epilogue of a linear layer reads beside its sums: bias and residual, saved values.
 #pragma once
 
 #include "ports.hpp"
@@ -126,107 +126,6 @@ load_bias_gradients:
 #pragma HLS loop_tripcount max = 10
         PIPELINE(w == first, 1, kReadLatency);
         beside_rows[w] = read_word<0>(mem0, address + unsigned(w));
-    }
-}
-
-// What the epilogue of a weight gradient reads in one loop, as every loop waits for its first word: the class rows of both
-// operands, of the first one at the step's rows; the gradients that are added to, even words of which are kept as `extra`
-// and odd ones as `saved`; the states. The first class row comes through one port; where ports bring whole rows, each takes
-// its words from all of the second one.
-enum BesideSums { kFirstClassRow, kSecondClassRow, kGradients };  // and the states behind these
-
-// Lines of a kind, and where ports read them.
-struct BesideLines {
-    unsigned address, apart;  // of the first one, and from one to the next
-    unsigned beyond[kPorts];  // of each port's words
-};
-
-// Eight columns take `scale` words.
-inline BesideLines beside_lines(const GemmJob& job, const GemmStep& step, const Matrix& matrix, int row, int scale) {
-#pragma HLS inline
-    BesideLines lines;
-    lines.address = row_address(matrix, unsigned(row)) + column_word(step, scale);
-    lines.apart = unsigned(rows_apart(job, matrix.pitch));
-    for (int port = 0; port < kPorts; ++port) {
-#pragma HLS unroll
-        lines.beyond[port] = beyond_first(job, step, port, matrix.pitch, scale);
-    }
-    return lines;
-}
-
-inline void load_beside_sums(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
-                             ExtraBuffer& extra, SavedBuffer& saved, BiasBuffer& beside_rows, StateBuffer& masters,
-                             StateBuffer& momenta) {
-    const bool by_rows = moves_rows(job);
-    const int first_word = first_bias_word(step) / 2;
-    const int class_words = words_to(end_of(step)) - first_word;
-    const int row_words = by_rows ? beats_of(step) : words_of(step);
-    const unsigned first_class_row = job.first.address + unsigned((step.row - step.panel_row) / kLanes + first_word);
-    const unsigned second_class_row = job.second.address + column_word(step, 1);
-    const BesideLines gradients = beside_lines(job, step, job.residual, step.row, 2);
-    const BesideLines states = beside_lines(job, step, job.state, step.row, kStateWords);
-    const int turns = step.turns;
-    const int first_line = job.adds_class_row ? int(kFirstClassRow) : int(kGradients);
-    const int first_state = kGradients + (job.accumulates ? turns : 0);
-    const int lines = first_state + (job.updates ? turns : 0);
-    unsigned row = job.accumulates ? gradients.address : states.address;
-    int place = 0;  // of words in a port's memory
-lines_beside_sums:
-    for (int line = first_line; line < lines; ++line) {
-#pragma HLS loop_tripcount max = 42
-        const bool is_class = line < kGradients;
-        const bool is_state = line >= first_state;
-        const bool is_gradient = !is_class && !is_state;
-        const unsigned start = is_class ? (line == kFirstClassRow ? first_class_row : second_class_row) : row;
-        unsigned address[kPorts];
-        bool exists[kPorts];
-#pragma HLS array_partition variable=address type=complete
-#pragma HLS array_partition variable=exists type=complete
-        for (int port = 0; port < kPorts; ++port) {
-#pragma HLS unroll
-            const unsigned of_class = by_rows ? 0u : words_beyond(start_of(step, port), 1);
-            const unsigned beyond = is_class ? of_class : (is_state ? states.beyond[port] : gradients.beyond[port]);
-            address[port] = start + (port == 0 ? 0u : beyond);
-            exists[port] = port == 0 || (is_class ? line != kFirstClassRow : line + 1 < lines || port < step.last_turn);
-        }
-        const int scale = is_class ? 1 : (is_state ? int(kStateWords) : 2);
-        const int words = line == kFirstClassRow ? class_words : short_product(scale, row_words);
-    words_beside_sums:
-        for (int w = 0; w < words; ++w) {
-#pragma HLS loop_tripcount max = 12
-            PIPELINE(w == 0 && line == first_line, 1, kReadLatency);
-            PortWords word;
-#pragma HLS array_partition variable=word type=complete
-            read_some(mem0, mem1, mem2, address, exists, w, word);
-            if (line == kFirstClassRow) beside_rows[first_word + w] = word[0];
-            for (int port = 0; port < kPorts; ++port) {
-#pragma HLS unroll
-                const bool is_its = line == kSecondClassRow && (!by_rows || w % kPorts == port);
-                const int class_place = by_rows ? w / kPorts : w;
-                if (is_its || (is_gradient && w % 2 == 0)) extra[port][is_class ? class_place : place + kPortWords] = word[port];
-                if (is_gradient && w % 2 == 1) saved[port][place] = word[port];
-                for (int lane = 0; lane < kStateLanes; ++lane) {
-#pragma HLS unroll
-                    if (!is_state || !exists[port] || w % kStateLanes != lane) continue;
-                    const int at = place + (w % 2) / kStateLanes;
-                    if (is_master(w))
-                        masters[at][port][lane] = word[port];
-                    else
-                        momenta[at][port][lane] = word[port];
-                }
-            }
-            if (is_state && w % kStateWords == kStateWords - 1) place += 2 / kStateLanes;
-            if (is_gradient && w % 2 == 1) ++place;
-        }
-        if (is_state) row += states.apart;
-        if (is_gradient) {
-            row += gradients.apart;
-            place += kPortWords - words_of(step);  // a narrow tile's rows lie as far apart as whole ones
-        }
-        if (is_gradient && line + 1 == first_state) {
-            row = states.address;
-            place = 0;
-        }
     }
 }
 

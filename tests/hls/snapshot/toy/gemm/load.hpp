@@ -4,7 +4,7 @@
 // they come; else they are transposed.
 #pragma once
 
-#include "lines.hpp"
+#include "beside.hpp"
 #include "transpose.hpp"
 
 namespace peelvit {
