@@ -1,6 +1,6 @@
-// Arrays of FIFOs over their first dimension, as the checked C simulation has them: elements are written once, in order,
-// and then each is read once, in that order, so that nothing is left when the pass ends. Anything else ends the program,
-// since hardware would stand still or go on with another element. Elsewhere such an array is an array.
+// Arrays of FIFOs over their first dimension, as the checked C simulation has them: elements are written once, in
+// order, and then each is read once, in that order, so that nothing is left when the pass ends. Anything else ends the
+// program, since hardware would stand still or go on with another element. Elsewhere such an array is an array.
 #pragma once
 
 #ifdef PEELVIT_CHECKS_FIFOS

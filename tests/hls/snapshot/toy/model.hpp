@@ -18,10 +18,9 @@
 // the iterations one after the other, which holds up the tasks where several of them use the same one. In a region of
 // FIFOs a task starts when the first loops of the tasks before it are filled, and ends when its own first loop has
 // passed on their last element.
-// A task that STOCKS a FIFO of whole iterations ends when the task that empties it has made room; so does one that fills a
-// FIFO from which the multipliers draw. A task that is FED
-// does both in the times that are stated, and the one before it ends no earlier than the FIFO between them, which is
-// short, lets it.
+// A task that STOCKS a FIFO of whole iterations ends when the task that empties it has made room; so does one that
+// fills a FIFO from which the multipliers draw. A task that is FED does both in the times that are stated, and the one
+// before it ends no earlier than the FIFO between them, which is short, lets it.
 //
 // Cycles are booked as compute (loops of the multiply-accumulate array), memory (in other loops: the busiest stream, or
 // the DDR memory, is moving words), vector (the rest of those) and stall (fill and drain of pipelines and regions,
@@ -283,7 +282,8 @@ class Region {
         count_t waiting = words;
         for (const Draw& draw : schedule_.draws) {
             if (words == 0 || draw.all() == 0) continue;
-            if (waiting + draw.all() > room) stocked_ = larger_count(stocked_, draw.when(smaller_count(draw.all(), waiting + draw.all() - room)));
+            if (waiting + draw.all() > room)
+                stocked_ = larger_count(stocked_, draw.when(smaller_count(draw.all(), waiting + draw.all() - room)));
             waiting += draw.all();
         }
     }
