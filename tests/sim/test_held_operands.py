@@ -163,6 +163,13 @@ def weight_gradients_of_one_input(p: Program, rows: int, n: int, k: int) -> None
     p.add("gemm_tn", "SAME_X", names={"x": "x"}, rows=rows, split=split, n=8 + n, k=k)
 
 
+def weight_gradients_that_update_or_do_not(p: Program, rows: int, n: int, k: int) -> None:
+    """Ports bring whole rows of what updates at once and parts of what does not, so words lie elsewhere on chip."""
+    split = 1 if rows > 1 else 0
+    for flags in ((), ("UPDATE",), ("UPDATE", "BIAS"), (), ("UPDATE", "ACCUMULATE"), ("UPDATE",)):
+        p.add("gemm_tn", "SAME_X", *flags, names={"x": "x"}, rows=rows, split=split, n=n, k=k)
+
+
 def claims_that_do_not_hold(p: Program, rows: int, n: int, k: int) -> None:
     """Of other rows, fewer rows, a shorter contraction, other weights, or what another form has left there."""
     p.add("layernorm", names={"y": "x"}, rows=rows, n=k)
@@ -227,6 +234,7 @@ PROGRAMS = [
     contraction_of_several_chunks,
     weights_that_were_overwritten_on_chip,
     weight_gradients_of_one_input,
+    weight_gradients_that_update_or_do_not,
     claims_that_do_not_hold,
 ]
 

@@ -79,6 +79,26 @@ def test_deep_memories_are_ultra_ram_where_the_device_has_it() -> None:
     assert resized(without, {"part": "xc7z020-clg400-1"}).deep_memory == "bram"  # not in the table
 
 
+def test_whole_rows_move_where_thirds_are_shorter_than_what_the_memory_moves() -> None:
+    """Of zcu102's 72 columns a port's third is three words, the memory moves four: tiles have 64 columns then. The toy's
+    24 columns are fewer than that, alveo_u200's thirds are long, zcu104's update is slower than its memory."""
+    assert (load("zcu102").moves_rows, load("zcu102").update_columns) == (True, 64)
+    assert (load("toy").moves_rows, load("toy").update_columns) == (True, 24)
+    for name in ("alveo_u200", "kv260", "zcu104"):
+        config = load(name)
+        assert (config.moves_rows, config.update_columns) == (False, config.column_tile)
+
+
+def test_words_of_a_pass_find_room_however_they_move() -> None:
+    """In thirds 80 rows of three words a port, or whole ones of eight words 27; of 48 columns 100 of two, or 34 of six."""
+    assert load("zcu102").weight_words == max(80 * 3, 27 * 8)
+    assert resized(load("zcu102"), {"column_tile": 48}).weight_words == max(100 * 2, 34 * 6)
+
+
+def test_rows_over_keys_have_a_power_of_two_of_words_where_that_is_little_more() -> None:
+    assert [load(name).key_words for name in ("zcu102", "alveo_u200", "zcu104")] == [32, 32, 25]
+
+
 def test_passes_that_update_share_a_panel_evenly() -> None:
     """Of zcu102's panel of ten row tiles four at most find room: ten go as 4 + 3 + 3, nine as 3 + 3 + 3."""
     config = load("zcu102")
