@@ -80,8 +80,8 @@ def test_deep_memories_are_ultra_ram_where_the_device_has_it() -> None:
 
 
 def test_whole_rows_move_where_thirds_are_shorter_than_what_the_memory_moves() -> None:
-    """Of zcu102's 72 columns a port's third is three words, the memory moves four: tiles have 64 columns then. The toy's
-    24 columns are fewer than that, alveo_u200's thirds are long, zcu104's update is slower than its memory."""
+    """Of zcu102's 72 columns a port's third is three words, the memory moves four: tiles have 64 columns then. The
+    toy's 24 columns are fewer than that, alveo_u200's thirds are long, zcu104's update is slower than its memory."""
     assert (load("zcu102").moves_rows, load("zcu102").update_columns) == (True, 64)
     assert (load("toy").moves_rows, load("toy").update_columns) == (True, 24)
     for name in ("alveo_u200", "kv260", "zcu104"):
@@ -90,7 +90,7 @@ def test_whole_rows_move_where_thirds_are_shorter_than_what_the_memory_moves() -
 
 
 def test_words_of_a_pass_find_room_however_they_move() -> None:
-    """In thirds 80 rows of three words a port, or whole ones of eight words 27; of 48 columns 100 of two, or 34 of six."""
+    """In thirds 80 rows of three words a port, or 27 whole ones of eight; of 48 columns 100 of two, or 34 of six."""
     assert load("zcu102").weight_words == max(80 * 3, 27 * 8)
     assert resized(load("zcu102"), {"column_tile": 48}).weight_words == max(100 * 2, 34 * 6)
 
