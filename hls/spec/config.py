@@ -131,14 +131,15 @@ class HardwareConfig:
 
     @property
     def update_columns(self) -> int:
-        """Columns of a tile whose rows move so: what the memory moves at once, if that is most of a column tile."""
+        """Columns of a tile whose rows move so: as many as fill whole bursts of the memory, if these are at least three
+        quarters of a column tile, else all."""
         step = LANES * self.ddr_burst_words
         whole = self.column_tile // step * step
         return whole if self.moves_rows and 4 * whole >= 3 * self.column_tile else self.column_tile
 
     @property
     def weight_words(self) -> int:
-        """Words of weights of a pass that updates, through a port: thirds of rows or whole ones."""
+        """Most words of weights that a port moves in a pass that updates: thirds of all rows, or every third row."""
         third = self.column_tile // LANES // self.ports
         rows = self.update_tiles * self.row_tile
         whole = -(-rows // self.ports) * self.update_columns // LANES
@@ -152,7 +153,7 @@ class HardwareConfig:
 
     @property
     def word_fifos(self) -> str:
-        """What holds the GEMM engine's short FIFOs of words: LUTs, unless the device has rather block RAM to spare."""
+        """What holds short FIFOs of words: LUTs, unless the device has rather block RAM to spare."""
         return "bram" if self.deep_memory == "bram" else "srl"
 
     @property

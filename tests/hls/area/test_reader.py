@@ -215,6 +215,8 @@ inline int leaf_@(int a, int b) { return a + b; }
     "no_jump": JUMP.replace("LEAVE", "out[2] = 1"),
     "chosen": sums("if (y[c] > 0) sum = x[c] + y[c];"),
     "chosen_by_way_of_a_local": sums("if (y[c] > 0) { int part = x[c]; part += y[c]; sum = part; }"),
+    "left_open": sums("wide_t part; if (y[c] > 0) part = x[c] + 1; sum = int(part);"),
+    "not_left_open": sums("wide_t part = 0; if (y[c] > 0) part = x[c] + 1; sum = int(part);"),
     "either": sums("int part; if (y[c] > 0) part = x[c]; else part = y[c] + 1; sum = part;"),
     "either_of_a_field": sums(
         "Pair part; if (y[c] > 0) part.first = x[c]; else part.first = y[c] + 1; sum = part.first;"
@@ -402,6 +404,11 @@ def test_what_a_branch_declares_ends_with_it(kernels: dict[str, Module]) -> None
     """But not a field of what was declared before, though it is first named there."""
     assert sum_luts(kernels, "chosen_by_way_of_a_local") == sum_luts(kernels, "chosen")
     assert sum_luts(kernels, "either_of_a_field") == sum_luts(kernels, "either") > sum_luts(kernels, "chosen") + 4
+
+
+def test_what_comes_is_not_chosen_against_a_number_left_open(kernels: dict[str, Module]) -> None:
+    """17 bits and their sign, four of which a LUT chooses between nothing and something."""
+    assert sum_luts(kernels, "left_open") + 4 <= sum_luts(kernels, "not_left_open")
 
 
 def multipliers(module: Module) -> list[tuple[str, Multiplier]]:

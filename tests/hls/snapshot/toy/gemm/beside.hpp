@@ -40,7 +40,7 @@ inline BesideSums beside_sums(const GemmJob& job, const GemmStep& step) {
     BesideSums all;
     all.first_word = first_bias_word(step) / 2;
     all.class_words = words_to(end_of(step)) - all.first_word;
-    all.row_words = moves_rows(job) ? beats_of(step) : words_of(step);
+    all.row_words = port_row_words(job, step);
     all.class_row[0] = job.first.address + unsigned((step.row - step.panel_row) / kLanes + all.first_word);
     all.class_row[1] = job.second.address + column_word(step, 1);
     all.gradients = rows_beside(job, step, job.residual, 2);

@@ -11,7 +11,7 @@ namespace peelvit {
 
 constexpr int kFinishDepth = 28;
 
-// What eight sums are made to, the ports' words in turn. Results of int32 take a second word for eight columns; with
+// What eight sums are made to: the ports' words in turn, or those of a row as they lie in memory. Results of int32 take a second word for eight columns; with
 // GELU that is where its inputs are.
 #ifdef PEELVIT_CHECKS_FIFOS
 using MadeBuffer = Fifos<word_t, kMostColumnTiles * kPanelRows * kRowBeats, 2>;
@@ -263,7 +263,7 @@ inline word_t word_of_bias(const BiasWord& open) {
     return word;
 }
 
-// A word of sums a cycle: the ports' words in turn. The bias comes as the line before the first row: it is aligned in the
+// A word of sums a cycle, of each part of the array in turn. The bias comes as the line before the first row: it is aligned in the
 // same lanes and kept. The second operand's class row is there as well; its products with an element a row are addends.
 // A bias gradient is finished with the first word of its row.
 inline void finish(const GemmJob& job, const GemmStep& step, const SumBuffer& sums, const RowSumBuffer& row_sums, const ExtraBuffer& extra,

@@ -19,11 +19,10 @@ constexpr int kBurst = 8;  // words of a row read at once
 constexpr int kPanelTiles = kPanelRows / kRowTile;
 constexpr int kSingleLineTiles = 2 * kLineTiles < kPanelTiles ? 2 * kLineTiles : kPanelTiles;
 constexpr int kLineRows = kLineTiles * kRowTile;
-constexpr int kUpdateRows = kUpdateTiles * kRowTile;
 constexpr int kRowBeats = kColumnTile / kLanes;  // words of a row of a column tile
 constexpr int kSumBeats = kSumRows * kRowBeats;  // of sums, that a memory holds
 constexpr int kPortWords = kColumnTile / kLanes / kPorts;  // words of a row of a column tile that each port moves
-constexpr bool kMovesRows = true;  // whole, where a gradient updates its weight at once
+constexpr bool kMovesRows = true;  // ports whole rows of short updates (moves_rows below)
 constexpr int kUpdateColumns = 24;  // of a column tile then
 
 // The array takes contraction steps in pairs, two a cycle; buffers are cut by the place of a step in its pair.
@@ -82,7 +81,7 @@ struct GemmJob {
     bool has_products;  // or there are no operands, and all sums are 0
     bool has_bias, has_residual, has_gelu, has_gelu_backward, accumulates;
     bool updates;         // the output is a gradient that is not stored: it updates a weight
-    bool is_short_update; // and one chunk of the contraction is all of it
+    bool is_short_update; // and that is added to no other one, and is of one chunk
     bool adds_class_row;  // the epilogue adds the products of the first contraction step, at the fraction of a residual
     bool sums_rows;   // `bias` is a gradient: the sums of the first operand over the contraction
     i20 residual_period;

@@ -98,7 +98,7 @@ extra_lines:
 #pragma HLS loop_tripcount max = 41
         unsigned address[kPorts];
 #pragma HLS array_partition variable=address type=complete
-        row_part(line_start(lines, walk), step, 1, address);
+        row_part(line_start(lines, walk), step, address);
     extra_words:
         for (int w = 0; w < words; ++w) {
 #pragma HLS loop_tripcount max = 2

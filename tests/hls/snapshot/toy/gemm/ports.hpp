@@ -75,12 +75,12 @@ inline unsigned beyond_first(const GemmJob& job, const GemmStep& step, int port,
     return moves_rows(job) ? unsigned(port * pitch) : words_beyond(start_of(step, port), scale);
 }
 
-// Addresses of a row's words of the step's columns.
-inline void row_part(unsigned row, const GemmStep& step, int scale, unsigned (&address)[kPorts]) {
+// Addresses of a row's words of the step's columns, in parts.
+inline void row_part(unsigned row, const GemmStep& step, unsigned (&address)[kPorts]) {
 #pragma HLS inline
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-        address[port] = row + words_beyond(natural<kColumnBits>(unsigned(step.column)) / kLanes + start_of(step, port), scale);
+        address[port] = row + unsigned(natural<kColumnBits>(unsigned(step.column)) / kLanes + start_of(step, port));
     }
 }
 

@@ -46,6 +46,9 @@ inline int place_in_row(const GemmJob& job, const GemmStep& step, int part, int 
     return moves_rows(job) ? kPorts * w + part : start_of(step, part) + w;
 }
 
+// Words of a row that a port moves.
+inline int port_row_words(const GemmJob& job, const GemmStep& step) { return moves_rows(job) ? beats_of(step) : words_of(step); }
+
 inline bool loads_columns(const GemmStep& step) { return step.new_tiles > 0; }
 
 // Pairs of contraction steps of a new column tile.

@@ -1,4 +1,4 @@
-// Finished words leave the chip: each port writes its part of a row.
+// Finished words leave the chip: each port writes its part of a row, or its row.
 #pragma once
 
 #include "update.hpp"
@@ -23,8 +23,7 @@ inline int written_scale(const GemmJob& job, int pass) {
 
 inline void store_rows(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const GemmStep& step, const ResultBuffer& results,
                        const ResultBuffer& seconds, const WeightBuffer& weights) {
-    const bool by_rows = moves_rows(job);
-    const int words = by_rows ? beats_of(step) : words_of(step);
+    const int words = port_row_words(job, step);
     const int passes = job.updates || job.has_gelu ? 2 : 1;
     const int turns = step.column_tiles == 2 ? int(2 * step.turns) : int(step.turns);
     unsigned first[2];  // addresses of rows

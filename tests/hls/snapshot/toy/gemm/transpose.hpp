@@ -219,7 +219,7 @@ transpose_passes:
             unsigned line_address[kPorts];
 #pragma HLS array_partition variable=address type=complete
 #pragma HLS array_partition variable=line_address type=complete
-            row_part(line_start(by.lines, line), step, 1, line_address);
+            row_part(line_start(by.lines, line), step, line_address);
             for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
                 const int strip = natural<8>(unsigned(from.start[port] + moved));

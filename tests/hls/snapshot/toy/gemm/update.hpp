@@ -48,7 +48,26 @@ pass_on:
     }
 }
 
-// A word of weights, of each port in turn or row by row: in a cycle, or half of it in each of two.
+// Where a word of weights comes and goes: its port, which word of the port's row (or of its part of one) it is, and its
+// place among all words of the port.
+struct PortWord {
+    u8 port, w;
+    i16 place;
+};
+
+// A word of each port in turn; or row by row, where each port's row stands at the same place as those of the others.
+inline void advance(bool by_rows, int row_words, PortWord& at) {
+#pragma HLS inline
+    const bool ends_turn = at.port == kPorts - 1;
+    const bool ends_row = at.w + 1 == row_words;
+    if (by_rows || ends_turn) {
+        at.place = i16(by_rows && ends_row && !ends_turn ? int(at.place + 1 - row_words) : int(at.place + 1));
+        at.w = u8(ends_row ? 0 : int(at.w + 1));
+    }
+    if (!by_rows || ends_row) at.port = u8(next_of(natural<2>(at.port)));
+}
+
+// A word of weights in a cycle, or half of it in each of two.
 inline void update_weights(const GemmJob& job, const GemmStep& step, const SgdUpdate& update, int words, const MadeBuffer& made, const StateBuffer& masters,
                            const StateBuffer& momenta, ResultBuffer& new_masters, ResultBuffer& new_momenta, WeightBuffer& weights,
                            Renewal& renewal) {
@@ -59,18 +78,19 @@ inline void update_weights(const GemmJob& job, const GemmStep& step, const SgdUp
 #pragma HLS array_partition variable=gradients type=complete
 #pragma HLS array_partition variable=rounded type=complete
     const bool by_rows = moves_rows(job);
-    const int row_words = by_rows ? beats_of(step) : words_of(step);
-    u8 port = 0;
-    u8 w = 0;       // word of the row, of the port's part of it
-    i16 place = 0;  // of a port's words
+    const int row_words = port_row_words(job, step);
+    PortWord at;
+    at.port = 0;
+    at.w = 0;
+    at.place = 0;
 update_words:
     for (int i = 0; i < words; ++i) {
 #pragma HLS loop_tripcount max = 60
     update_parts:
         for (int part = 0; part < kParts; ++part) {
             PIPELINE((i | part) == 0, 1, kUpdateDepth);
-            const int lanes = step.columns - kLanes * (by_rows ? int(w) : int(start_of(step, port) + w));
-            const int state_place = kParts * place + part;
+            const int lanes = step.columns - kLanes * (by_rows ? int(at.w) : int(start_of(step, at.port) + at.w));
+            const int state_place = kParts * at.place + part;
             if (part == 0) {
                 gradients[0] = made[i][0];
                 gradients[1] = made[i][1];
@@ -82,8 +102,8 @@ update_words:
             Renewal seen = no_renewal();
             for (int state = 0; state < kStateLanes; ++state) {
 #pragma HLS unroll
-                const word_t old_masters = masters[state_place][port][state];
-                const word_t old_momenta = momenta[state_place][port][state];
+                const word_t old_masters = masters[state_place][at.port][state];
+                const word_t old_momenta = momenta[state_place][at.port][state];
                 const word_t gradient = gradients[kParts == 1 ? state : part];
                 master[state] = zero_word();
                 momentum[state] = zero_word();
@@ -106,25 +126,19 @@ update_words:
 #pragma HLS unroll
                 put16(weight, lane, rounded[lane]);
             }
-            if (is_first_port(job, step, port, w)) add(renewal, seen);
+            if (is_first_port(job, step, at.port, at.w)) add(renewal, seen);
             for (int p = 0; p < kPorts; ++p) {
 #pragma HLS unroll
-                if (p != port) continue;
+                if (p != at.port) continue;
                 for (int state = 0; state < kStateLanes; ++state) {
 #pragma HLS unroll
                     new_masters[state_place][p][state] = master[state];
                     new_momenta[state_place][p][state] = momentum[state];
                 }
-                if (part == kParts - 1) weights[place][p] = weight;
+                if (part == kParts - 1) weights[at.place][p] = weight;
             }
         }
-        const bool ends_turn = port == kPorts - 1;
-        const bool ends_row = w + 1 == row_words;
-        if (by_rows || ends_turn) {
-            place = i16(by_rows && ends_row && !ends_turn ? int(place + 1 - row_words) : int(place + 1));
-            w = u8(ends_row ? 0 : int(w + 1));
-        }
-        if (!by_rows || ends_row) port = u8(next_of(natural<2>(port)));
+        advance(by_rows, row_words, at);
     }
 }
 
