@@ -64,6 +64,8 @@ class HardwareConfig:
     max_columns: int
     """Widest row of the vector unit."""
     max_patches: int
+    """Most patches of an image. The rows of two heads' keys or values and of two blocks of queries, `2 * (max_patches +
+    1) + 4 * lanes` of them, lie behind each other in attention's largest memories: more than 512 double these."""
     max_heads: int
     max_head_dim: int
     lanes: int
