@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jinja2
 
-from hls.spec import attention, checks, instruction, ops, pieces, registers, slots, tables
+from hls.spec import attention, checks, formats, instruction, ops, pieces, registers, slots, tables
 from hls.spec.config import SHIPPED, ConfigError, HardwareConfig, load
 from hls.spec.status import SENTENCES, Status
 from hls.spec.system import MEMORY_PORTS
@@ -57,6 +57,7 @@ def sources(config: HardwareConfig) -> dict[str, str]:
         "column_parts": pieces.PARTS,
         "check_rules": checks.rules(config.operations),
         "check_tables": checks.tables(config),
+        "formats": formats,
         "instruction": instruction,
         "memory_ports": MEMORY_PORTS,
         "ops": config.operations,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hls.spec.formats import MASTER_SHIFT, limit
+from hls.spec.formats import MASTER_MAX, MASTER_MIN, MASTER_SHIFT, limit
 from hls.spec.slots import F_MIN
 from host.errors import PeelVitError
 from host.model import ViTConfig
@@ -168,13 +168,25 @@ def weight_fraction(matrix: FloatArray) -> int:
 def quantise_master(matrix: FloatArray, fraction: int) -> Int32Array:
     """Master weights: `matrix` at `fraction + MASTER_SHIFT` fraction bits, rounded to nearest even."""
     mantissa = np.rint(np.ldexp(np.asarray(matrix, np.float64), fraction + MASTER_SHIFT))
-    return np.clip(mantissa, -limit(32), limit(32)).astype(np.int32)
+    return np.clip(mantissa, MASTER_MIN, MASTER_MAX).astype(np.int32)
 
 
 def quantise_weight(master: Int32Array) -> NDArray[np.int16]:
     """The 16-bit copy that the datapath reads: the rounded high half."""
     rounded = (master.astype(np.int64) + (1 << (MASTER_SHIFT - 1))) >> MASTER_SHIFT
     return np.clip(rounded, -limit(16), limit(16)).astype(np.int16)
+
+
+def low_half(master: Int32Array) -> Int32Array:
+    """What is left of master weights beside their 16-bit copy; `PeelVitError` where one is out of range."""
+    if master.size and (master.min() < MASTER_MIN or master.max() > MASTER_MAX):
+        raise PeelVitError("a master weight lies outside its range; the checkpoint is damaged, use another one")
+    return master - (quantise_weight(master).astype(np.int32) << MASTER_SHIFT)
+
+
+def joined_master(weight: NDArray[np.int16], low: Int32Array) -> Int32Array:
+    """Master weights of their 16-bit copy and what is left beside it."""
+    return (weight.astype(np.int32) << MASTER_SHIFT) + low
 
 
 def dequantise_master(master: Int32Array, fraction: int) -> NDArray[np.float64]:

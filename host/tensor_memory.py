@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hls.spec.formats import LANES, STATE, stored_as
+from hls.spec.formats import LANES, STATE, STATE_WORDS, stored_as
 from host.device import Device
 from host.layout import Layout
 from host.memory import Region
@@ -25,7 +25,7 @@ class TensorMemory:
     def read(self, name: str, rows: int | None = None, columns: int | None = None) -> NDArray[Any]:
         """The tensor as integers [rows, columns]; sizes that are not given are those of the dense case.
 
-        One of `STATE` is [rows, 2, columns]: master weights and the optimizer's state.
+        One of `STATE` is int32 [rows, 2, columns]: low halves of master weights, and the optimizer's state.
         """
         tensor = self._layout.tensors[name]
         rows, columns = rows or tensor.rows, columns or tensor.columns
@@ -51,15 +51,18 @@ class TensorMemory:
 
     def _read_state(self, address: int, rows: int, columns: int) -> NDArray[Any]:
         element, stored = stored_as(STATE, columns)
-        grouped = self._device.read(address, (rows, stored), _TYPES[element]).reshape(rows, -1, 2, LANES)
-        return grouped.swapaxes(1, 2).reshape(rows, 2, -1)[..., :columns]
+        grouped = self._device.read(address, (rows, stored), _TYPES[element]).reshape(rows, -1, STATE_WORDS * LANES)
+        low, state = grouped[..., :LANES], np.ascontiguousarray(grouped[..., LANES:]).view(np.int32)
+        return np.stack((low, state), 1).reshape(rows, 2, -1)[..., :columns]
 
     def _write_state(self, address: int, values: NDArray[np.integer[Any]]) -> None:
         rows, _, columns = values.shape
         element, stored = stored_as(STATE, columns)
-        padded = np.zeros((rows, 2, _padded(columns)), _TYPES[element])
+        padded = np.zeros((rows, 2, _padded(columns)), np.int32)
         padded[..., :columns] = values
-        self._device.write(address, padded.reshape(rows, 2, -1, LANES).swapaxes(1, 2).reshape(rows, stored))
+        low, state = padded.reshape(rows, 2, -1, LANES).swapaxes(0, 1)
+        grouped = np.concatenate((low.astype(_TYPES[element]), state.view(_TYPES[element])), 2)
+        self._device.write(address, grouped.reshape(rows, stored))
 
     def read_slots(self, region: Region) -> SlotTable:
         """The slot table in `region`."""

@@ -2,8 +2,8 @@
 
 Names follow `trainer.models.vit`: `blocks.0.attn.qkv` is an activation, `d.blocks.0.attn.qkv` its gradient. Of a
 parameter `head.weight` there are the int16 copy that the datapath reads (`head.weight`), `state.head.weight` (the
-master weights beside the state of the optimizer on the fabric) or without such an optimizer `master.head.weight`, and
-the weight gradient `grad.head.weight`.
+low halves of the master weights beside the state of the optimizer on the fabric) or without such an optimizer
+`master.head.weight` (whole ones), and the weight gradient `grad.head.weight`.
 
 Token tensors hold the class rows of all images first, then the patch rows image by image.
 """
@@ -28,7 +28,7 @@ class Group(Enum):
     GRADIENT = "activation gradients"
     WEIGHT_GRADIENT = "weight gradients"
     WEIGHT = "weights (16 bits)"
-    STATE = "master weights and optimizer state (32 bits each)"
+    STATE = "master weights (low halves) and optimizer state"
     INDEX = "attention maps, kept tokens and keys"
     INPUT = "patches, labels, hyperparameters"
     RESULT = "losses and attention variances"

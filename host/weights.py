@@ -15,6 +15,8 @@ from host.parameters import (
     check_state,
     dequantise_master,
     device_parameters,
+    joined_master,
+    low_half,
     master_peak,
     quantise_master,
     quantise_weight,
@@ -95,10 +97,11 @@ class Weights:
         """Arrays [rows, columns] of a parameter by kind."""
         if self._layout.use.state is None:
             return {"master": self._memory.read(f"master.{name}")}
-        return dict(zip(self._kinds(), self._memory.read(f"state.{name}").swapaxes(0, 1), strict=True))
+        low, state = self._memory.read(f"state.{name}").swapaxes(0, 1)
+        return dict(zip(self._kinds(), (joined_master(self._memory.read(name), low), state), strict=True))
 
     def _write_state(self, name: str, master: Int32Array, state: Int32Array | None = None) -> None:
         if state is None or self._layout.use.state is None:
             self._memory.write(f"master.{name}", master)
         else:
-            self._memory.write(f"state.{name}", np.stack((master, state), 1))
+            self._memory.write(f"state.{name}", np.stack((low_half(master), state), 1))

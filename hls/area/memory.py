@@ -171,11 +171,13 @@ def _columns(depth: int, width: int, shape: tuple[int, int]) -> float:
 
 
 def fifo(depth: int, width: int, implementation: str = "") -> Resources:
-    """A FIFO: shift registers where it is short, unless it is bound, else a block RAM; with its counters."""
+    """A FIFO: shift registers where it is short, unless it is bound, else a block RAM or URAM; with its counters."""
     control = 3 * math.ceil(math.log2(depth + 1))
     is_short = depth <= A["lutram_depth"] or depth * width <= A["lutram_bits"]
-    if implementation == "srl" or (is_short and implementation != "bram"):
+    if implementation == "srl" or (is_short and implementation not in ("bram", "uram")):
         return Resources(lut=width * math.ceil(depth / 32) + control, ff=width + control)
+    if implementation == "uram":
+        return Resources(uram=uram(depth, width), lut=control, ff=width + control)
     return Resources(bram36=bram36(depth, width), lut=control, ff=width + control)
 
 

@@ -33,8 +33,8 @@ SPAN_SHIFT = FLAG_BITS + 3
 SPAN_BY_SEGMENTS = 7
 WIDTH_SHIFT = SPAN_SHIFT + 3
 ADDEND_SHIFTS = (WIDTH_SHIFT + 2, WIDTH_SHIFT + 6)
-"""Use of an operand: its flag, the three bits above, its slots (this many are two for each segment), log2 of the words
-that eight elements take, and which sizes are added to its rows and to its columns."""
+"""Use of an operand: its flag, the three bits above, its slots (this many are two for each segment), the words that
+eight elements take, and which sizes are added to its rows and to its columns."""
 
 
 def factor(text: str, dimensions: Sequence[str]) -> int:
@@ -78,8 +78,8 @@ def uses(op: Op) -> list[int]:
 
 
 def _width(operand: Operand) -> int:
-    """log2 of the words that eight elements take."""
-    return words_per_row(operand.element, LANES).bit_length() - 1
+    """Words that eight elements take, 1 to 3."""
+    return words_per_row(operand.element, LANES)
 
 
 def _use(operand: Operand, op: Op) -> int:

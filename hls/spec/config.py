@@ -176,7 +176,7 @@ class HardwareConfig:
 
     @property
     def update_tiles(self) -> int:
-        """Most row tiles of a pass whose epilogue updates weights: a block RAM holds the master weights of two passes,
+        """Most row tiles of a pass whose epilogue updates weights: a block RAM holds the momenta of two passes,
         or a part of each eight that an update takes at once."""
         parts = LANES // self.update_lanes
         fit = LINE_WORDS // (2 * parts * self.row_tile * (self.column_tile // LANES // self.ports))

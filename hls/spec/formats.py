@@ -18,13 +18,16 @@ ELEMENT_BYTES = {"i16": 2, "u16": 2, "i32": 4}
 """Element types of matrices in DDR."""
 
 STATE = "state"
-"""A master weight and the optimizer's state of it, both int32: of eight elements all weights, then all states, so that
-what an update moves lies together."""
+"""The low half of a master weight (int16) and the optimizer's state of it (int32): of eight elements all halves, then
+all states, so that what an update moves lies together. The high half is the weight that the datapath reads."""
+
+STATE_WORDS = 3
+"""DDR words of `STATE` that eight elements take: one of low halves and two of states."""
 
 
 def stored_as(element: str, columns: int) -> tuple[str, int]:
-    """Element type and columns of a row as it lies in DDR, where those of `STATE` are int32."""
-    return ("i32", 2 * -(-columns // LANES) * LANES) if element == STATE else (element, columns)
+    """Element type and columns of a row as it lies in DDR, where eight elements of `STATE` are 24 of int16."""
+    return ("i16", STATE_WORDS * -(-columns // LANES) * LANES) if element == STATE else (element, columns)
 
 
 ACCUMULATOR_BITS = 48
@@ -37,7 +40,16 @@ WIDE_BITS = 64
 """Width of the epilogue arithmetic; sums wrap there, which shapes within the limits cannot reach."""
 
 MASTER_SHIFT = 16
-"""A master weight (int32) has this many more fraction bits than the int16 weight that the datapath reads."""
+"""A master weight (int32) has this many more fraction bits than the int16 weight that the datapath reads.
+
+The weight is the master weight, rounded; what rounding left is the low half: master = weight * 2**16 + low.
+"""
+
+MASTER_MIN, MASTER_MAX = (
+    -(32767 << MASTER_SHIFT) - (1 << MASTER_SHIFT - 1),
+    (32767 << MASTER_SHIFT) + (1 << MASTER_SHIFT - 1) - 1,
+)
+"""A master weight is limited to what rounds to a weight within its symmetric range."""
 
 MOMENTUM_GUARD = 4
 """A momentum value has this many fewer fraction bits than its gradient: room for the sum 1 / (1 - mu)."""

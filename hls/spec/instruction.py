@@ -33,7 +33,7 @@ IMMEDIATE_FIELD = DIMENSION_FIELD + MAX_DIMENSIONS
 
 MAGIC = 0x56_4C_45_50
 """The bytes "PELV"."""
-VERSION = 4
+VERSION = 5
 HEADER = ("magic", "version", "instructions", "hash_low", "hash_high", "sum_low", "sum_high", "slot_table", "slots")
 """Header fields in order; the rest is zero. `instructions` counts them with `end`; `slot_table` is a word address."""
 

@@ -114,7 +114,7 @@ def _updated(rows: str, columns: str, flag: str | None = None) -> tuple[Operand,
     """What an optimizer updates, and what it updates by."""
     return (
         Operand("state", Access.UPDATE, STATE, rows, columns, Slot.NONE, flag),
-        _write("weight", rows, columns, flag=flag),
+        Operand("weight", Access.UPDATE, "i16", rows, columns, flag=flag),
         _read("hyperparameters", "1", "8", Slot.NONE, "i32", flag),
     )
 
@@ -518,9 +518,9 @@ OPS: tuple[Op, ...] = (
         ("rows", "n"),
         (_read("gradient", "rows", "n", Slot.ONE, "i32"), *_updated("rows", "n")),
         {"rows": (1, "max_rows"), "n": (1, "max_rows")},
-        "v = mu * v + g / 2^average_shift + decay * w; w = w - lr * v; weight = round(w / 2^16). A state element is w "
-        "and v. Hyperparameters: (lr mantissa, lr shift, mu in Q16, decay mantissa, decay shift, 0, 0, 0). Fractions: "
-        "numerics.md.",
+        "v = mu * v + g / 2^average_shift + decay * w; w = w - lr * v; weight = round(w / 2^16). A state element is "
+        "what is left of w, and v. Hyperparameters: (lr mantissa, lr shift, mu in Q16, decay mantissa, decay shift, 0, "
+        "0, 0). Fractions: numerics.md.",
         flags=("DECAY",),
         immediates=("average_shift",),
     ),
@@ -548,9 +548,9 @@ OPS: tuple[Op, ...] = (
         (_read("gradient", "rows", "n", Slot.ONE, "i32"), *_updated("rows", "n")),
         {"rows": (1, "max_rows"), "n": (1, "max_rows")},
         "m += share1 * (g - m); v += share2 * (g^2 - v); w -= decay * w + rate * m / sqrt(max(v, floor)); "
-        "weight = round(w / 2^16). A state element is w and the moments, the code of v above that of m. "
-        "Hyperparameters: (rate mantissa, rate shift, share1 and share2 in Q16, decay mantissa, decay shift, floor's "
-        "code, 0): numerics.md.",
+        "weight = round(w / 2^16). A state element is what is left of w, and the moments, the code of v above that of "
+        "m. Hyperparameters: (rate mantissa, rate shift, share1 and share2 in Q16, decay mantissa, decay shift, "
+        "floor's code, 0): numerics.md.",
         flags=("DECAY",),
         immediates=("average_shift",),
     ),

@@ -90,7 +90,10 @@ def _features(name: str, config: HardwareConfig) -> NDArray[np.float64]:
         return np.array([has_ultra, has_ultra * deep], dtype=float)
     if name != "bram36":
         return np.array([1.0, rows * columns, rows, columns, config.lanes])
-    state_fifos = 2 * ports * config.update_lanes * 2 // LANES  # master weights and momenta, words that come at once
+    weights, momenta = (
+        2 * config.weight_words,
+        config.update_lanes * 2 // LANES,
+    )  # of two passes; words that come at once
     lines = config.line_tiles * rows * columns // (LANES * ports)
     memories = [
         2 * ports * bram36(config.panel_groups * pairs, word),
@@ -99,6 +102,6 @@ def _features(name: str, config: HardwareConfig) -> NDArray[np.float64]:
         bram36(config.kept_pairs, 2 * 16 * columns),
         0 if has_ultra else 2 * bram36(*waiting),
         2 * ports * bram36(lines, word) * (buffers + 1),
-        state_fifos * bram36(8 * config.update_tiles * rows * columns // (LANES * state_fifos), word),
+        2 * ports * bram36(weights, word) + ports * momenta * bram36(2 * weights // momenta, word),
     ]
     return np.array([1.0, not has_ultra, sum(memories), config.lanes])

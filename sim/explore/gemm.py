@@ -13,7 +13,7 @@ from functools import cache
 from typing import NamedTuple
 
 from hls.spec.config import HardwareConfig
-from hls.spec.formats import LANES
+from hls.spec.formats import LANES, STATE_WORDS
 from sim.explore.walk import BURST, Block, Shape, Sizes, blocks, moves_rows, new_words, pairs, port_words, sizes_of
 
 MULTIPLY_DEPTH = 12
@@ -195,16 +195,19 @@ def _load(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
     if rounds:
         blocks = math.ceil(math.ceil(block.length / LANES) / BURST)
         yield _as_one([_turned(sizes, rounds * blocks + (not block.has_begun), block), *lines])
-    if block.new_tiles and not turns_columns:
-        yield _columns(shape, sizes, block)
-    if block.loads_rows and not turns_rows:
-        yield _bursts(sizes, math.ceil(block.length / sizes.ports), new_words(block))
     if lines and not rounds:
         yield _as_one(lines)
-    if block.closes and shape.op == "gemm_tn":
-        yield from _load_beside_gradients(shape, sizes, block)
     if block.closes and "GELU_BACKWARD" in shape.flags:
         yield _bursts(sizes, block.rows, words)
+    if block.makes_bias_gradient and "ACCUMULATE" in shape.flags:
+        yield _bursts(sizes, 1, _words_of_rows(block, WIDE_LANES))
+    direct = [_columns(shape, sizes, block)] if block.new_tiles and not turns_columns else []
+    if block.closes and shape.op == "gemm_tn":
+        direct += _beside_gradients(shape, sizes, block)
+    if block.loads_rows and not turns_rows:
+        direct.append(_bursts(sizes, math.ceil(block.length / sizes.ports), new_words(block)))
+    if direct:
+        yield _as_one(direct)
 
 
 def _lines(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
@@ -240,22 +243,19 @@ def _lines_of(shape: Shape, sizes: Sizes, block: Block, rows: int, scale: int, *
     return moved._replace(words=moved.words * rows / (turns * sizes.ports))
 
 
-def _load_beside_gradients(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
-    """Old bias gradients; in one loop class rows, old gradients and states."""
+def _beside_gradients(shape: Shape, sizes: Sizes, block: Block) -> list[Moved]:
+    """Class rows, old gradients, states and weights."""
     words = port_words(sizes, block.columns)
     beside = []
     if "ACCUMULATE" in shape.flags:
-        if block.makes_bias_gradient:
-            yield _bursts(sizes, 1, _words_of_rows(block, WIDE_LANES))
         beside.append(_bursts(sizes, block.rows, 2 * words))
     if shape.adds_class_row:
         first = _bursts(sizes, 1, _words_of_rows(block, LANES))  # through one port
         second = _bursts(sizes, 1, _row_words(block) if moves_rows(shape, sizes) else words)
         beside += [first._replace(words=first.words / sizes.ports), second]
     if "UPDATE" in shape.flags:
-        beside.append(_lines_of(shape, sizes, block, block.rows, 4))
-    if beside:
-        yield _as_one(beside)
+        beside += [_lines_of(shape, sizes, block, block.rows, scale) for scale in (STATE_WORDS, 1)]
+    return beside
 
 
 def _as_one(loops: list[Moved]) -> Moved:
@@ -280,7 +280,7 @@ def _store(shape: Shape, sizes: Sizes, block: Block) -> Iterator[Moved]:
         return
     words = port_words(sizes, block.columns)
     if "UPDATE" in shape.flags:  # a loop whose bursts are states and weights in turn
-        yield _as_one([_lines_of(shape, sizes, block, block.rows, scale, writes=True) for scale in (4, 1)])
+        yield _as_one([_lines_of(shape, sizes, block, block.rows, scale, writes=True) for scale in (STATE_WORDS, 1)])
     else:
         scale, matrices = 2 if shape.op == "gemm_tn" else 1, 2 if "GELU" in shape.flags else 1
         yield _bursts(sizes, block.column_tiles * block.rows * matrices, scale * words, writes=True)

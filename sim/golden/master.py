@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from torch import Tensor
+from torch import Tensor, stack
 
+from hls.spec.formats import MASTER_MAX, MASTER_MIN, MASTER_SHIFT
 from hls.spec.slots import EMPTY, F_MIN, RESCALE_PEAK
-from sim.golden.fixed import round_shift
+from sim.golden.fixed import Results, Stored, round_shift
 from sim.golden.slots import Slot
 
 
@@ -32,6 +33,23 @@ class Renewal:
         if self.is_later_part:
             return replace(slot, peak=max(slot.peak, self.peak), saturations=saturations)
         return replace(slot, f=self.f, f_previous=slot.f, peak=self.peak, saturations=saturations)
+
+
+def master_of(weight: Tensor, state: Tensor) -> Tensor:
+    """Master weights (int64, 32 bits of it): of their rounded halves (int16) and what is left, the first of `state`."""
+    return ((weight.int() << MASTER_SHIFT) + state[:, 0]).long()
+
+
+def limited(master: Tensor) -> Tensor:
+    """What a master weight can be."""
+    return master.clamp(MASTER_MIN, MASTER_MAX)
+
+
+def halves(master: Tensor, state: Tensor, renewal: Renewal) -> Results:
+    """The operands `state` and `weight` of new master weights and states (int64)."""
+    weight = round_shift(master, MASTER_SHIFT)
+    low = master - (weight << MASTER_SHIFT)
+    return {"state": Stored(stack((low, state), 1).int()), "weight": Stored(weight.short(), (renewal,))}
 
 
 def rescaled(master: Tensor, slot: Slot, is_later_part: bool = False) -> tuple[Tensor, int]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, cat, stack
 from torch.nn.functional import pad
 
-from hls.spec.formats import ELEMENT_BYTES, LANES, STATE, WORD_BYTES, stored_as
+from hls.spec.formats import ELEMENT_BYTES, LANES, STATE, STATE_WORDS, WORD_BYTES, stored_as
 from hls.spec.instruction import Matrix
 
 _VIEWS = {"i16": torch.int16, "u16": torch.uint16, "i32": torch.int32}
@@ -25,11 +25,10 @@ class Memory:
     def matrix(self, place: Matrix, element: str, rows: int, columns: int) -> Tensor:
         """The `rows` x `columns` matrix at `place`: a view without copy, of int16, uint16 or int32.
 
-        One of `STATE` is a copy [rows, 2, columns]: master weights and states.
+        One of `STATE` is a copy, int32 [rows, 2, columns]: low halves of master weights, and states.
         """
         if element == STATE:
-            grouped = self.matrix(place, *_stored(rows, columns)).reshape(rows, -1, 2, LANES)
-            return grouped.transpose(1, 2).reshape(rows, 2, -1)[..., :columns]
+            return self._state(place, rows, columns)
         lanes = WORD_BYTES // ELEMENT_BYTES[element]
         return self._typed[element].as_strided((rows, columns), (place.pitch * lanes, 1), place.address * lanes)
 
@@ -55,8 +54,14 @@ class Memory:
 
     def _write_state(self, place: Matrix, values: Tensor) -> None:
         rows, _, columns = values.shape
-        grouped = pad(values, (0, -columns % LANES)).reshape(rows, 2, -1, LANES)
-        self.matrix(place, *_stored(rows, columns)).copy_(grouped.transpose(1, 2).reshape(rows, -1))
+        low, state = pad(values, (0, -columns % LANES)).reshape(rows, 2, -1, LANES).unbind(1)
+        grouped = cat((low.short(), state.contiguous().view(torch.int16)), 2)
+        self.matrix(place, *_stored(rows, columns)).copy_(grouped.reshape(rows, -1))
+
+    def _state(self, place: Matrix, rows: int, columns: int) -> Tensor:
+        grouped = self.matrix(place, *_stored(rows, columns)).reshape(rows, -1, STATE_WORDS * LANES)
+        low, state = grouped[..., :LANES].int(), grouped[..., LANES:].contiguous().view(torch.int32)
+        return stack((low, state), 1).reshape(rows, 2, -1)[..., :columns]
 
     def bytes_at(self, address: int, words: int) -> bytes:
         """A copy of `words` words from word `address`."""

@@ -15,7 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from hls.spec.formats import MASTER_SHIFT
+from hls.spec.slots import EMPTY
 from host.fabric_optimizers import FabricAdamW
+from sim.golden.master import Renewal, halves, master_of
 from sim.golden.ops.adamw_update import adamw_update
 from sim.golden.slots import Slot
 
@@ -75,26 +77,30 @@ class _FabricAdamW:
     """The golden model's op."""
 
     def __init__(self, weights: Array) -> None:
-        master = torch.from_numpy(np.rint(np.ldexp(weights, _WEIGHT_FRACTION + MASTER_SHIFT))).int()
-        self._state = torch.stack((master, torch.zeros_like(master)))[None]
+        master = torch.from_numpy(np.rint(np.ldexp(weights, _WEIGHT_FRACTION + MASTER_SHIFT))).long()[None]
         self._slot = Slot(f=_WEIGHT_FRACTION)
         self._host = FabricAdamW(BETAS, EPS)
+        self._take(halves(master, torch.zeros_like(master), Renewal(_WEIGHT_FRACTION, EMPTY, 0)))
 
     @property
     def weights(self) -> Array:
-        return np.ldexp(self._state[0, 0].double().numpy(), -self._slot.f - MASTER_SHIFT)
+        return np.ldexp(master_of(self._weight, self._state)[0].double().numpy(), -self._slot.f - MASTER_SHIFT)
 
     def update(self, gradient: Array) -> None:
         fraction = _GRADIENT_BITS - int(np.frexp(np.abs(gradient).max())[1])
         results: dict[str, Any] = adamw_update(
             state=self._state,
+            weight=self._weight,
             gradient=torch.from_numpy(np.rint(np.ldexp(gradient, fraction))).int()[None],
             hyperparameters=torch.from_numpy(self._host.hyperparameters(RATE, 0.0, DECAY)),
             average_shift=0,
             flags=frozenset({"DECAY"}),
             slots={"weight": (self._slot,), "gradient": (Slot(f=fraction),)},
         )
-        self._state = results["state"].values
+        self._take(results)
+
+    def _take(self, results: dict[str, Any]) -> None:
+        self._state, self._weight = results["state"].values, results["weight"].values
         (change,) = results["weight"].slots
         self._slot = change.applied_to(self._slot)
 

@@ -75,5 +75,5 @@ def test_the_kernels_take_them_where_they_are_checked() -> None:
     folder = Path(HERE / "templates" / "gemm")
     placed = {name for path in folder.glob("*.j2") for name in path.read_text().split("fifos(")[1:]}
     assert {name.split('"')[1] for name in placed} == {
-        "ColumnBuffer", "StateBuffer", "MadeBuffer", "ResultBuffer", "WeightBuffer"
+        "ColumnBuffer", "StateBuffer", "MadeBuffer", "ResultBuffer", "SecondBuffer", "WeightBuffer"
     }  # fmt: skip

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hls.spec.formats import requantise
+from hls.spec.formats import MASTER_MAX, MASTER_MIN, requantise
 from hls.spec.slots import EMPTY, RESCALE_PEAK
 from host.errors import PeelVitError
 from host.initialisation import initial_parameters
@@ -17,6 +17,8 @@ from host.parameters import (
     check_state,
     dequantise_master,
     device_parameters,
+    joined_master,
+    low_half,
     master_peak,
     quantise_master,
     quantise_weight,
@@ -87,6 +89,20 @@ def test_a_tensor_of_zeros_has_room_to_grow():
 @given(hnp.arrays(np.int32, (40,), elements=st.integers(-(2**31) + 1, 2**31 - 1)))
 def test_the_datapath_s_copy_is_the_specification_s(master):
     assert quantise_weight(master).tolist() == [requantise(int(value), 16) for value in master]
+
+
+@given(hnp.arrays(np.int32, (40,), elements=st.integers(MASTER_MIN, MASTER_MAX)))
+@example(np.array([MASTER_MIN, MASTER_MAX, 0x7FFF, 0x8000, -0x8000, -0x8001], np.int32))
+def test_a_master_weight_is_its_copy_and_its_low_half(master):
+    weight, low = quantise_weight(master), low_half(master)
+    assert np.array_equal(low, low.astype(np.int16))
+    assert np.array_equal(joined_master(weight, low), master)
+
+
+@pytest.mark.parametrize("value", [MASTER_MIN - 1, MASTER_MAX + 1])
+def test_a_master_weight_out_of_range_is_refused(value):
+    with pytest.raises(PeelVitError, match="outside its range; the checkpoint is damaged"):
+        low_half(np.array([[0, value]], np.int32))
 
 
 @pytest.mark.parametrize(

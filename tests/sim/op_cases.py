@@ -268,11 +268,12 @@ class _Draw:
         return self.mantissas(rows, columns, bits)
 
     def states(self, rows: int, columns: int) -> npt.NDArray[np.int64]:
-        """Master weights and what the optimizer keeps of them, in groups of eight."""
-        masters = self.mantissas(rows, columns, 32)
+        """Low halves of master weights and what the optimizer keeps of them, in groups of eight."""
+        low = self.mantissas(rows, columns, 16)
         has_codes = self.op.name == "adamw_update" and self.chance(0.7)
         kept = self.moment_codes(rows, columns) if has_codes else self.mantissas(rows, columns, 32)
-        return np.stack((masters.reshape(rows, -1, LANES), kept.reshape(rows, -1, LANES)), 2).reshape(rows, -1)
+        halves = kept.astype("<i4").view("<i2").reshape(rows, -1, 2 * LANES)
+        return np.concatenate((low.reshape(rows, -1, LANES), halves), 2).reshape(rows, -1)
 
     def unit_values(self, rows: int, columns: int, f: int) -> npt.NDArray[np.int64]:
         """Values around one at fraction `f`."""

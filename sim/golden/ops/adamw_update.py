@@ -19,8 +19,8 @@ from hls.spec.formats import (
 )
 from sim.golden.calls import Flags, Slots
 from sim.golden.curves import rsqrt
-from sim.golden.fixed import Results, Stored, bit_length, requantise, round_shift, saturate
-from sim.golden.master import Renewal, clamped_shift, rescaled
+from sim.golden.fixed import Results, bit_length, requantise, round_shift
+from sim.golden.master import Renewal, clamped_shift, halves, limited, master_of, rescaled
 from sim.golden.moments import Scaled, blend, decode_moment, encode_moment
 
 _SIGN = 1 << EXP_AVG_BITS
@@ -47,6 +47,7 @@ class _Hyperparameters:
 def adamw_update(
     *,
     state: Tensor,
+    weight: Tensor,
     gradient: Tensor,
     hyperparameters: Tensor,
     average_shift: int,
@@ -54,13 +55,13 @@ def adamw_update(
     slots: Slots,
     **_: Any,
 ) -> Results:
-    """New state (int32 [rows, 2, n]: master, moments) and weight (int16 [rows, n]) by a gradient [rows, n].
+    """New state (int32 [rows, 2, n]: low half, moments) and weight (int16 [rows, n]) by a gradient [rows, n].
 
     The hyperparameters [1, 8] are as the op table says.
     """
     hyper = _hyperparameters(hyperparameters)
     (weight_slot,), (gradient_slot,) = slots["weight"], slots["gradient"]
-    w, fw = rescaled(state[:, 0].long(), weight_slot)
+    w, fw = rescaled(master_of(weight, state), weight_slot)
     g = _normalised(gradient.long(), gradient_slot.f + max(-256, min(256, average_shift)))
     codes = state[:, 1].long()
     exp_avg, sign = _new_exp_avg(codes & 0xFFFF, g, hyper.exp_avg_share)
@@ -68,13 +69,10 @@ def adamw_update(
     moved = w - _step(exp_avg, sign, exp_avg_sq, hyper, fw + MASTER_SHIFT)
     if "DECAY" in flags:
         moved -= requantise(round_shift(w, DECAY_DROP) * hyper.decay, hyper.decay_shift - DECAY_DROP, 32)
-    w = saturate(moved, 32)
+    w = limited(moved)
     at_end = (w != moved) | (exp_avg == _EXP_AVG_LARGEST) | (exp_avg_sq == _EXP_AVG_SQ_LARGEST)
     record = exp_avg_sq << 16 | sign | exp_avg
-    return {
-        "state": Stored(torch.stack((w, record), 1).int()),
-        "weight": Stored(requantise(w, MASTER_SHIFT, 16).short(), (Renewal.of(w, fw, int(at_end.sum())),)),
-    }
+    return halves(w, record, Renewal.of(w, fw, int(at_end.sum())))
 
 
 def _normalised(gradient: Tensor, fraction: int) -> Scaled:

@@ -19,6 +19,7 @@ def gemm_tn(
     dw: Tensor,
     dbias: Tensor | None,
     state: Tensor | None,
+    weight: Tensor | None,
     hyperparameters: Tensor | None,
     rows: int,
     split: int,
@@ -30,7 +31,7 @@ def gemm_tn(
 ) -> Results:
     """dw [n, k] (+)= dy^T [rows, n] x [rows, k]; dbias [1, n] (+)= the column sums of dy.
 
-    With UPDATE dw stays inside, and state (int32 [n, 2, k]: master, momentum) and weight (int16 [n, k]) are updated.
+    With UPDATE dw stays inside, and state (int32 [n, 2, k]: low half, momentum) and weight (int16 [n, k]) are updated.
     """
     fractions = [g + f["x"][0] for g in f["dy"]]
     acc, fraction = sum_rows(rows, split, fractions, lambda part: exact_matmul(dy[part].T, x[part]))
@@ -39,8 +40,8 @@ def gemm_tn(
     if dbias is not None:
         sums, fraction = sum_rows(rows, split, f["dy"], lambda part: dy[part].long().sum(0, keepdim=True))
         results["dbias"] = store_gradient(sums, fraction, dbias, f["dbias"][0], flags)
-    if state is not None and hyperparameters is not None:
+    if state is not None and weight is not None and hyperparameters is not None:
         own = slots["weight"][0], slots["dw"][0]
-        results |= sgd_step(state, gradient, hyperparameters, average_shift, flags, *own)
+        results |= sgd_step(state, weight, gradient, hyperparameters, average_shift, flags, *own)
         results["dw"] = Stored(None, (statistics,))
     return results

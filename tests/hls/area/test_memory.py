@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hls.area.memory import BRAM36_BITS, Array, Kind, bram36, lutram, uram
+from hls.area.memory import BRAM36_BITS, Array, Kind, bram36, fifo, lutram, uram
 from hls.spec.devices import Resources
 
 
@@ -47,6 +47,15 @@ def test_blocks_hold_the_bits_and_grow_with_them(depth: int, width: int, both: b
 )
 def test_ultra_ram_has_one_shape(depth: int, width: int, expected: int) -> None:
     assert uram(depth, width) == expected
+
+
+@pytest.mark.parametrize("bound, holds", [("srl", "lut"), ("bram", "bram36"), ("uram", "uram"), ("", "bram36")])
+def test_a_fifo_lies_where_it_is_bound_and_long_ones_in_block_rams(bound: str, holds: str) -> None:
+    """Of 256 words of 128 bits: eight shift registers a bit, two block RAMs or two URAM."""
+    found = fifo(256, 128, bound)
+    assert found.bram36 == (2 if holds == "bram36" else 0)
+    assert found.uram == (2 if holds == "uram" else 0)
+    assert (found.lut >= 8 * 128) == (holds == "lut")
 
 
 def test_distributed_memory() -> None:

@@ -194,10 +194,16 @@ class Reference:
         return [[row[i] for i in own] for row in rows]
 
     def states(self) -> tuple[Rows, Rows]:
-        """Master weights, and what the optimizer keeps of them: in memory by eight elements in turn."""
+        """Master weights, and what the optimizer keeps of them: in memory low halves and states of eight elements."""
         columns = evaluate(self.operand("state").columns, self.d)
-        rows = np.array(self.read("state")).reshape(-1, -(-columns // 8), 2, 8)
-        masters, kept = (rows[:, :, part].reshape(len(rows), -1)[:, :columns].tolist() for part in (0, 1))
+        masters, kept = [], []
+        for row, weights in zip(self.read("state"), self.read("weight"), strict=True):
+            low = [row[i + k] for i in range(0, len(row), 24) for k in range(8)]
+            pairs = [row[i + k : i + k + 2] for i in range(0, len(row), 24) for k in range(8, 24, 2)]
+            masters.append(
+                [(65536 * high + rest + 2**31) % 2**32 - 2**31 for high, rest in zip(weights, low, strict=False)]
+            )
+            kept.append([high * 65536 + rest % 65536 for rest, high in pairs[:columns]])
         return masters, kept
 
     @staticmethod
@@ -206,8 +212,9 @@ class Reference:
         rows = []
         for master, state in zip(masters, kept, strict=True):
             padding = [0] * (-len(master) % 8)
-            master, state = master + padding, state + padding
-            rows.append([v for i in range(0, len(master), 8) for v in master[i : i + 8] + state[i : i + 8]])
+            low = [(w + 32768) % 65536 - 32768 for w in master + padding]
+            halves = [half for v in state + padding for half in ((v + 32768) % 65536 - 32768, v >> 16)]
+            rows.append([v for i in range(0, len(low), 8) for v in low[i : i + 8] + halves[2 * i : 2 * i + 16]])
         return rows
 
     def write(self, name: str, rows: Rows) -> None:
@@ -221,7 +228,7 @@ class Reference:
                 self.memory[span].view(DTYPES[element])[own] = row
             return
         for span, row in zip(spans, rows, strict=True):
-            element = "i32" if element == STATE else element
+            element = "i16" if element == STATE else element
             padded = np.zeros(16 * words_per_row(element, len(row)), np.uint8)
             content = np.array(row, np.int64).astype(DTYPES[element]).view(np.uint8)
             padded[: len(content)] = content
@@ -620,7 +627,7 @@ class Reference:
                     v += requantise(w * decay, f_master + decay_shift - fv, 32)
                 v = saturate(v, 32)
                 new = w - requantise(v * lr, fv + lr_shift - f_master, 32)
-                w = saturate(new, 32)
+                w = max(-0x7FFF8000, min(0x7FFF7FFF, new))
                 weight.saturations = (weight.saturations + (w != new)) % (1 << 32)
                 longest = max(longest, formats.bit_length(w))
                 for out, value in zip(results, (w, v, requantise(w, 16, 16)), strict=True):
@@ -672,7 +679,7 @@ class Reference:
                 new = w - requantise(ratio * rate, rate_shift + 13 + e + e2 // 2 - e1 - f_master, 32)
                 if "DECAY" in self.flags:
                     new -= requantise(round_shift(w, 8) * decay, decay_shift - 8, 32)
-                w = saturate(new, 32)
+                w = max(-0x7FFF8000, min(0x7FFF7FFF, new))
                 weight.saturations = (weight.saturations + (w != new or m == 0x7FFF or v == 0xFFFF)) % (1 << 32)
                 longest = max(longest, formats.bit_length(w))
                 record = v << 16 | sign << 15 | m

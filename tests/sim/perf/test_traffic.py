@@ -35,10 +35,10 @@ def test_attention_backward_reads_everything_once(heads: int, patches: int) -> N
 
 @pytest.mark.parametrize("rows, n, k", [(197, 192, 768), (197, 192, 192), (60, 100, 200), (1, 1000, 192)])
 def test_an_update_writes_each_weight_once(rows: int, n: int, k: int) -> None:
-    """Two words of master weights, two of momenta and one of weights for eight; in a pass a port has at most a row of
-    them more than another."""
+    """A word of low halves, two of momenta and one of weights for eight; in a pass a port has at most a row of them
+    more than another."""
     _, written = words("gemm_tn", "UPDATE", rows=rows, split=1 if rows > 1 else 0, n=n, k=k)
-    of_row = 5 * -(-k // LANES)
+    of_row = 4 * -(-k // LANES)
     of_panel = -(-CONFIG.panel_rows // (CONFIG.update_tiles * CONFIG.row_tile))
     passes = 1 + -(-n // CONFIG.panel_rows) * of_panel  # the first one is short
     assert sum(written[GEMM]) == n * of_row

@@ -8,7 +8,7 @@
 namespace peelvit {
 
 constexpr unsigned kMagic = 0x564c4550u;
-constexpr unsigned kVersion = 4u;
+constexpr unsigned kVersion = 5u;
 constexpr int kFields = 32;
 constexpr int kInstructionWords = 8;
 constexpr int kMaxOperands = 8;

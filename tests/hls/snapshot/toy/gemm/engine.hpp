@@ -18,7 +18,7 @@
 
 namespace peelvit {
 
-constexpr int kUpdateBlocks = 2;  // passes whose master weights and momenta their FIFOs hold
+constexpr int kUpdateBlocks = 2;  // passes whose weights, low halves and momenta their FIFOs hold
 
 inline void gemm_steps(word_t* mem0, word_t* mem1, word_t* mem2, const GemmJob& job, const SgdUpdate& by, int steps, GemmWalk& walk, TurnedBlock& turned, RowPanel& panel,
                        KeptColumns& column_tile, WaitingSums& waiting0, WaitingSums& waiting1, PartialRowSums& row_partial, TotalRowSums& row_total,
@@ -53,10 +53,13 @@ gemm_steps:
         BiasBuffer beside_rows;
 #pragma HLS bind_storage variable=beside_rows type=ram_s2p impl=lutram
 #pragma HLS stream variable=beside_rows type=pipo depth=4
-        StateBuffer masters;
-#pragma HLS array_partition variable=masters type=complete dim=2
-#pragma HLS array_partition variable=masters type=complete dim=3
-#pragma HLS stream variable=masters type=fifo depth=42
+        WeightBuffer lows;
+#pragma HLS array_partition variable=lows type=complete dim=2
+#pragma HLS stream variable=lows type=fifo depth=42
+        WeightBuffer old_weights;
+#pragma HLS array_partition variable=old_weights type=complete dim=2
+#pragma HLS stream variable=old_weights type=fifo depth=42
+#pragma HLS bind_storage variable=old_weights type=fifo impl=bram
         StateBuffer momenta;
 #pragma HLS array_partition variable=momenta type=complete dim=2
 #pragma HLS array_partition variable=momenta type=complete dim=3
@@ -72,10 +75,9 @@ gemm_steps:
 #pragma HLS bind_storage variable=made type=fifo impl=bram
         ResultBuffer results;
 #pragma HLS array_partition variable=results type=complete dim=2
-#pragma HLS array_partition variable=results type=complete dim=3
 #pragma HLS stream variable=results type=fifo depth=32
 #pragma HLS bind_storage variable=results type=fifo impl=bram
-        ResultBuffer seconds;
+        SecondBuffer seconds;
 #pragma HLS array_partition variable=seconds type=complete dim=2
 #pragma HLS array_partition variable=seconds type=complete dim=3
 #pragma HLS stream variable=seconds type=fifo depth=32
@@ -87,10 +89,10 @@ gemm_steps:
         BiasBuffer new_bias;
 #pragma HLS stream variable=new_bias type=fifo depth=7
         PROCESS(next_step(job, walk, to_load, behind, to_multiply, to_finish, to_update, to_store));
-        STOCKS(load(mem0, mem1, mem2, job, to_load, behind, turned, rows, columns, extra, saved, beside_rows, masters, momenta), kStepBuffers, 3, updates_weights(job, to_load) ? kUpdateBlocks : 0, new_pairs(to_load) * to_load.new_tiles, kColumnPairs);
+        STOCKS(load(mem0, mem1, mem2, job, to_load, behind, turned, rows, columns, extra, saved, beside_rows, lows, old_weights, momenta), kStepBuffers, 3, updates_weights(job, to_load) ? kUpdateBlocks : 0, new_pairs(to_load) * to_load.new_tiles, kColumnPairs);
         DRAWS(multiply(to_multiply, rows, columns, panel, column_tile, sums, row_sums), to_multiply.column_tiles > to_multiply.new_tiles ? cycles_apart(to_multiply) : 0, new_pairs(to_multiply), to_multiply.new_tiles, cycles_apart(to_multiply));
         FED(finish(job, to_finish, sums, row_sums, extra, saved, beside_rows, waiting0, waiting1, row_partial, row_total, open_bias, made, new_bias, statistics), cycles_to_first_sums(to_multiply), cycles_from_last_sums(to_finish));
-        FED(update(job, to_update, by, made, masters, momenta, results, seconds, weights, renewal), kFinishDepth + kRowBeats, cycles_to_first_words(job));
+        FED(update(job, to_update, by, made, lows, old_weights, momenta, results, seconds, weights, renewal), kFinishDepth + kRowBeats, cycles_to_first_words(job));
         FED(store_results(mem0, mem1, mem2, job, to_store, results, seconds, weights, new_bias), cycles_to_first_words(job), kStoreTail);
     }
 }

@@ -9,41 +9,40 @@
 
 namespace peelvit {
 
-// Rows of the first operand whose contraction runs across memory rows: port p brings steps p, p + kPorts, ... whole.
-inline void load_rows_direct(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
-                             RowBuffer& rows) {
-    const NewRows fresh = new_rows(step);
-    const unsigned first_word = unsigned((step.row - step.panel_row) / kLanes + fresh.word);
-    int source = step.chunk.start;
-    const int last = step.chunk.start + step.chunk.count - 1;
-row_steps:
-    for (int c = 0; c < step.chunk.count; c += kPorts) {
-#pragma HLS loop_tripcount max = 8
-        unsigned address[kPorts];
-#pragma HLS array_partition variable=address type=complete
-        for (int port = 0; port < kPorts; ++port) {
+// Where rows of the first operand lie whose contraction runs across memory rows: port p brings steps p, p + kPorts, ... whole.
+struct DirectRows {
+    unsigned first_word;
+    int steps;
+    NewRows fresh;
+};
+
+inline DirectRows direct_rows(const GemmJob& job, const GemmStep& step) {
+#pragma HLS inline
+    DirectRows rows;
+    rows.fresh = new_rows(step);
+    rows.first_word = unsigned((step.row - step.panel_row) / kLanes + rows.fresh.word);
+    rows.steps = step.loads_rows && job.form == kTn ? int(step.chunk.count) : 0;
+    return rows;
+}
+
+// Of steps c, c + 1, ...; behind the last one it is read again, which nobody uses.
+inline void row_addresses(const GemmJob& job, const GemmStep& step, const DirectRows& rows, int c, unsigned (&address)[kPorts]) {
+#pragma HLS inline
+    const int last = step.chunk.count - 1;
+    for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-            address[port] = row_address(job.first, unsigned(smaller(source + port, last))) + first_word;
-        }
-        int bank = fresh.slot;
-        int group = 0;
-    row_words:
-        for (int w = 0; w < fresh.words; ++w) {
-#pragma HLS loop_tripcount max = 6
-            PIPELINE((c | w) == 0, 1, kReadLatency);
-            PortWords word;
-#pragma HLS array_partition variable=word type=complete
-            read_ports(mem0, mem1, mem2, address, w, word);
-            const int first = natural<2>(unsigned(bank));
-            for (int b = 0; b < kPorts; ++b) {
+        const int row = step.chunk.start + smaller(c + port, last);
+        address[port] = row_address(job.first, unsigned(row)) + rows.first_word;
+    }
+}
+
+inline void keep_row_words(int c, int bank, int group, const PortWords& word, RowBuffer& rows) {
+#pragma HLS inline
+    const int first = natural<2>(unsigned(bank));
+    for (int b = 0; b < kPorts; ++b) {
 #pragma HLS unroll
-                const int port = b < first ? b - first + kPorts : b - first;
-                rows[b][place_in_pair(c + port)][group * kChunkPairs + pair_of(c + port)] = word[port];
-            }
-            if (bank == kPorts - 1) ++group;
-            bank = next_of(bank);
-        }
-        source += kPorts;
+        const int port = b < first ? b - first + kPorts : b - first;
+        rows[b][place_in_pair(c + port)][group * kChunkPairs + pair_of(c + port)] = word[port];
     }
 }
 
@@ -69,66 +68,145 @@ inline ColumnWalk behind(bool by_rows, int words, int apart, i20 jump, const Col
     return next;
 }
 
-// Words go to the memories of their part of the row. Where ports bring whole rows, each is a word behind the one before it,
-// so that no two are at words of one part.
-inline void load_columns_direct(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
-                                ColumnBuffer& columns) {
-    const Matrix matrix = step.is_next ? job.next.matrix : job.second;
-    const bool by_rows = moves_rows(job);
-    const int words = words_of(step);
-    const int count = step.chunk.count;
-    const int of_row = beats_of(step);
-    const int apart = by_rows ? int(kPorts) : 1;  // rows
-    const int in_turn = by_rows ? kPorts * words : words;  // words of a port until its next row
-    const i20 jump = i20(rows_apart(job, matrix.pitch) - (in_turn - 1));
-    const int last_turn = by_rows ? (kPorts - 1) * words + kPorts - 1 : 0;  // of fewer rows than ports, and late ones
-    const int beats = short_product(count, words) + last_turn;
-    ColumnWalk at[kPorts];
+// The columns of a step, a word of each port a cycle. Where ports bring whole rows, each is a word behind the one before it,
+// so that no two are at words of one part of the array.
+struct DirectColumns {
+    bool by_rows;
+    int words, count, of_row, apart;
+    i20 jump;
+    int beats;
     unsigned beyond[kPorts];
-#pragma HLS array_partition variable=at type=complete
-#pragma HLS array_partition variable=beyond type=complete
+};
+
+inline DirectColumns direct_columns(const GemmJob& job, const GemmStep& step, const Matrix& matrix) {
+#pragma HLS inline
+    DirectColumns all;
+    all.by_rows = moves_rows(job);
+    all.words = words_of(step);
+    all.count = step.chunk.count;
+    all.of_row = beats_of(step);
+    all.apart = all.by_rows ? int(kPorts) : 1;  // rows
+    const int in_turn = all.by_rows ? kPorts * all.words : all.words;  // words of a port until its next row
+    all.jump = i20(rows_apart(job, matrix.pitch) - (in_turn - 1));
+    const int last_turn = all.by_rows ? (kPorts - 1) * all.words + kPorts - 1 : 0;  // of fewer rows than ports, and late ones
+    all.beats = loads_columns(step) && job.form != kNt ? short_product(all.count, all.words) + last_turn : 0;
     for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-        at[port].step = i16(by_rows && port > 0 ? count : 0);
-        at[port].w = 0;
-        at[port].part = 0;
-        at[port].address = row_address(matrix, unsigned(step.chunk.start)) + column_word(step, 1);
-        beyond[port] = beyond_first(job, step, port, matrix.pitch, 1);
+        all.beyond[port] = beyond_first(job, step, port, matrix.pitch, 1);
     }
-    u8 turn = 0;
-column_words:
-    for (int n = 0; n < beats; ++n) {
+    return all;
+}
+
+struct ColumnWalks {
+    ColumnWalk at[kPorts];
+    u8 turn;
+};
+
+inline ColumnWalks first_columns(const DirectColumns& all, unsigned address) {
+#pragma HLS inline
+    ColumnWalks walks;
+    for (int port = 0; port < kPorts; ++port) {
+#pragma HLS unroll
+        walks.at[port].step = i16(all.by_rows && port > 0 ? all.count : 0);
+        walks.at[port].w = 0;
+        walks.at[port].part = 0;
+        walks.at[port].address = address;
+    }
+    walks.turn = 0;
+    return walks;
+}
+
+// Step of the contraction of a port's word.
+inline int column_step(const DirectColumns& all, const ColumnWalks& walks, int port) {
+    return walks.at[port].step + (all.by_rows ? port : 0);
+}
+
+inline bool has_column_word(const DirectColumns& all, const ColumnWalks& walks, int port) {
+    return column_step(all, walks, port) < all.count && (!all.by_rows || word_of_row(walks.at[port]) < all.of_row);
+}
+
+// Words go to the memories of their part of the row.
+inline void keep_column_words(const DirectColumns& all, const ColumnWalks& walks, const PortWords& word, ColumnBuffer& columns) {
+#pragma HLS inline
+    for (int part = 0; part < kPorts; ++part) {
+#pragma HLS unroll
+        const int now = natural<2>(walks.turn);
+        const int late = now < part ? now - part + kPorts : now - part;  // port whose word is of this part
+        const int port = all.by_rows ? late : part;
+        const int c = column_step(all, walks, port);
+        if (has_column_word(all, walks, port)) columns[pair_of(c)][place_in_pair(c)][part][walks.at[port].w] = word[port];
+    }
+}
+
+inline void advance(const DirectColumns& all, ColumnWalks& walks) {
+#pragma HLS inline
+    const ColumnWalk next = behind(all.by_rows, all.words, all.apart, all.jump, walks.at[0]);
+    for (int port = kPorts - 1; port > 0; --port) {
+#pragma HLS unroll
+        walks.at[port] = all.by_rows ? walks.at[port - 1] : next;
+    }
+    walks.at[0] = next;
+    walks.turn = u8(next_of(natural<2>(walks.turn)));
+}
+
+// What is not turned, and what is beside sums, in one loop, which waits once for its first
+// word: a line of all columns, those beside sums, and rows.
+inline void load_direct(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
+                        RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra, SavedBuffer& saved, BiasBuffer& beside_rows,
+                        WeightBuffer& lows, WeightBuffer& old_weights, StateBuffer& momenta) {
+#pragma HLS inline off
+    const Matrix matrix = step.is_next ? job.next.matrix : job.second;
+    const DirectRows of_rows = direct_rows(job, step);
+    const DirectColumns of_columns = direct_columns(job, step, matrix);
+    ColumnWalks walks = first_columns(of_columns, row_address(matrix, unsigned(step.chunk.start)) + column_word(step, 1));
+    const BesideSums beside = beside_sums(job, step);
+    BesideWalk at = first_beside(job, beside);
+    const int first_beside_sums = of_columns.beats > 0 ? 1 : 0;
+    const int first_row = first_beside_sums + beside.lines - beside.first_line;
+direct_lines:
+    for (int line = 0; line < first_row + of_rows.steps; line += line < first_row ? 1 : int(kPorts)) {
+#pragma HLS loop_tripcount max = 71
+        const bool is_rows = line >= first_row;
+        const bool is_columns = line < first_beside_sums;
+        const int c = line - first_row;
+        const PortLine now = port_line(job, step, beside, at);
+        unsigned row_address[kPorts];
+#pragma HLS array_partition variable=row_address type=complete
+        row_addresses(job, step, of_rows, c, row_address);
+        const int words = is_rows ? int(of_rows.fresh.words) : (is_columns ? of_columns.beats : now.words);
+        int bank = of_rows.fresh.slot;
+        int group = 0;
+        u8 of_group = 0;
+    direct_words:
+        for (int w = 0; w < words; ++w) {
 #pragma HLS loop_tripcount max = 24
-        PIPELINE(n == 0, 1, kReadLatency);
-        int c[kPorts];
-        unsigned address[kPorts];
-        bool exists[kPorts];
-        PortWords word;
-#pragma HLS array_partition variable=c type=complete
+            PIPELINE((line | w) == 0, 1, kReadLatency);
+            unsigned address[kPorts];
+            bool exists[kPorts];
+            PortWords word;
 #pragma HLS array_partition variable=address type=complete
 #pragma HLS array_partition variable=exists type=complete
 #pragma HLS array_partition variable=word type=complete
-        for (int port = 0; port < kPorts; ++port) {
+            for (int port = 0; port < kPorts; ++port) {
 #pragma HLS unroll
-            c[port] = at[port].step + (by_rows ? port : 0);
-            exists[port] = c[port] < count && (!by_rows || word_of_row(at[port]) < of_row);
-            address[port] = at[port].address + (port == 0 ? 0u : beyond[port]);
+                const unsigned of_line = (is_rows ? row_address[port] : now.address[port]) + unsigned(w);
+                address[port] = is_columns ? walks.at[port].address + (port == 0 ? 0u : of_columns.beyond[port]) : of_line;
+                exists[port] = is_rows || (is_columns ? has_column_word(of_columns, walks, port) : bool(now.exists[port]));
+            }
+            read_some(mem0, mem1, mem2, address, exists, 0, word);
+            if (is_rows) {
+                keep_row_words(c, bank, group, word, rows);
+            } else if (is_columns) {
+                keep_column_words(of_columns, walks, word, columns);
+                advance(of_columns, walks);
+            } else {
+                keep_beside(job, now, beside, at, w, of_group, word, extra, saved, beside_rows, lows, old_weights, momenta);
+            }
+            if (bank == kPorts - 1) ++group;
+            bank = next_of(bank);
+            of_group = u8(next_of(natural<2>(of_group)));
         }
-        read_some(mem0, mem1, mem2, address, exists, 0, word);
-        for (int part = 0; part < kPorts; ++part) {
-#pragma HLS unroll
-            const int now = natural<2>(turn);
-            const int late = now < part ? now - part + kPorts : now - part;  // port whose word is of this part
-            const int port = by_rows ? late : part;
-            if (exists[port]) columns[pair_of(c[port])][place_in_pair(c[port])][part][at[port].w] = word[port];
-        }
-        const ColumnWalk next = behind(by_rows, words, apart, jump, at[0]);
-        for (int port = kPorts - 1; port > 0; --port) {
-#pragma HLS unroll
-            at[port] = by_rows ? at[port - 1] : next;
-        }
-        at[0] = next;
-        turn = u8(next_of(natural<2>(turn)));
+        if (!is_columns && !is_rows) advance(step, beside, now, at);
     }
 }
 
@@ -154,17 +232,16 @@ inline Turn turn_of_load(const GemmJob& job, const GemmStep& step, const GemmSte
 // What a step brings; what is turned and the lines behind it in one loop.
 inline void load(const word_t* mem0, const word_t* mem1, const word_t* mem2, const GemmJob& job, const GemmStep& step,
                  const GemmStep& behind, TurnedBlock& block, RowBuffer& rows, ColumnBuffer& columns, ExtraBuffer& extra,
-                 SavedBuffer& saved, BiasBuffer& beside_rows, StateBuffer& masters, StateBuffer& momenta) {
+                 SavedBuffer& saved, BiasBuffer& beside_rows, WeightBuffer& lows, WeightBuffer& old_weights,
+                 StateBuffer& momenta) {
     const bool turns = turns_rows(job, step) || turns_columns(job, step);
     if (turns) load_transposed(mem0, mem1, mem2, turn_of_load(job, step, behind), step, block, rows, columns, extra, saved);
-    if (step.loads_rows && job.form == kTn) load_rows_direct(mem0, mem1, mem2, job, step, rows);
-    if (loads_columns(step) && job.form != kNt) load_columns_direct(mem0, mem1, mem2, job, step, columns);
     if (step.closes_sum && (job.has_bias || job.has_residual) && !turns)
         load_lines(mem0, mem1, mem2, step, residual_lines(job, step), extra, saved);
     if (step.closes_sum && job.has_gelu_backward) load_lines(mem0, mem1, mem2, step, saved_lines(job, step), extra, saved);
     if (job.accumulates && makes_bias_gradient(step)) load_bias_gradients(mem0, job, step, beside_rows);
-    if (step.closes_sum && (job.adds_class_row || job.accumulates || job.updates))
-        load_beside_sums(mem0, mem1, mem2, job, step, extra, saved, beside_rows, masters, momenta);
+    if (job.form != kNt)
+        load_direct(mem0, mem1, mem2, job, step, rows, columns, extra, saved, beside_rows, lows, old_weights, momenta);
 }
 
 }  // namespace peelvit

@@ -26,9 +26,15 @@ using KeptColumns = word_t[kKeptPairs][kPair][kPorts][kPortWords];
 constexpr int kExtraWords = (kLineRows + 1) * kPortWords;
 using ExtraBuffer = word_t[kPorts][kExtraWords];
 using SavedBuffer = word_t[kPorts][kLineRows * kPortWords];
-// Words of master weights or momenta, two of eight elements: as many at once as an update takes.
+// Words of an update: weights or low halves of master weights, of eight elements; and momenta, two words of eight elements,
+// as many at once as an update takes.
 constexpr int kStateLanes = kUpdateLanes / kWideLanes;
 constexpr int kWeightWords = 21;  // of weights, of a pass
+#ifdef PEELVIT_CHECKS_FIFOS
+using WeightBuffer = Fifos<word_t, kWeightWords, kPorts>;
+#else
+using WeightBuffer = word_t[kWeightWords][kPorts];
+#endif
 #ifdef PEELVIT_CHECKS_FIFOS
 using StateBuffer = Fifos<word_t, 2 / kStateLanes * kWeightWords, kPorts, kStateLanes>;
 #else
@@ -60,8 +66,10 @@ inline void read_some(const word_t* mem0, const word_t* mem1, const word_t* mem2
     word[2] = third;
 }
 
-// How far words of eight columns are from the first one; they take `scale` words each: 1, 2, or with states 4.
-inline unsigned words_beyond(int words, int scale) { return unsigned(words << (natural<3>(unsigned(scale)) >> 1)); }
+// How far words of eight columns are from the first one; they take `scale` words each: 1, 2, or of states 3.
+inline unsigned words_beyond(int words, int scale) {
+    return unsigned(scale == 1 ? words : (scale == 2 ? words << 1 : narrow<kColumnBits>(words + (words << 1))));
+}
 
 // How far the step's columns are in a row.
 inline unsigned column_word(const GemmStep& step, int scale) {

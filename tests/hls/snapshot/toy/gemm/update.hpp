@@ -9,20 +9,20 @@ namespace peelvit {
 constexpr int kPassDepth = 3;
 constexpr int kUpdateDepth = 41;
 
-// A port's words of a step, in the order in which they are written: results and second ones; or with an update new master
-// weights and momenta, two words of eight elements each, and a word of weights.
+// A port's words of a step, in the order in which they are written: results and second ones; or with an update new low
+// halves and momenta, and the weights.
 #ifdef PEELVIT_CHECKS_FIFOS
-using ResultBuffer = Fifos<word_t, kMostColumnTiles * kPanelRows * kPortWords, kPorts, kStateLanes>;
+using ResultBuffer = Fifos<word_t, kMostColumnTiles * kPanelRows * kPortWords, kPorts>;
 #else
-using ResultBuffer = word_t[kMostColumnTiles * kPanelRows * kPortWords][kPorts][kStateLanes];
+using ResultBuffer = word_t[kMostColumnTiles * kPanelRows * kPortWords][kPorts];
 #endif
 #ifdef PEELVIT_CHECKS_FIFOS
-using WeightBuffer = Fifos<word_t, kWeightWords, kPorts>;
+using SecondBuffer = Fifos<word_t, kMostColumnTiles * kPanelRows * kPortWords, kPorts, kStateLanes>;
 #else
-using WeightBuffer = word_t[kWeightWords][kPorts];
+using SecondBuffer = word_t[kMostColumnTiles * kPanelRows * kPortWords][kPorts][kStateLanes];
 #endif
 
-inline void pass_on(const GemmJob& job, int words, const MadeBuffer& made, ResultBuffer& results, ResultBuffer& seconds) {
+inline void pass_on(const GemmJob& job, int words, const MadeBuffer& made, ResultBuffer& results, SecondBuffer& seconds) {
 #pragma HLS inline
     const bool has_seconds = job.form == kTn || job.has_gelu;
     u8 port = 0;
@@ -36,7 +36,7 @@ pass_on:
         for (int p = 0; p < kPorts; ++p) {
 #pragma HLS unroll
             if (p == port) {
-                results[place][p][0] = first;
+                results[place][p] = first;
                 if (has_seconds) seconds[place][p][0] = second;
             }
         }
@@ -68,15 +68,18 @@ inline void advance(bool by_rows, int row_words, PortWord& at) {
 }
 
 // A word of weights in a cycle, or half of it in each of two.
-inline void update_weights(const GemmJob& job, const GemmStep& step, const SgdUpdate& update, int words, const MadeBuffer& made, const StateBuffer& masters,
-                           const StateBuffer& momenta, ResultBuffer& new_masters, ResultBuffer& new_momenta, WeightBuffer& weights,
+inline void update_weights(const GemmJob& job, const GemmStep& step, const SgdUpdate& update, int words, const MadeBuffer& made, const WeightBuffer& lows,
+                           const WeightBuffer& old_weights, const StateBuffer& momenta, ResultBuffer& new_lows, SecondBuffer& new_momenta, WeightBuffer& weights,
                            Renewal& renewal) {
 #pragma HLS inline
     constexpr int kParts = kLanes / kUpdateLanes;
-    word_t gradients[2];  // taken from their FIFO at once
+    word_t gradients[2];  // taken from their FIFOs at once, as are these; what a second part takes moves down
+    word_t old_weight, old_low;
     i16 rounded[kLanes];
+    i16 left[kLanes];
 #pragma HLS array_partition variable=gradients type=complete
 #pragma HLS array_partition variable=rounded type=complete
+#pragma HLS array_partition variable=left type=complete
     const bool by_rows = moves_rows(job);
     const int row_words = port_row_words(job, step);
     PortWord at;
@@ -94,37 +97,45 @@ update_words:
             if (part == 0) {
                 gradients[0] = made[i][0];
                 gradients[1] = made[i][1];
+                old_weight = old_weights[at.place][at.port];
+                old_low = lows[at.place][at.port];
+            } else {
+                gradients[0] = gradients[1];
+                old_weight = behind_first<kUpdateLanes>(old_weight);
+                old_low = behind_first<kUpdateLanes>(old_low);
             }
-            word_t master[kStateLanes];
             word_t momentum[kStateLanes];
-#pragma HLS array_partition variable=master type=complete
 #pragma HLS array_partition variable=momentum type=complete
             Renewal seen = no_renewal();
             for (int state = 0; state < kStateLanes; ++state) {
 #pragma HLS unroll
-                const word_t old_masters = masters[state_place][at.port][state];
                 const word_t old_momenta = momenta[state_place][at.port][state];
-                const word_t gradient = gradients[kParts == 1 ? state : part];
-                master[state] = zero_word();
+                const word_t gradient = gradients[state];
                 momentum[state] = zero_word();
                 for (int k = 0; k < kWideLanes; ++k) {
 #pragma HLS unroll
-                    const int lane = kUpdateLanes * part + kWideLanes * state + k;
-                    const i32 scaled = rescaled(update.scale.rescales, get32(old_masters, k));
+                    const int place = kWideLanes * state + k;  // in the part
+                    const i32 master = joined(get16(old_weight, place), get16(old_low, place));
+                    const i32 scaled = rescaled(update.scale.rescales, master);
                     const Change change = sgd_change(update, scaled, get32(old_momenta, k), get32(gradient, k));
-                    const Element element = updated(scaled, change, lane >= lanes, seen);
-                    put32(master[state], k, element.master);
+                    const Element element = updated(scaled, change, kUpdateLanes * part + place >= lanes, seen);
                     put32(momentum[state], k, element.state);
                     // Those of a first part move down when the second one's come.
-                    const int from = kUpdateLanes * (kParts - 1) + kWideLanes * state + k;
-                    if (kParts > 1) rounded[kWideLanes * state + k] = rounded[from];
-                    rounded[from] = rounded_weight(element.master);
+                    const int from = kUpdateLanes * (kParts - 1) + place;
+                    if (kParts > 1) {
+                        rounded[place] = rounded[from];
+                        left[place] = left[from];
+                    }
+                    rounded[from] = element.weight;
+                    left[from] = element.low;
                 }
             }
             word_t weight = zero_word();
+            word_t low = zero_word();
             for (int lane = 0; lane < kLanes; ++lane) {
 #pragma HLS unroll
                 put16(weight, lane, rounded[lane]);
+                put16(low, lane, left[lane]);
             }
             if (is_first_port(job, step, at.port, at.w)) add(renewal, seen);
             for (int p = 0; p < kPorts; ++p) {
@@ -132,21 +143,22 @@ update_words:
                 if (p != at.port) continue;
                 for (int state = 0; state < kStateLanes; ++state) {
 #pragma HLS unroll
-                    new_masters[state_place][p][state] = master[state];
                     new_momenta[state_place][p][state] = momentum[state];
                 }
-                if (part == kParts - 1) weights[at.place][p] = weight;
+                if (part != kParts - 1) continue;
+                new_lows[at.place][p] = low;
+                weights[at.place][p] = weight;
             }
         }
         advance(by_rows, row_words, at);
     }
 }
 
-inline void update(const GemmJob& job, const GemmStep& step, const SgdUpdate& by, const MadeBuffer& made, const StateBuffer& masters,
-                   const StateBuffer& momenta, ResultBuffer& results, ResultBuffer& seconds, WeightBuffer& weights, Renewal& renewal) {
+inline void update(const GemmJob& job, const GemmStep& step, const SgdUpdate& by, const MadeBuffer& made, const WeightBuffer& lows, const WeightBuffer& old_weights,
+                   const StateBuffer& momenta, ResultBuffer& results, SecondBuffer& seconds, WeightBuffer& weights, Renewal& renewal) {
     const int words = step.closes_sum ? short_product(rows_of(step), beats_of(step)) : 0;
     if (job.updates)
-        update_weights(job, step, by, words, made, masters, momenta, results, seconds, weights, renewal);
+        update_weights(job, step, by, words, made, lows, old_weights, momenta, results, seconds, weights, renewal);
     else
         pass_on(job, words, made, results, seconds);
 }

@@ -1,4 +1,4 @@
-// m += share1 * (g - m); v += share2 * (g^2 - v); w -= decay * w + rate * m / sqrt(max(v, floor)); weight = round(w / 2^16). A state element is w and the moments, the code of v above that of m. Hyperparameters: (rate mantissa, rate shift, share1 and share2 in Q16, decay mantissa, decay shift, floor's code, 0): numerics.md.
+// m += share1 * (g - m); v += share2 * (g^2 - v); w -= decay * w + rate * m / sqrt(max(v, floor)); weight = round(w / 2^16). A state element is what is left of w, and the moments, the code of v above that of m. Hyperparameters: (rate mantissa, rate shift, share1 and share2 in Q16, decay mantissa, decay shift, floor's code, 0): numerics.md.
 #pragma once
 
 #include "../update/stream.hpp"

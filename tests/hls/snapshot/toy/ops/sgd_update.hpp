@@ -1,4 +1,4 @@
-// v = mu * v + g / 2^average_shift + decay * w; w = w - lr * v; weight = round(w / 2^16). A state element is w and v. Hyperparameters: (lr mantissa, lr shift, mu in Q16, decay mantissa, decay shift, 0, 0, 0). Fractions: numerics.md.
+// v = mu * v + g / 2^average_shift + decay * w; w = w - lr * v; weight = round(w / 2^16). A state element is what is left of w, and v. Hyperparameters: (lr mantissa, lr shift, mu in Q16, decay mantissa, decay shift, 0, 0, 0). Fractions: numerics.md.
 #pragma once
 
 #include "../gemm/engine.hpp"

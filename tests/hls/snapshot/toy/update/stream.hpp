@@ -1,6 +1,6 @@
 // How AdamW streams its tensors: load / update / store through FIFOs.
 //
-// Port 0 carries master weights and moments, port 1 gradients, port 2 weights.
+// Port 0 carries low halves of master weights and moments, port 1 gradients, port 2 weights.
 #pragma once
 
 #include "../blocks.hpp"
@@ -36,51 +36,58 @@ inline int groups_in(int all, int b) {
     return natural<9>(unsigned(smaller(kUpdateGroups, all - narrow<kGroupBits>(b) * kUpdateGroups)));
 }
 
-// Of block `b` two words of master weights and two of moments a group.
-inline void load_states(const word_t* mem0, unsigned address, int all, int b, word_t masters[kUpdateWords], word_t states[kUpdateWords]) {
-    const unsigned start = address + unsigned(2 * b * kUpdateWords);
-load_states:
-    for (int w = 0; w < kStateWords * groups_in(all, b); ++w) {
-#pragma HLS loop_tripcount max = 1024
-        PIPELINE(w == 0, 1, kReadLatency);
-        const word_t word = read_word<0>(mem0, start + unsigned(w));
-        const int place = place_of_state(w);
-        if (is_master(w))
-            masters[place] = word;
-        else
-            states[place] = word;
-    }
-}
-
-inline void load_gradients(const word_t* mem1, unsigned address, int all, int b, word_t gradients[kUpdateWords]) {
-    const unsigned start = address + unsigned(b * kUpdateWords);
-load_gradients:
-    for (int w = 0; w < 2 * groups_in(all, b); ++w) {
-#pragma HLS loop_tripcount max = 512
-        PIPELINE(w == 0, 1, kReadLatency);
-        gradients[w] = read_word<1>(mem1, start + unsigned(w));
-    }
-}
-
-inline void store_states(word_t* mem0, unsigned address, int all, int b, const word_t masters[kUpdateWords],
-                         const word_t states[kUpdateWords]) {
-    const unsigned start = address + unsigned(2 * b * kUpdateWords);
-store_states:
-    for (int w = 0; w < kStateWords * groups_in(all, b); ++w) {
-#pragma HLS loop_tripcount max = 1024
-        PIPELINE(w == 0, 1, kCopyDepth);
-        const int place = place_of_state(w);
-        write_word<0>(mem0, start + unsigned(w), is_master(w) ? masters[place] : states[place]);
-    }
-}
-
-inline void store_weights(word_t* mem2, unsigned address, int all, int b, const word_t stream[kUpdateGroups]) {
-    const unsigned start = address + unsigned(b * kUpdateGroups);
-store_weights:
-    for (int w = 0; w < groups_in(all, b); ++w) {
+// Block `b` comes over all ports at once: of a group of eight elements low halves and weights first, then twice a word of
+// moments and one of gradients.
+inline void load_groups(const word_t* mem0, const word_t* mem1, const word_t* mem2, const Line& line, int all, int b, word_t lows[kUpdateGroups],
+                        word_t weights[kUpdateGroups], word_t states[kUpdateWords], word_t gradients[kUpdateWords]) {
+    unsigned state = line.state + unsigned(kStateWords * b * kUpdateGroups);
+    unsigned gradient = line.gradient + unsigned(2 * b * kUpdateGroups);
+    const unsigned weight = line.weight + unsigned(b * kUpdateGroups);
+    int place = 0;
+load_groups:
+    for (int i = 0; i < groups_in(all, b); ++i) {
 #pragma HLS loop_tripcount max = 256
-        PIPELINE(w == 0, 1, kCopyDepth);
-        write_word<2>(mem2, start + unsigned(w), stream[w]);
+    load_words:
+        for (int w = 0; w < kStateWords; ++w) {
+            PIPELINE((i | w) == 0, 1, kReadLatency);
+            const word_t of_state = read_word<0>(mem0, state);
+            if (w == 0) {
+                lows[i] = of_state;
+                weights[i] = read_word<2>(mem2, weight + unsigned(i));
+            } else {
+                states[place] = of_state;
+                gradients[place] = read_word<1>(mem1, gradient);
+                ++gradient;
+                ++place;
+            }
+            ++state;
+        }
+    }
+}
+
+// And leaves: weights with the first word of the states.
+inline void store_groups(word_t* mem0, word_t* mem2, const Line& line, int all, int b, const word_t lows[kUpdateGroups],
+                         const word_t weights[kUpdateGroups], const word_t states[kUpdateWords]) {
+    unsigned state = line.state + unsigned(kStateWords * b * kUpdateGroups);
+    const unsigned weight = line.weight + unsigned(b * kUpdateGroups);
+    int place = 0;
+store_groups:
+    for (int i = 0; i < groups_in(all, b); ++i) {
+#pragma HLS loop_tripcount max = 256
+    store_words:
+        for (int w = 0; w < kStateWords; ++w) {
+            PIPELINE((i | w) == 0, 1, kCopyDepth);
+            word_t of_state;
+            if (w == 0) {
+                of_state = lows[i];
+                write_word<2>(mem2, weight + unsigned(i), weights[i]);
+            } else {
+                of_state = states[place];
+                ++place;
+            }
+            write_word<0>(mem0, state, of_state);
+            ++state;
+        }
     }
 }
 
@@ -89,16 +96,18 @@ inline void next_group(const AdamwUpdate& update, AdamwWalk& walk) {
 }
 
 // An element a cycle.
-inline void update_groups(const word_t masters[kUpdateWords], const word_t states[kUpdateWords],
+inline void update_groups(const word_t lows[kUpdateGroups], const word_t old_weights[kUpdateGroups], const word_t states[kUpdateWords],
                           const word_t gradients[kUpdateWords], const AdamwUpdate& update, int all, int b,
-                          word_t new_masters[kUpdateWords], word_t new_states[kUpdateWords],
+                          word_t new_lows[kUpdateGroups], word_t new_states[kUpdateWords],
                           word_t weights[kUpdateGroups], AdamwWalk& walk) {
-    word_t held[3];  // a word of each, while its lanes are taken
-    i32 made[2][kWideLanes];  // master weights and states, shifted in
+    word_t held[4];  // what is left of a word of each; its first element is the next one
+    i32 made[kWideLanes];  // states, shifted in
     i16 rounded[kLanes];
+    i16 left[kLanes];
 #pragma HLS array_partition variable=held type=complete
-#pragma HLS array_partition variable=made type=complete dim=0
+#pragma HLS array_partition variable=made type=complete
 #pragma HLS array_partition variable=rounded type=complete
+#pragma HLS array_partition variable=left type=complete
     const int groups = groups_in(all, b);
 update_groups:
     for (int i = 0; i < kLanes * groups; ++i) {
@@ -107,45 +116,52 @@ update_groups:
         const int lane = i % kWideLanes;
         const int column = kLanes * walk.word + i % kLanes;
         if (lane == 0) {
-            held[0] = masters[i / kWideLanes];
-            held[1] = states[i / kWideLanes];
-            held[2] = gradients[i / kWideLanes];
+            held[0] = states[i / kWideLanes];
+            held[1] = gradients[i / kWideLanes];
+        } else {
+            held[0] = behind_first<2>(held[0]);
+            held[1] = behind_first<2>(held[1]);
         }
-        const i32 scaled = rescaled(update.scale.rescales, get32(held[0], lane));
-        const Change change = adamw_change(update.adamw, scaled, get32(held[1], lane), get32(held[2], lane));
+        if (i % kLanes == 0) {
+            held[2] = old_weights[i / kLanes];
+            held[3] = lows[i / kLanes];
+        } else {
+            held[2] = behind_first<1>(held[2]);
+            held[3] = behind_first<1>(held[3]);
+        }
+        const i32 scaled = rescaled(update.scale.rescales, joined(get16(held[2], 0), get16(held[3], 0)));
+        const Change change = adamw_change(update.adamw, scaled, get32(held[0], 0), get32(held[1], 0));
         Renewal seen = no_renewal();
         const Element element = updated(scaled, change, column >= update.columns, seen);
         add(walk.seen, seen);
         for (int k = 0; k < kWideLanes - 1; ++k) {
 #pragma HLS unroll
-            made[0][k] = made[0][k + 1];
-            made[1][k] = made[1][k + 1];
+            made[k] = made[k + 1];
         }
         for (int k = 0; k < kLanes - 1; ++k) {
 #pragma HLS unroll
             rounded[k] = rounded[k + 1];
+            left[k] = left[k + 1];
         }
-        made[0][kWideLanes - 1] = element.master;
-        made[1][kWideLanes - 1] = element.state;
-        rounded[kLanes - 1] = rounded_weight(element.master);
-        word_t master = zero_word();
+        made[kWideLanes - 1] = element.state;
+        rounded[kLanes - 1] = element.weight;
+        left[kLanes - 1] = element.low;
+        word_t low = zero_word();
         word_t state = zero_word();
         word_t weight = zero_word();
         for (int k = 0; k < kWideLanes; ++k) {
 #pragma HLS unroll
-            put32(master, k, made[0][k]);
-            put32(state, k, made[1][k]);
+            put32(state, k, made[k]);
         }
         for (int k = 0; k < kLanes; ++k) {
 #pragma HLS unroll
             put16(weight, k, rounded[k]);
+            put16(low, k, left[k]);
         }
-        if (lane == kWideLanes - 1) {
-            new_masters[i / kWideLanes] = master;
-            new_states[i / kWideLanes] = state;
-        }
+        if (lane == kWideLanes - 1) new_states[i / kWideLanes] = state;
         if (i % kLanes == kLanes - 1) {
             weights[i / kLanes] = weight;
+            new_lows[i / kLanes] = low;
             next_group(update, walk);
         }
     }
@@ -157,29 +173,30 @@ update_blocks:
     for (int b = 0; b < blocks; ++b) {
 #pragma HLS loop_tripcount max = 4096
         STREAMING(b == 0);
-        word_t masters[kUpdateWords];
+        word_t lows[kUpdateGroups];
+        word_t old_weights[kUpdateGroups];
         word_t states[kUpdateWords];
         word_t gradients[kUpdateWords];
-        word_t new_masters[kUpdateWords];
+        word_t new_lows[kUpdateGroups];
         word_t new_states[kUpdateWords];
         word_t weights[kUpdateGroups];
-#pragma HLS stream variable=masters type=fifo depth=16
-#pragma HLS bind_storage variable=masters type=fifo impl=bram
+#pragma HLS stream variable=lows type=fifo depth=16
+#pragma HLS bind_storage variable=lows type=fifo impl=bram
+#pragma HLS stream variable=old_weights type=fifo depth=16
+#pragma HLS bind_storage variable=old_weights type=fifo impl=bram
 #pragma HLS stream variable=states type=fifo depth=16
 #pragma HLS bind_storage variable=states type=fifo impl=bram
 #pragma HLS stream variable=gradients type=fifo depth=16
 #pragma HLS bind_storage variable=gradients type=fifo impl=bram
-#pragma HLS stream variable=new_masters type=fifo depth=16
-#pragma HLS bind_storage variable=new_masters type=fifo impl=bram
+#pragma HLS stream variable=new_lows type=fifo depth=16
+#pragma HLS bind_storage variable=new_lows type=fifo impl=bram
 #pragma HLS stream variable=new_states type=fifo depth=16
 #pragma HLS bind_storage variable=new_states type=fifo impl=bram
 #pragma HLS stream variable=weights type=fifo depth=16
 #pragma HLS bind_storage variable=weights type=fifo impl=bram
-        PROCESS(load_states(mem0, line.state, all, b, masters, states));
-        BESIDE(load_gradients(mem1, line.gradient, all, b, gradients));
-        PROCESS(update_groups(masters, states, gradients, update, all, b, new_masters, new_states, weights, walk));
-        PROCESS(store_states(mem0, line.state, all, b, new_masters, new_states));
-        BESIDE(store_weights(mem2, line.weight, all, b, weights));
+        PROCESS(load_groups(mem0, mem1, mem2, line, all, b, lows, old_weights, states, gradients));
+        PROCESS(update_groups(lows, old_weights, states, gradients, update, all, b, new_lows, new_states, weights, walk));
+        PROCESS(store_groups(mem0, mem2, line, all, b, new_lows, weights, new_states));
     }
 }
 

@@ -1,4 +1,5 @@
-// One weight of an update, whatever its rule: the master weight moves, its rounded half is the weight.
+// One weight of an update, whatever its rule: the master weight moves; its rounded half is the weight, the low half what
+// rounding left.
 #pragma once
 
 #include "../instruction.hpp"
@@ -15,14 +16,15 @@ struct Change {
     bool is_at_end;  // a part of the state reached the end of its range
 };
 
-// In memory two words of master weights lie before two of the optimizer's state: how many that are for eight elements,
-// which a word of them is, and its place among those of its kind.
-constexpr int kStateWords = 4;
-inline bool is_master(int word) { return (word & 2) == 0; }
-inline int place_of_state(int word) { return word / kStateWords * 2 + word % 2; }
+// In memory a word of low halves lies before two of the optimizer's state: how many words eight elements take.
+constexpr int kStateWords = 3;
+
+constexpr int kMasterMin = -2147450880;
+constexpr int kMasterMax = 2147450879;
 
 struct Element {
-    i32 master;
+    i16 weight;
+    i16 low;  // half of the master weight
     i32 state;
 };
 
@@ -44,6 +46,45 @@ inline void add(Renewal& seen, const Renewal& more) {
     seen.saturations += more.saturations & 15u;  // of at most eight lanes
 }
 
+// A word less its first kCount elements of 16 bits, which have been taken.
+template <int kCount>
+word_t behind_first(const word_t& word) {
+#pragma HLS inline
+    word_t rest = zero_word();
+    for (int lane = 0; lane < kLanes - kCount; ++lane) {
+#pragma HLS unroll
+        put16(rest, lane, get16(word, lane + kCount));
+    }
+    return rest;
+}
+
+// The master weight of a weight and its low half, which takes one from a rounded half if it is negative.
+inline i32 joined(i16 weight, i16 low) {
+    word_t halves = zero_word();
+    put16(halves, 0, low);
+    put16(halves, 1, i16(int(weight) + int(low >> 15)));
+    return get32(halves, 0);
+}
+
+// A master weight and its rounded half.
+struct Master {
+    i32 value;
+    i16 weight;
+    bool is_limited;
+};
+
+// Of one that fits 36 bits, limited to what rounds to a weight.
+inline Master limited_master(i36 master) {
+    const int rounded = narrow<20>(int(master >> kMasterShift) + int(master >> (kMasterShift - 1) & 1));
+    const int above = rounded >> 15;
+    const bool is_negative = master < 0;
+    Master made;
+    made.is_limited = (above != 0 && above != -1) || i16(rounded) == i16(-32768);
+    made.value = made.is_limited ? i32(is_negative ? kMasterMin : kMasterMax) : i32(master);
+    made.weight = made.is_limited ? i16(is_negative ? -32767 : 32767) : i16(rounded);
+    return made;
+}
+
 // A master weight as it is moved: halved where the tensor's fraction has become too fine.
 inline i32 rescaled(bool rescales, i32 master) { return rescales ? i32(round_right(wide_t(master), 1)) : master; }
 
@@ -55,17 +96,15 @@ inline i36 without(i32 master, const Change& change) {
 
 // New master weight and state of an element; what is learnt about them.
 inline Element updated(i32 scaled, const Change& change, bool is_padding, Renewal& seen) {
-    const i36 moved = without(scaled, change);
-    const i32 limited = limit32(moved);
+    const Master master = limited_master(is_padding ? i36(0) : without(scaled, change));
     Element element;
-    element.master = is_padding ? i32(0) : limited;
+    element.weight = master.weight;
+    element.low = i16(master.value);
     element.state = is_padding ? i32(0) : change.state;
-    seen.bits |= u32(element.master ^ (element.master >> 31));
-    seen.saturations += !is_padding && (limited != moved || change.is_at_end) ? 1u : 0u;
+    seen.bits |= u32(master.value ^ (master.value >> 31));
+    seen.saturations += master.is_limited || (!is_padding && change.is_at_end) ? 1u : 0u;
     return element;
 }
-
-inline i16 rounded_weight(i32 master) { return saturate16(i32(round_right(wide_t(master), kMasterShift))); }
 
 // The tensor's fractions before its update: `f_weight` of the new weights, and whether they are halved first. The first
 // part of a tensor decides that for all of it; later ones see by the slot's fractions what it did.
