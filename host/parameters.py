@@ -178,14 +178,17 @@ def quantise_weight(master: Int32Array) -> NDArray[np.int16]:
 
 
 def low_half(master: Int32Array) -> Int32Array:
-    """What is left of master weights beside their 16-bit copy; `PeelVitError` where one is out of range."""
+    """What rounding to the 16-bit copy leaves of master weights (int32 of any shape): master - copy * 2**16, an int16.
+
+    `PeelVitError` where a master weight is beyond `MASTER_MIN` or `MASTER_MAX`, which no update makes.
+    """
     if master.size and (master.min() < MASTER_MIN or master.max() > MASTER_MAX):
         raise PeelVitError("a master weight lies outside its range; the checkpoint is damaged, use another one")
     return master - (quantise_weight(master).astype(np.int32) << MASTER_SHIFT)
 
 
 def joined_master(weight: NDArray[np.int16], low: Int32Array) -> Int32Array:
-    """Master weights of their 16-bit copy and what is left beside it."""
+    """Master weights of their 16-bit copy and `low_half`, both of one shape."""
     return (weight.astype(np.int32) << MASTER_SHIFT) + low
 
 

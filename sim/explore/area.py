@@ -90,10 +90,8 @@ def _features(name: str, config: HardwareConfig) -> NDArray[np.float64]:
         return np.array([has_ultra, has_ultra * deep], dtype=float)
     if name != "bram36":
         return np.array([1.0, rows * columns, rows, columns, config.lanes])
-    weights, momenta = (
-        2 * config.weight_words,
-        config.update_lanes * 2 // LANES,
-    )  # of two passes; words that come at once
+    weights = 2 * config.weight_words  # of two passes
+    momenta = config.update_lanes * 2 // LANES  # words that come at once
     lines = config.line_tiles * rows * columns // (LANES * ports)
     memories = [
         2 * ports * bram36(config.panel_groups * pairs, word),

@@ -36,17 +36,18 @@ class Renewal:
 
 
 def master_of(weight: Tensor, state: Tensor) -> Tensor:
-    """Master weights (int64, 32 bits of it): of their rounded halves (int16) and what is left, the first of `state`."""
+    """Master weights (int64 [rows, n], wrapped to 32 bits) of their rounded halves (int16 [rows, n]) and what rounding
+    left of them, the first of `state` (int32 [rows, 2, n])."""
     return ((weight.int() << MASTER_SHIFT) + state[:, 0]).long()
 
 
 def limited(master: Tensor) -> Tensor:
-    """What a master weight can be."""
+    """The nearest values that a master weight can have (int64 of any shape)."""
     return master.clamp(MASTER_MIN, MASTER_MAX)
 
 
 def halves(master: Tensor, state: Tensor, renewal: Renewal) -> Results:
-    """The operands `state` and `weight` of new master weights and states (int64)."""
+    """The operands `state` [rows, 2, n] and `weight` [rows, n] of new master weights and states (int64 [rows, n])."""
     weight = round_shift(master, MASTER_SHIFT)
     low = master - (weight << MASTER_SHIFT)
     return {"state": Stored(stack((low, state), 1).int()), "weight": Stored(weight.short(), (renewal,))}

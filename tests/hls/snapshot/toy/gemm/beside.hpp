@@ -1,6 +1,5 @@
-// What the epilogue of a weight gradient reads beside its sums: the class
-// rows of both operands, of the first one at the step's rows; the gradients that are added to; the states,
-// and the weights whose low halves lie there.
+// What the epilogue of a weight gradient reads beside its sums: the class rows of both operands, of the first one at the
+// step's rows; the gradients that are added to; the states, and the weights whose low halves lie there.
 #pragma once
 
 #include "lines.hpp"

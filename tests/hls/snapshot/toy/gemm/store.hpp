@@ -9,8 +9,7 @@ constexpr int kStoreRowsDepth = 4;
 constexpr int kStoreTail = 2 * kPortWords + kStoreRowsDepth + kWriteLatency;  // from the last result to the end
 
 // The matrices that a row is written to, one after the other: the values, with GELU its inputs behind them; or with an
-// update states and weights. Results of int32 are first and second words in turn, states
-// one and two.
+// update states and weights. Results of int32 are a first and a second word in turn, states a first and two second ones.
 inline const Matrix& written_matrix(const GemmJob& job, int pass) {
     if (job.updates) return pass == 0 ? job.state : job.weight;
     return pass == 0 ? job.out : job.pre;

@@ -180,6 +180,7 @@ update_blocks:
         word_t new_lows[kUpdateGroups];
         word_t new_states[kUpdateWords];
         word_t weights[kUpdateGroups];
+        // zcu104 has four block RAMs left for FIFOs, but no LUTs: these two lie there on every board.
 #pragma HLS stream variable=lows type=fifo depth=16
 #pragma HLS bind_storage variable=lows type=fifo impl=bram
 #pragma HLS stream variable=old_weights type=fifo depth=16
